@@ -1,0 +1,307 @@
+package pinterest
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"reflect"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/pinterest-go/pinterest/internal/errbody"
+)
+
+const (
+	// errorBodyLimit is how much of an error's body is kept.
+	errorBodyLimit = 64 << 10
+	// drainLimit is how much of an unwanted rest is read so that the connection
+	// can be used again; a longer rest costs more than a new connection.
+	drainLimit = 256 << 10
+)
+
+// attempt is one sending of a call. Its steps run in the order of Client.do;
+// once one has failed, the rest do nothing.
+type attempt struct {
+	run    *run
+	ctx    context.Context // the caller's, with the attempt's timeout
+	caller context.Context
+	cancel context.CancelFunc
+	wire   *wire
+
+	token string // the access token sent
+	resp  *http.Response
+	buf   *bytes.Buffer // the body, from the pool
+	body  errbody.Body  // what an error body said
+
+	failed  bool
+	failure Failure
+	err     error   // what went wrong underneath, nil where the answer says it all
+	odd     error   // a field of a success that could not be decoded
+	record  Attempt // what the books will say
+}
+
+// begin starts the next attempt of the call.
+func (r *run) begin(ctx context.Context) *attempt {
+	r.counted++
+	at := &attempt{run: r, caller: ctx}
+	at.ctx, at.cancel = context.WithTimeout(ctx, r.policy.AttemptTimeout)
+	at.record.Number = len(r.attempts) + 1
+	at.record.Start = r.c.clock.Now()
+	at.failure.Operation = r.cl.op
+	return at
+}
+
+// fail ends the attempt's work with what is known of the failure.
+func (at *attempt) fail(phase Phase, reason Reason, err error) {
+	at.failed = true
+	at.failure.Phase, at.failure.Reason, at.err = phase, reason, err
+}
+
+// authorize gives the request its credentials: the app's for a token call, else
+// the account's access token, renewed first when it has expired.
+func (at *attempt) authorize() {
+	if at.run.cl.basic != nil {
+		return
+	}
+	tok, err := at.run.c.tokens.token(at.ctx)
+	switch {
+	case err == nil:
+		at.token = tok.AccessToken
+	case at.caller.Err() != nil:
+		at.fail(PhaseNotSent, ReasonCanceled, at.caller.Err())
+	case at.ctx.Err() != nil:
+		at.fail(PhaseNotSent, ReasonTimeout, err)
+	default:
+		at.fail(PhaseNotSent, ReasonToken, err)
+	}
+}
+
+// send makes one HTTP exchange, up to the answer's headers.
+func (at *attempt) send() {
+	if at.failed {
+		return
+	}
+	at.wire = &wire{}
+	req := at.run.cl.request(at.wire.trace(at.ctx), at.token)
+	if at.run.cl.op.Kind == KindCreate && at.run.sentAt.IsZero() {
+		at.run.sentAt = at.record.Start
+	}
+	// The host is the client's own base URL, checked by New; a redirect is an answer.
+	resp, err := at.run.c.http.Do(req)
+	if err != nil {
+		at.transportFailure(err)
+		return
+	}
+	at.resp = resp
+	at.record.Status = resp.StatusCode
+	at.record.RequestID = requestID(resp.Header)
+	at.run.c.skew.observe(resp.Header, at.record.Start, at.run.c.clock.Now())
+}
+
+// transportFailure finds out how far the exchange came and what ended it.
+func (at *attempt) transportFailure(err error) {
+	var wrapped *url.Error
+	if errors.As(err, &wrapped) {
+		err = wrapped.Err // *url.Error would print the URL with its query
+	}
+	phase := PhaseUnanswered
+	if at.wire.notSent() {
+		phase = PhaseNotSent
+	}
+	at.fail(phase, at.reason(err), err)
+}
+
+func (at *attempt) reason(err error) Reason {
+	switch {
+	case at.caller.Err() != nil:
+		return ReasonCanceled
+	case at.ctx.Err() != nil:
+		return ReasonTimeout
+	case isCertificateError(err):
+		return ReasonCertificate
+	case !at.wire.started.Load() && !isNetError(err):
+		// The transport refused the request before it looked for a connection.
+		return ReasonRequest
+	}
+	return ReasonNone
+}
+
+func isCertificateError(err error) bool {
+	var (
+		verification *tls.CertificateVerificationError
+		authority    x509.UnknownAuthorityError
+		hostname     x509.HostnameError
+		invalid      x509.CertificateInvalidError
+	)
+	return errors.As(err, &verification) || errors.As(err, &authority) ||
+		errors.As(err, &hostname) || errors.As(err, &invalid)
+}
+
+func isNetError(err error) bool {
+	var netErr net.Error
+	return errors.As(err, &netErr) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+}
+
+var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+// maxPooled keeps one huge answer from staying in memory for good.
+const maxPooled = 1 << 20
+
+// read takes the body in, whole and bounded, and leaves the connection fit for
+// the next call. Reading to the end is what lets a connection be used again.
+func (at *attempt) read() {
+	if at.failed {
+		return
+	}
+	body := at.resp.Body
+	defer func() { _ = body.Close() }()
+	success := at.resp.StatusCode < 300
+	limit := int64(errorBodyLimit)
+	if success {
+		limit = at.run.c.maxBody
+	}
+	at.buf = buffers.Get().(*bytes.Buffer)
+	at.buf.Reset()
+	if n := at.resp.ContentLength; n > 0 && n < maxPooled {
+		at.buf.Grow(int(n) + bytes.MinRead)
+	}
+	n, err := at.buf.ReadFrom(io.LimitReader(body, limit+1))
+	switch {
+	case err != nil && (success || at.caller.Err() != nil):
+		at.fail(PhaseUnanswered, at.reason(err), fmt.Errorf("reading the answer: %w", err))
+	case success && n > limit:
+		at.fail(PhaseAnswered, ReasonOversize, fmt.Errorf("the answer is longer than %d bytes", limit))
+	case !success:
+		// The status stands even where the body broke off.
+		at.fail(PhaseAnswered, ReasonNone, nil)
+		at.readError(at.buf.Bytes()[:min(n, limit)])
+	}
+	if n > limit {
+		_, _ = io.CopyN(io.Discard, body, drainLimit)
+	}
+}
+
+func (at *attempt) readError(data []byte) {
+	at.body = errbody.Parse(data)
+	at.failure.Status = at.resp.StatusCode
+	at.failure.Code = at.body.Code
+	at.failure.Message = at.body.Message
+	if at.body.Detail != "" {
+		at.failure.Message += " " + at.body.Detail
+	}
+	at.record.Code = at.body.Code
+	if at.record.RequestID == "" {
+		at.record.RequestID = at.body.RequestID
+	}
+}
+
+// decode puts a success into the caller's value. It stands inside the loop
+// since a 2xx whose JSON is cut off or is not JSON is not a complete answer: a
+// read is sent again, a create is looked up.
+func (at *attempt) decode() {
+	out := at.run.cl.out
+	if at.failed || out == nil || at.resp.StatusCode == http.StatusNoContent {
+		return
+	}
+	err := json.Unmarshal(at.buf.Bytes(), out)
+	var mismatch *json.UnmarshalTypeError
+	if errors.As(err, &mismatch) {
+		// One field has another type than the description says. The rest was
+		// decoded, and the call did succeed: that must not become a failure.
+		at.odd, err = err, nil
+	}
+	if part, ok := out.(interface{ complete() bool }); ok && err == nil && !part.complete() {
+		err = errors.New("the answer lacks the resource's id")
+	}
+	if err != nil {
+		reflect.ValueOf(out).Elem().SetZero()
+		at.fail(PhaseUnanswered, ReasonGarbled, fmt.Errorf("decoding the answer (%d, %s, %d bytes): %w",
+			at.resp.StatusCode, at.resp.Header.Get("Content-Type"), at.buf.Len(), err))
+	}
+}
+
+// end closes the attempt's books. The buffer is given back by release, after
+// an error has taken its copy.
+func (at *attempt) end() {
+	at.cancel()
+	at.record.Phase = at.failure.Phase
+	if !at.failed {
+		at.record.Phase = PhaseAnswered
+	}
+	at.record.Duration = at.run.c.clock.Now().Sub(at.record.Start)
+}
+
+func (at *attempt) release() {
+	if at.buf != nil && at.buf.Cap() <= maxPooled {
+		buffers.Put(at.buf)
+	}
+	at.buf = nil
+}
+
+// askedWait returns how long the API asked to stay away: Retry-After, else on a
+// 429 x-ratelimit-reset, else what the body says; 0 where it did not ask.
+func (at *attempt) askedWait(rule Rule, now time.Time) time.Duration {
+	if at.resp == nil {
+		return 0
+	}
+	if wait := retryAfter(at.resp.Header, now); wait > 0 {
+		return wait
+	}
+	if rule.Class != ClassThrottled {
+		return 0
+	}
+	if at.resp.StatusCode == http.StatusTooManyRequests {
+		if rate, ok := parseRateLimit(at.resp.Header); ok && rate.Reset > 0 {
+			return rate.Reset
+		}
+	}
+	if at.body.RetryAfter > 0 {
+		return at.body.RetryAfter
+	}
+	if m := reRetryAfter.FindStringSubmatch(at.failure.Message); m != nil {
+		if n, err := strconv.ParseInt(m[1], 10, 64); err == nil {
+			return secondsToDuration(n)
+		}
+		return maxDuration
+	}
+	return 0
+}
+
+func requestID(h http.Header) string {
+	if id := h["X-Pinterest-Rid"]; len(id) > 0 {
+		return id[0]
+	}
+	return ""
+}
+
+// wire watches how far a request came. Its fields are written by the
+// transport's goroutines, which may outlive the attempt.
+type wire struct {
+	started atomic.Bool // a connection was looked for
+	got     atomic.Bool // one was had
+	cut     atomic.Bool // and writing the request to it failed
+}
+
+// notSent reports whether the request certainly did not reach the server whole.
+func (w *wire) notSent() bool { return !w.got.Load() || w.cut.Load() }
+
+func (w *wire) trace(ctx context.Context) context.Context {
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GetConn: func(string) { w.started.Store(true) },
+		GotConn: func(httptrace.GotConnInfo) { w.got.Store(true); w.cut.Store(false) },
+		WroteRequest: func(info httptrace.WroteRequestInfo) {
+			w.cut.Store(info.Err != nil)
+		},
+	})
+}

@@ -1,0 +1,316 @@
+package pinterest
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Phase says how far a failed attempt came.
+type Phase uint8
+
+const (
+	// PhaseNotSent: the request did not reach the API whole (dialing, TLS, a
+	// missing token, a body not written). It cannot have taken effect.
+	PhaseNotSent Phase = iota
+	// PhaseUnanswered: it was sent, and no complete answer came back. It may
+	// have taken effect.
+	PhaseUnanswered
+	// PhaseAnswered: a complete answer came back.
+	PhaseAnswered
+)
+
+// String returns "not sent", "unanswered" or "answered".
+func (p Phase) String() string {
+	switch p {
+	case PhaseNotSent:
+		return "not sent"
+	case PhaseUnanswered:
+		return "unanswered"
+	case PhaseAnswered:
+		return "answered"
+	}
+	return fmt.Sprintf("Phase(%d)", uint8(p))
+}
+
+// Reason tells apart failures that a phase and a status alone do not.
+type Reason uint8
+
+// The reasons.
+const (
+	ReasonNone        Reason = iota
+	ReasonCanceled           // the caller's context ended
+	ReasonTimeout            // the attempt's own timeout ended it
+	ReasonCertificate        // the server's TLS certificate is not trusted
+	ReasonRequest            // the HTTP request could not be formed (a bad URL or header value)
+	ReasonToken              // the token source gave no token
+	ReasonOversize           // the answer is longer than the client's bound
+	ReasonGarbled            // a 2xx answer whose body cannot be decoded
+)
+
+var reasonNames = [...]string{"", "canceled", "timeout", "certificate", "bad request form", "no token", "oversize answer", "garbled answer"}
+
+// String returns the reason in words; "" for ReasonNone.
+func (r Reason) String() string {
+	if int(r) < len(reasonNames) {
+		return reasonNames[r]
+	}
+	return fmt.Sprintf("Reason(%d)", uint8(r))
+}
+
+// Action is what the library does about a failure. There are three.
+type Action uint8
+
+const (
+	// ActionFail: return the error.
+	ActionFail Action = iota
+	// ActionRefresh: refresh the token once, then send once more.
+	ActionRefresh
+	// ActionBackOff: wait, then send again, within the budgets of [RetryPolicy].
+	ActionBackOff
+)
+
+// String returns "fail", "refresh once" or "back off".
+func (a Action) String() string {
+	switch a {
+	case ActionFail:
+		return "fail"
+	case ActionRefresh:
+		return "refresh once"
+	case ActionBackOff:
+		return "back off"
+	}
+	return fmt.Sprintf("Action(%d)", uint8(a))
+}
+
+// Failure is what is known of a failed attempt: what the table decides on.
+type Failure struct {
+	Operation Operation
+	Phase     Phase
+	Status    int    // HTTP status; 0 unless answered
+	Code      int    // Pinterest's inner code
+	Message   string // the API's message and its details, in one text
+	Reason    Reason
+}
+
+// Rule is one row of the table: conditions, and what follows where all of them
+// hold. A condition left zero holds always.
+type Rule struct {
+	Name string // short and unique; Error.Rule tells which row decided
+
+	Phases   []Phase        // any of these
+	Reasons  []Reason       // any of these
+	Kinds    []Kind         // any of these
+	Op       string         // this operation id
+	Status   int            // this status ...
+	StatusTo int            // ... or, when set, any from Status to StatusTo
+	Codes    []int          // any of these inner codes; 0 stands for none
+	Message  *regexp.Regexp // matches the API's words: keep it narrow, words change
+
+	Action      Action
+	Class       Class
+	Disposition Disposition   // when the library gives up
+	Ambiguous   bool          // a create may have taken effect all the same: never sent again before it was looked up
+	Definite    bool          // for a caller's row: the create has not taken effect, although the default row holds it ambiguous
+	MaxAttempts int           // fewer attempts than the policy allows; 0: the policy's
+	ParkFor     time.Duration // how long to stay away after giving up, where the API does not say
+}
+
+// matches reports whether every condition of the rule holds.
+func (r *Rule) matches(f *Failure) bool {
+	return (len(r.Phases) == 0 || slices.Contains(r.Phases, f.Phase)) &&
+		(len(r.Reasons) == 0 || slices.Contains(r.Reasons, f.Reason)) &&
+		(len(r.Kinds) == 0 || slices.Contains(r.Kinds, f.Operation.Kind)) &&
+		(r.Op == "" || r.Op == f.Operation.ID) &&
+		(r.Status == 0 || f.Status >= r.Status && f.Status <= max(r.Status, r.StatusTo)) &&
+		(len(r.Codes) == 0 || slices.Contains(r.Codes, f.Code)) &&
+		(r.Message == nil || r.Message.MatchString(f.Message))
+}
+
+// String returns the row as text: conditions, action, class, disposition.
+func (r Rule) String() string {
+	then := r.Action.String()
+	if r.MaxAttempts > 0 {
+		then += fmt.Sprintf(", %d attempts", r.MaxAttempts)
+	}
+	if r.Ambiguous {
+		then += ", ambiguous for a create"
+	}
+	park := r.Disposition.String()
+	if r.ParkFor > 0 {
+		park += " " + strings.TrimSuffix(strings.TrimSuffix(r.ParkFor.String(), "0s"), "0m")
+	}
+	return fmt.Sprintf("%s -> %s -> %s, %s", r.When(), then, r.Class, park)
+}
+
+// When returns the row's conditions as text, such as "400 code 2787, 12".
+func (r Rule) When() string {
+	var parts []string
+	if r.Op != "" {
+		parts = append(parts, r.Op)
+	}
+	for _, k := range r.Kinds {
+		parts = append(parts, k.String())
+	}
+	switch {
+	case r.StatusTo > r.Status:
+		parts = append(parts, fmt.Sprintf("%d-%d", r.Status, r.StatusTo))
+	case r.Status > 0:
+		parts = append(parts, strconv.Itoa(r.Status))
+	}
+	if len(r.Codes) > 0 {
+		codes := make([]string, len(r.Codes))
+		for i, c := range r.Codes {
+			codes[i] = strconv.Itoa(c)
+			if c == 0 {
+				codes[i] = "none"
+			}
+		}
+		parts = append(parts, "code "+strings.Join(codes, ", "))
+	}
+	for i, p := range r.Phases {
+		if i > 0 {
+			parts = append(parts, "or")
+		}
+		parts = append(parts, p.String())
+	}
+	for i, reason := range r.Reasons {
+		if i > 0 {
+			parts = append(parts, "or")
+		}
+		parts = append(parts, reason.String())
+	}
+	if r.Message != nil {
+		parts = append(parts, "~ "+strings.TrimPrefix(r.Message.String(), "(?i)"))
+	}
+	if len(parts) == 0 {
+		return "anything else"
+	}
+	return strings.Join(parts, " ")
+}
+
+// The words that tell apart failures with one status and one code. Each is as
+// narrow as what has been seen allows; a message that no longer matches falls
+// through to its status's own row.
+var (
+	reTrialAccess  = regexp.MustCompile(`(?i)\btrial access\b`)
+	reMediaFetch   = regexp.MustCompile(`(?i)could not fetch the image|unable to reach the url`)
+	reRetryAfter   = regexp.MustCompile(`(?i)\bretry after\s+(\d+)\s+seconds?\b`)
+	reExclusive    = regexp.MustCompile(`(?i)could not get exclusive access`)
+	reNotScope     = regexp.MustCompile(`(?i)consumer type is not supported|restricted feature`)
+	reBlocked      = regexp.MustCompile(`(?i)\bhit a block\b`)
+	reBlockedLink  = regexp.MustCompile(`(?i)\bblocked this link\b`)
+	unansweredOnly = []Phase{PhaseUnanswered}
+	notSentOnly    = []Phase{PhaseNotSent}
+)
+
+// defaultRules is the table. The first row that matches decides, so narrow
+// rows stand before wide ones, and the last row matches everything.
+var defaultRules = []Rule{
+	// Before or without an answer.
+	{Name: "canceled", Reasons: []Reason{ReasonCanceled}, Action: ActionFail, Class: ClassCanceled, Disposition: DispositionPark, Ambiguous: true},
+	{Name: "certificate", Reasons: []Reason{ReasonCertificate}, Action: ActionFail, Class: ClassTransport, Disposition: DispositionReview},
+	{Name: "bad request form", Reasons: []Reason{ReasonRequest}, Action: ActionFail, Class: ClassTransport, Disposition: DispositionReview},
+	{Name: "no token", Reasons: []Reason{ReasonToken}, Action: ActionFail, Class: ClassUnauthenticated, Disposition: DispositionReauthorize},
+	{Name: "oversize answer", Reasons: []Reason{ReasonOversize}, Action: ActionFail, Class: ClassResponse, Disposition: DispositionReview, Ambiguous: true},
+	{Name: "garbled answer", Reasons: []Reason{ReasonGarbled}, Action: ActionBackOff, Class: ClassResponse, Disposition: DispositionPark, Ambiguous: true},
+	{Name: "not sent", Phases: notSentOnly, Action: ActionBackOff, Class: ClassTransport, Disposition: DispositionPark},
+	{Name: "unanswered", Phases: unansweredOnly, Action: ActionBackOff, Class: ClassTransport, Disposition: DispositionPark, Ambiguous: true},
+
+	{Name: "redirect", Status: 300, StatusTo: 399, Action: ActionFail, Class: ClassTransport, Disposition: DispositionReview},
+
+	// The token call: the grant is not accepted, the account is disconnected.
+	{Name: "refresh refused 400", Op: "oauth/token", Status: 400, Action: ActionFail, Class: ClassUnauthenticated, Disposition: DispositionReauthorize},
+	{Name: "refresh refused 401", Op: "oauth/token", Status: 401, Action: ActionFail, Class: ClassUnauthenticated, Disposition: DispositionReauthorize},
+
+	// 400: wrong, but for the codes and words that say otherwise.
+	{Name: "something went wrong", Status: 400, Codes: []int{2787, 12}, Action: ActionBackOff, Class: ClassServer, Disposition: DispositionPark, Ambiguous: true},
+	{Name: "name taken 400", Status: 400, Codes: []int{58}, Action: ActionFail, Class: ClassConflict, Disposition: DispositionFix},
+	{Name: "trial access 400", Status: 400, Codes: []int{29}, Message: reTrialAccess, Action: ActionFail, Class: ClassTrialAccess, Disposition: DispositionFix},
+	{Name: "media unreachable", Status: 400, Codes: []int{0, 1}, Message: reMediaFetch, Action: ActionBackOff, Class: ClassMediaUnreachable, Disposition: DispositionPark, MaxAttempts: 3, ParkFor: 15 * time.Minute},
+	{Name: "throttled 400", Status: 400, Message: reRetryAfter, Action: ActionBackOff, Class: ClassThrottled, Disposition: DispositionPark},
+	{Name: "invalid", Status: 400, Action: ActionFail, Class: ClassInvalid, Disposition: DispositionFix},
+
+	// 401: a refresh helps only where the token itself was not accepted.
+	{Name: "app not allowed", Status: 401, Codes: []int{3}, Message: reNotScope, Action: ActionFail, Class: ClassForbidden, Disposition: DispositionFix},
+	{Name: "missing scope", Status: 401, Codes: []int{3}, Action: ActionFail, Class: ClassMissingScope, Disposition: DispositionFix},
+	{Name: "trial access 401", Status: 401, Codes: []int{29}, Message: reTrialAccess, Action: ActionFail, Class: ClassTrialAccess, Disposition: DispositionFix},
+	{Name: "forbidden 401", Status: 401, Codes: []int{7, 29}, Action: ActionFail, Class: ClassForbidden, Disposition: DispositionFix},
+	{Name: "unauthenticated", Status: 401, Action: ActionRefresh, Class: ClassUnauthenticated, Disposition: DispositionReauthorize},
+
+	{Name: "payment required", Status: 402, Action: ActionFail, Class: ClassPayment, Disposition: DispositionFix},
+
+	// 403 never refreshes and never disconnects.
+	{Name: "trial access", Status: 403, Codes: []int{29}, Message: reTrialAccess, Action: ActionFail, Class: ClassTrialAccess, Disposition: DispositionFix},
+	{Name: "forbidden", Status: 403, Action: ActionFail, Class: ClassForbidden, Disposition: DispositionReview},
+
+	{Name: "not found", Status: 404, Action: ActionFail, Class: ClassNotFound, Disposition: DispositionFix},
+	{Name: "method not allowed", Status: 405, Action: ActionFail, Class: ClassInvalid, Disposition: DispositionFix},
+	{Name: "request timeout", Status: 408, Action: ActionBackOff, Class: ClassUnavailable, Disposition: DispositionPark, Ambiguous: true},
+	{Name: "exclusive access", Status: 409, Message: reExclusive, Action: ActionBackOff, Class: ClassConflict, Disposition: DispositionPark},
+	{Name: "conflict", Status: 409, Action: ActionFail, Class: ClassConflict, Disposition: DispositionFix},
+	{Name: "gone", Status: 410, Action: ActionFail, Class: ClassNotFound, Disposition: DispositionFix},
+	{Name: "precondition failed", Status: 412, Action: ActionFail, Class: ClassPrecondition, Disposition: DispositionFix},
+	{Name: "too large", Status: 413, Action: ActionFail, Class: ClassTooLarge, Disposition: DispositionFix},
+	{Name: "unsupported media type", Status: 415, Action: ActionFail, Class: ClassInvalid, Disposition: DispositionFix},
+	{Name: "unprocessable", Status: 422, Action: ActionFail, Class: ClassInvalid, Disposition: DispositionFix},
+	{Name: "too early", Status: 425, Action: ActionBackOff, Class: ClassUnavailable, Disposition: DispositionPark, Ambiguous: true},
+
+	// 429: refused before it was executed, so never ambiguous. Code 9 is spam
+	// protection, which no short wait cures.
+	{Name: "blocked link", Status: 429, Codes: []int{9}, Message: reBlockedLink, Action: ActionFail, Class: ClassBlockedLink, Disposition: DispositionFix},
+	{Name: "blocked", Status: 429, Codes: []int{9}, Message: reBlocked, Action: ActionFail, Class: ClassBlocked, Disposition: DispositionPark, ParkFor: 4 * time.Hour},
+	{Name: "throttled", Status: 429, Action: ActionBackOff, Class: ClassThrottled, Disposition: DispositionPark},
+
+	{Name: "other client error", Status: 400, StatusTo: 499, Action: ActionFail, Class: ClassInvalid, Disposition: DispositionFix},
+
+	{Name: "not implemented", Status: 501, Action: ActionFail, Class: ClassNotImplemented, Disposition: DispositionFix},
+	{Name: "unavailable", Status: 502, StatusTo: 504, Action: ActionBackOff, Class: ClassUnavailable, Disposition: DispositionPark, Ambiguous: true},
+	{Name: "server", Status: 500, StatusTo: 599, Action: ActionBackOff, Class: ClassServer, Disposition: DispositionPark, Ambiguous: true},
+
+	{Name: "unknown", Action: ActionFail, Class: ClassUnknown, Disposition: DispositionReview, Ambiguous: true},
+}
+
+// DefaultRules returns a copy of the table that every call passes through,
+// first row first.
+func DefaultRules() []Rule { return slices.Clone(defaultRules) }
+
+// table is the rules of one client: its caller's first, then the defaults.
+type table struct{ custom []Rule }
+
+// classify returns the row that decides: the first of the caller's that
+// matches, else the first of the defaults, whose last row matches everything.
+// What a caller's row leaves unset it takes from the default row.
+func (t table) classify(f *Failure) Rule {
+	base := firstMatch(defaultRules, f)
+	rule := firstMatch(t.custom, f)
+	if rule == nil {
+		return *base
+	}
+	out := *rule
+	if out.Class == ClassNone {
+		out.Class = base.Class
+	}
+	if out.Disposition == DispositionNone {
+		out.Disposition = base.Disposition
+	}
+	if out.Name == "" {
+		out.Name = out.When()
+	}
+	// Forgetting a flag must never turn into a duplicate: what the defaults hold
+	// ambiguous stays so unless the caller's row says that it is definite.
+	out.Ambiguous = (out.Ambiguous || base.Ambiguous) && !out.Definite
+	return out
+}
+
+func firstMatch(rules []Rule, f *Failure) *Rule {
+	for i := range rules {
+		if rules[i].matches(f) {
+			return &rules[i]
+		}
+	}
+	return nil
+}

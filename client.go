@@ -1,0 +1,307 @@
+package pinterest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// Client calls the Pinterest API for one account. It is safe for concurrent
+// use, and one client should serve all calls of an account, since what it
+// learns (tokens, clock skew, creates under way) is shared by them.
+type Client struct {
+	Pins     *PinsService
+	Boards   *BoardsService
+	Sections *SectionsService
+
+	base      *url.URL
+	http      *http.Client
+	userAgent []string
+	tokens    *tokens
+	table     table
+	policy    RetryPolicy
+	quota     *retryQuota
+	clock     Clock
+	skew      *skew
+	creates   *creates
+	maxBody   int64
+	observers []func(Event)
+	logger    *slog.Logger
+	secrets   *secrets
+}
+
+// New returns a client for one account. It needs one source of tokens:
+// [WithAccessToken], [WithTokenSource] or [WithRefreshToken]; all else has a
+// default. It sends nothing.
+func New(opts ...Option) (*Client, error) {
+	cfg := config{base: ProductionURL, http: defaultHTTPClient(), clock: realClock{}, maxBody: 32 << 20, userAgent: userAgent}
+	for _, opt := range opts {
+		opt(&cfg)
+	}
+	return cfg.client()
+}
+
+// String names the client by its base URL; it prints no credentials.
+func (c *Client) String() string { return "pinterest.Client(" + c.base.String() + ")" }
+
+// GoString keeps %#v from printing more than String does.
+func (c *Client) GoString() string { return c.String() }
+
+// do is the path of a call, whole and in order.
+func (c *Client) do(ctx context.Context, cl *call) error {
+	if err := cl.prepare(c); err != nil { // once: nothing invalid is sent
+		return cl.invalid(err)
+	}
+	if cl.opts.dryRun != nil {
+		return cl.describe(ctx, c)
+	}
+	done, err := c.creates.enter(ctx, cl) // once: equal creates go one after another
+	if err != nil {
+		return cl.notBegun(err)
+	}
+	defer done()
+	r := &run{c: c, cl: cl, policy: cl.opts.policy}
+	for {
+		at := r.begin(ctx) // each attempt: a record, and a timeout of its own
+		at.authorize()     // a token, renewed when it is due
+		at.send()          // one exchange on the wire
+		at.read()          // the body: whole, bounded, drained and closed
+		at.decode()        // the caller's value, where the answer is a success
+		at.end()           // the time it took
+		if !at.failed {
+			return r.succeed(at)
+		}
+		if again, err := r.act(ctx, at); !again { // the table: fail, refresh once, or look up and back off
+			return err
+		}
+	}
+}
+
+// Request is what [Client.Do] sends: the values for one [Operation].
+type Request struct {
+	Path  []string   // values for the placeholders of Operation.Path, in their order
+	Query url.Values // query parameters
+	// Body is sent as JSON; nil sends none. A Body with a method Validate() error
+	// is asked before anything is sent.
+	Body any
+	// Lookup finds out whether a create whose answer was lost took effect. Without
+	// one such a create is never sent again and ends uncertain.
+	Lookup *Lookup
+
+	check func() error // further validation, before anything is sent
+}
+
+// Do carries one operation along the whole path of a call: validation, token,
+// attempts, the table, look-up, decoding. The answer's JSON goes into out, a
+// pointer, which may be nil. Every failure is an *[Error].
+//
+// It is how all methods of this package call the API, exported for operations
+// that have no method yet.
+func (c *Client) Do(ctx context.Context, op Operation, req Request, out any, opts ...CallOption) error {
+	return c.do(ctx, &call{op: op, req: req, out: out, opts: callOptions{list: opts}, seek: req.Lookup.seeker()})
+}
+
+// invoke is Do for a service method: it makes the value that is returned.
+func invoke[T any](ctx context.Context, c *Client, op Operation, req Request, opts []CallOption) (*T, error) {
+	out := new(T)
+	if err := c.Do(ctx, op, req, out, opts...); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// call is what was asked for: made once, the same for every attempt.
+type call struct {
+	op   Operation
+	req  Request
+	out  any
+	opts callOptions
+
+	basic *url.Userinfo // the app's credentials, for a token call
+	form  url.Values    // a form in place of a JSON body
+
+	seek   *seeker // how to look a create up; nil: there is no way
+	intent *intent // the books of equal creates
+
+	url    *url.URL
+	header http.Header
+	body   []byte
+}
+
+// prepare checks everything that can be checked without the API, and encodes
+// the request so that every attempt sends the same bytes.
+func (cl *call) prepare(c *Client) error {
+	if err := cl.opts.apply(c); err != nil {
+		return err
+	}
+	if cl.req.check != nil {
+		if err := cl.req.check(); err != nil {
+			return err
+		}
+	}
+	plain, escaped, err := cl.op.expand(cl.req.Path)
+	if err != nil {
+		return err
+	}
+	if v, ok := cl.req.Body.(interface{ Validate() error }); ok {
+		if err := v.Validate(); err != nil {
+			return err
+		}
+	}
+	u := *c.base
+	u.Path, u.RawPath = u.Path+plain, ""
+	if plain != escaped {
+		u.RawPath = c.base.EscapedPath() + escaped
+	}
+	query := cl.req.Query
+	if cl.opts.adAccount != "" {
+		query = maps.Clone(query)
+		if query == nil {
+			query = url.Values{}
+		}
+		query.Set("ad_account_id", cl.opts.adAccount)
+	}
+	if len(query) > 0 {
+		u.RawQuery = query.Encode()
+	}
+	cl.url = &u
+	return cl.encode(c)
+}
+
+func (cl *call) encode(c *Client) error {
+	cl.header = http.Header{"Accept": acceptJSON, "User-Agent": c.userAgent}
+	switch {
+	case cl.form != nil:
+		cl.body = []byte(cl.form.Encode())
+		cl.header["Content-Type"] = contentForm
+	case cl.req.Body != nil:
+		body, err := json.Marshal(cl.req.Body)
+		if err != nil {
+			return fmt.Errorf("encoding the request body: %w", err)
+		}
+		cl.body = body
+		cl.header["Content-Type"] = acceptJSON
+	}
+	return nil
+}
+
+var (
+	acceptJSON  = []string{"application/json"}
+	contentForm = []string{"application/x-www-form-urlencoded"}
+)
+
+// request makes the HTTP request of one attempt, its body from the start.
+func (cl *call) request(ctx context.Context, token string) *http.Request {
+	u := *cl.url
+	req := (&http.Request{
+		Method: cl.op.Method, URL: &u, Host: u.Host, Header: cl.header,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+	}).WithContext(ctx)
+	if cl.basic != nil || cl.body != nil || len(cl.header) > 0 {
+		req.Header = make(http.Header, len(cl.header)+1)
+		maps.Copy(req.Header, cl.header)
+	}
+	if cl.basic != nil {
+		basicAuth(req, cl.basic)
+	} else {
+		req.Header["Authorization"] = []string{"Bearer " + token}
+	}
+	if cl.body != nil {
+		req.ContentLength = int64(len(cl.body))
+		req.Body = io.NopCloser(bytes.NewReader(cl.body))
+		// HTTP/2 asks for the body again when a stream was refused.
+		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(cl.body)), nil }
+	}
+	return req
+}
+
+// succeed ends a call that has its result.
+func (r *run) succeed(at *attempt) error {
+	at.record.Class, at.record.Action = ClassNone, ActionFail
+	r.observe(at, 0)
+	r.c.quota.give(r.spent)
+	if r.cl.seek != nil {
+		r.cl.intent.ids = append(r.cl.intent.ids, r.cl.seek.id()) // no equal create may adopt it
+	}
+	r.cl.respond(r, at)
+	r.done(nil)
+	return nil
+}
+
+// fail ends a call with an error that the table explains.
+func (r *run) fail(at *attempt, rule Rule, wait time.Duration, stop error) error {
+	return r.end(at, r.newError(at, rule, wait, stop))
+}
+
+// uncertain ends a create that may have taken effect.
+func (r *run) uncertain(at *attempt, rule Rule, cause error) error {
+	err := r.newError(at, rule, 0, cause)
+	err.Disposition, err.RetryAt = DispositionUncertain, time.Time{}
+	r.cl.intent.unresolved++
+	return r.end(at, err)
+}
+
+func (r *run) end(at *attempt, err *Error) error {
+	r.observe(at, 0)
+	err.Attempts = r.attempts
+	if at.failure.Phase == PhaseAnswered && err.Class != ClassServer && err.Class != ClassUnavailable {
+		r.c.quota.give(r.spent) // a definite answer: the API is up
+	}
+	r.cl.respond(r, at)
+	r.done(err)
+	return err
+}
+
+// newError says what is known of the failure, with every credential taken out.
+func (r *run) newError(at *attempt, rule Rule, wait time.Duration, stop error) *Error {
+	clean := r.c.secrets.clean
+	e := &Error{
+		Operation: r.cl.op.ID, Class: rule.Class, Disposition: rule.Disposition, Rule: rule.Name,
+		Phase: at.failure.Phase, Status: at.failure.Status, Code: at.body.Code, CodeName: clean(at.body.CodeName),
+		Message: clean(at.body.Message), RequiredScope: clean(at.body.Scope), RequestID: at.record.RequestID,
+	}
+	for _, f := range at.body.Fields {
+		e.Fields = append(e.Fields, FieldError{Field: clean(f.Name), Value: clean(f.Value), Problem: clean(f.Problem)})
+	}
+	if at.body.Details != nil {
+		e.Details = json.RawMessage(clean(string(at.body.Details)))
+	}
+	if at.buf != nil && at.failed {
+		e.Body = Body(clean(string(at.buf.Bytes()[:min(at.buf.Len(), errorBodyLimit)])))
+	}
+	if e.Message == "" && e.CodeName == "" && at.failure.Status != 0 {
+		e.Message = at.unexplained()
+	}
+	if e.Disposition == DispositionPark && wait >= 0 {
+		e.RetryAt = r.c.clock.Now().Add(wait)
+	}
+	if at.err != nil {
+		e.causes = append(e.causes, r.c.secrets.hide(at.err))
+	}
+	if stop != nil && !errors.Is(stop, errFinal) {
+		e.causes = append(e.causes, r.c.secrets.hide(stop))
+	}
+	return e
+}
+
+// unexplained describes an answer that carried no message of the API.
+func (at *attempt) unexplained() string {
+	if location := at.resp.Header.Get("Location"); location != "" && at.failure.Status < 400 {
+		if u, err := url.Parse(location); err == nil {
+			return "a redirect to " + u.Scheme + "://" + u.Host + " was refused"
+		}
+	}
+	kind := at.resp.Header.Get("Content-Type")
+	if kind == "" {
+		kind = "no content type"
+	}
+	return fmt.Sprintf("%s, without a message (%s, %d bytes)", http.StatusText(at.failure.Status), kind, at.buf.Len())
+}

@@ -1,0 +1,147 @@
+package pinterest
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// Kind tells what sending an operation a second time would do. It decides
+// what an uncertain failure means.
+type Kind uint8
+
+const (
+	// KindRead changes nothing: it may be sent as often as needed.
+	KindRead Kind = iota
+	// KindWrite is an idempotent write (PATCH, DELETE): sending it twice leaves
+	// the same state as sending it once.
+	KindWrite
+	// KindCreate makes a new thing each time it is sent: pins, boards, sections,
+	// saves. After an ambiguous failure it is looked up before it is sent again.
+	KindCreate
+)
+
+// String returns "read", "write" or "create".
+func (k Kind) String() string {
+	switch k {
+	case KindRead:
+		return "read"
+	case KindWrite:
+		return "write"
+	case KindCreate:
+		return "create"
+	}
+	return fmt.Sprintf("Kind(%d)", uint8(k))
+}
+
+// Category is the rate-limit category of an operation. Operations in one
+// category share one quota per (app, user).
+type Category string
+
+// The rate-limit categories of the operations in this package.
+const (
+	CategoryOrgRead  Category = "org_read"
+	CategoryOrgWrite Category = "org_write"
+)
+
+// Operation describes one operation of the Pinterest v5 API as a value. The
+// path of a call takes its description from here and nowhere else, so that an
+// operation this package lacks can be called through [Client.Do] with a value
+// of the caller's own.
+//
+// The facts come from the official API description, 5.23.0, and a test holds
+// every one of them against it.
+type Operation struct {
+	ID       string   // operation id, such as "pins/create"
+	Method   string   // HTTP method
+	Path     string   // path below the base URL, such as "/pins/{pin_id}"
+	Kind     Kind     // what sending it twice would do
+	Category Category // rate-limit category
+	Scopes   []string // OAuth scopes the token must hold
+}
+
+// String returns the operation's id.
+func (o Operation) String() string { return o.ID }
+
+var (
+	boardsRead  = []string{"boards:read"}
+	boardsWrite = []string{"boards:read", "boards:write"}
+	pinsRead    = []string{"boards:read", "pins:read"}
+	pinsWrite   = []string{"boards:read", "boards:write", "pins:read", "pins:write"}
+)
+
+// The operations of this package, by resource. Treat them as constants.
+var (
+	OpPinsCreate = Operation{"pins/create", http.MethodPost, "/pins", KindCreate, CategoryOrgWrite, pinsWrite}
+	OpPinsList   = Operation{"pins/list", http.MethodGet, "/pins", KindRead, CategoryOrgRead, pinsRead}
+	OpPinsGet    = Operation{"pins/get", http.MethodGet, "/pins/{pin_id}", KindRead, CategoryOrgRead, pinsRead}
+	OpPinsUpdate = Operation{"pins/update", http.MethodPatch, "/pins/{pin_id}", KindWrite, CategoryOrgWrite, pinsWrite}
+	OpPinsDelete = Operation{"pins/delete", http.MethodDelete, "/pins/{pin_id}", KindWrite, CategoryOrgWrite, pinsWrite}
+	OpPinsSave   = Operation{"pins/save", http.MethodPost, "/pins/{pin_id}/save", KindCreate, CategoryOrgWrite, pinsWrite}
+
+	OpBoardsCreate   = Operation{"boards/create", http.MethodPost, "/boards", KindCreate, CategoryOrgWrite, boardsWrite}
+	OpBoardsList     = Operation{"boards/list", http.MethodGet, "/boards", KindRead, CategoryOrgRead, boardsRead}
+	OpBoardsGet      = Operation{"boards/get", http.MethodGet, "/boards/{board_id}", KindRead, CategoryOrgRead, boardsRead}
+	OpBoardsUpdate   = Operation{"boards/update", http.MethodPatch, "/boards/{board_id}", KindWrite, CategoryOrgWrite, boardsWrite}
+	OpBoardsDelete   = Operation{"boards/delete", http.MethodDelete, "/boards/{board_id}", KindWrite, CategoryOrgWrite, boardsWrite}
+	OpBoardsListPins = Operation{"boards/list_pins", http.MethodGet, "/boards/{board_id}/pins", KindRead, CategoryOrgRead, pinsRead}
+
+	OpSectionsCreate   = Operation{"board_sections/create", http.MethodPost, "/boards/{board_id}/sections", KindCreate, CategoryOrgWrite, boardsWrite}
+	OpSectionsList     = Operation{"board_sections/list", http.MethodGet, "/boards/{board_id}/sections", KindRead, CategoryOrgRead, boardsRead}
+	OpSectionsUpdate   = Operation{"board_sections/update", http.MethodPatch, "/boards/{board_id}/sections/{section_id}", KindWrite, CategoryOrgWrite, boardsWrite}
+	OpSectionsDelete   = Operation{"board_sections/delete", http.MethodDelete, "/boards/{board_id}/sections/{section_id}", KindWrite, CategoryOrgWrite, boardsWrite}
+	OpSectionsListPins = Operation{"board_sections/list_pins", http.MethodGet, "/boards/{board_id}/sections/{section_id}/pins", KindRead, CategoryOrgRead, pinsRead}
+
+	// OpOAuthToken is the token call. A refresh may be sent again, so its kind
+	// is KindWrite; it is authorized by the app's credentials, not by a token.
+	OpOAuthToken = Operation{"oauth/token", http.MethodPost, "/oauth/token", KindWrite, CategoryOrgRead, nil}
+)
+
+// Operations returns the description of every operation this package calls.
+func Operations() []Operation {
+	return []Operation{
+		OpPinsCreate, OpPinsList, OpPinsGet, OpPinsUpdate, OpPinsDelete, OpPinsSave,
+		OpBoardsCreate, OpBoardsList, OpBoardsGet, OpBoardsUpdate, OpBoardsDelete, OpBoardsListPins,
+		OpSectionsCreate, OpSectionsList, OpSectionsUpdate, OpSectionsDelete, OpSectionsListPins,
+		OpOAuthToken,
+	}
+}
+
+// numericParams are the path parameters that the API description gives the
+// pattern ^\d+$. Others are only required to be present.
+var numericParams = map[string]bool{"pin_id": true, "board_id": true, "section_id": true, "media_id": true, "ad_account_id": true}
+
+// expand fills the path template with values, in the order of its
+// placeholders, and returns the path both plain and escaped.
+func (o Operation) expand(values []string) (plain, escaped string, err error) {
+	rest := o.Path
+	for _, value := range values {
+		open, shut := strings.IndexByte(rest, '{'), strings.IndexByte(rest, '}')
+		if open < 0 || shut < open {
+			return "", "", fmt.Errorf("path %s takes fewer than %d values", o.Path, len(values))
+		}
+		if err := checkParam(rest[open+1:shut], value); err != nil {
+			return "", "", err
+		}
+		plain += rest[:open] + value
+		escaped += rest[:open] + url.PathEscape(value)
+		rest = rest[shut+1:]
+	}
+	if strings.IndexByte(rest, '{') >= 0 {
+		return "", "", fmt.Errorf("path %s takes more than %d values", o.Path, len(values))
+	}
+	return plain + rest, escaped + rest, nil
+}
+
+// checkParam refuses a path value that would reach another resource than the
+// one meant: an empty one, a dot segment, or a name in place of a numeric id.
+func checkParam(name, value string) error {
+	if numericParams[name] {
+		return requireID(name, value)
+	}
+	if value == "" || value == "." || value == ".." {
+		return FieldError{Field: name, Value: value, Problem: "must name a resource"}
+	}
+	return nil
+}

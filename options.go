@@ -1,0 +1,280 @@
+package pinterest
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"golang.org/x/oauth2"
+)
+
+// The base URLs of the API.
+const (
+	ProductionURL = "https://api.pinterest.com/v5"
+	// SandboxURL needs tokens of its own: a production token is refused there.
+	SandboxURL = "https://api-sandbox.pinterest.com/v5"
+)
+
+// Option sets up a [Client].
+type Option func(*config)
+
+type config struct {
+	base      string
+	http      *http.Client
+	userAgent string
+	clock     Clock
+	maxBody   int64
+	policy    RetryPolicy
+	rules     []Rule
+	observers []func(Event)
+	logger    *slog.Logger
+
+	sources []string // names of the options that gave tokens: exactly one
+	static  string
+	source  oauth2.TokenSource
+	refresh *RefreshConfig
+}
+
+// WithAccessToken uses one access token, which is never renewed: when it
+// expires, calls end with disposition reauthorize.
+func WithAccessToken(token string) Option {
+	return func(c *config) { c.sources, c.static = append(c.sources, "WithAccessToken"), token }
+}
+
+// WithTokenSource asks src for tokens: when the last one has expired, and once
+// after a 401. A token that it gives is kept until then. For Pinterest's
+// rotating refresh tokens [WithRefreshToken] is the better choice, since
+// oauth2's own sources do not say when a token was rotated and cannot be told
+// that the API refused one.
+func WithTokenSource(src oauth2.TokenSource) Option {
+	return func(c *config) { c.sources, c.source = append(c.sources, "WithTokenSource"), src }
+}
+
+// WithRefreshToken renews access tokens with a refresh token: before they
+// expire, and once after a 401. See [RefreshConfig].
+func WithRefreshToken(cfg RefreshConfig) Option {
+	return func(c *config) { c.sources, c.refresh = append(c.sources, "WithRefreshToken"), &cfg }
+}
+
+// WithSandbox talks to the API's sandbox, [SandboxURL].
+func WithSandbox() Option { return WithBaseURL(SandboxURL) }
+
+// WithBaseURL talks to another host or version. It must be https; http is
+// allowed to loopback addresses, for tests. Tokens are sent to its host alone.
+func WithBaseURL(u string) Option { return func(c *config) { c.base = u } }
+
+// WithHTTPClient sends through h: its transport, cookies and timeout are used.
+// Its redirect policy is not, since a redirect is never followed. The default
+// client opens at most 64 connections to a host and keeps them.
+func WithHTTPClient(h *http.Client) Option { return func(c *config) { c.http = h } }
+
+// WithRetry replaces the defaults of [RetryPolicy]. Fields left zero keep theirs.
+func WithRetry(p RetryPolicy) Option { return func(c *config) { c.policy = p } }
+
+// WithRules puts rows in front of the table ([DefaultRules]). The first row
+// that matches decides.
+func WithRules(rules ...Rule) Option {
+	return func(c *config) { c.rules = append(c.rules, rules...) }
+}
+
+// WithLogger logs what the library does: attempts at Debug; waits, refreshes
+// and look-ups at Info; failures at Warn. No credentials are logged.
+func WithLogger(l *slog.Logger) Option { return func(c *config) { c.logger = l } }
+
+// WithObserver has f called with every [Event], in the goroutine of the call
+// that brings it: f must be quick and safe for concurrent use.
+func WithObserver(f func(Event)) Option {
+	return func(c *config) { c.observers = append(c.observers, f) }
+}
+
+// WithUserAgent names the application, such as "scheduler/2.1". The library's
+// own name follows it.
+func WithUserAgent(name string) Option {
+	return func(c *config) { c.userAgent = name + " " + userAgent }
+}
+
+// WithClock replaces the clock by which the library tells the time and waits,
+// for tests. Attempt timeouts and context deadlines stay on real timers.
+func WithClock(clock Clock) Option { return func(c *config) { c.clock = clock } }
+
+// WithMaxResponse bounds the body of a successful answer, in bytes; a longer
+// one is an error. Default 32 MiB.
+func WithMaxResponse(n int64) Option { return func(c *config) { c.maxBody = n } }
+
+// client checks the configuration and builds the client from it.
+func (cfg *config) client() (*Client, error) {
+	base, err := parseBase(cfg.base)
+	if err != nil {
+		return nil, err
+	}
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	h := *cfg.http
+	h.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	policy := cfg.policy.withDefaults()
+	c := &Client{
+		base: base, http: &h, userAgent: []string{cfg.userAgent},
+		table: table{custom: cfg.rules}, policy: policy, quota: newRetryQuota(policy.Quota),
+		clock: cfg.clock, skew: &skew{}, creates: newCreates(cfg.clock), maxBody: cfg.maxBody,
+		observers: cfg.observers, logger: cfg.logger, secrets: &secrets{},
+	}
+	c.tokens = cfg.tokens(c)
+	c.Pins, c.Boards, c.Sections = &PinsService{c}, &BoardsService{c}, &SectionsService{c}
+	return c, nil
+}
+
+func (cfg *config) check() error {
+	switch {
+	case len(cfg.sources) == 0:
+		return errors.New("pinterest: no token: use WithAccessToken, WithTokenSource or WithRefreshToken")
+	case len(cfg.sources) > 1:
+		return fmt.Errorf("pinterest: more than one source of tokens: %s", strings.Join(cfg.sources, ", "))
+	case cfg.http == nil:
+		return errors.New("pinterest: WithHTTPClient: the client is nil")
+	case cfg.clock == nil:
+		return errors.New("pinterest: WithClock: the clock is nil")
+	case cfg.maxBody <= 0:
+		return fmt.Errorf("pinterest: WithMaxResponse: must be positive, is %d", cfg.maxBody)
+	case strings.ContainsAny(cfg.userAgent, "\r\n"):
+		return errors.New("pinterest: WithUserAgent: must be one line")
+	}
+	if err := cfg.checkTokens(); err != nil {
+		return err
+	}
+	if err := cfg.policy.validate(); err != nil {
+		return fmt.Errorf("pinterest: WithRetry: %w", err)
+	}
+	return nil
+}
+
+// parseBase accepts only what a token may be sent to.
+func parseBase(s string) (*url.URL, error) {
+	u, err := url.Parse(s)
+	if err != nil {
+		return nil, errors.New("pinterest: WithBaseURL: not a URL")
+	}
+	u.Path, u.RawPath = strings.TrimRight(u.Path, "/"), ""
+	switch {
+	case u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "":
+		return nil, errors.New("pinterest: WithBaseURL: must be scheme, host and path alone, such as " + ProductionURL)
+	case u.Scheme == "https", u.Scheme == "http" && isLoopback(u.Hostname()):
+		return u, nil
+	}
+	return nil, fmt.Errorf("pinterest: WithBaseURL: %s://%s: must be https, or http to a loopback address", u.Scheme, u.Host)
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// userAgent names this library and its version, as the build knows it.
+var userAgent = "pinterest-go/" + moduleVersion()
+
+func moduleVersion() string {
+	const path = "github.com/pinterest-go/pinterest"
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, dep := range info.Deps {
+			if dep.Path == path && dep.Version != "" {
+				return dep.Version
+			}
+		}
+	}
+	return "devel"
+}
+
+// defaultHTTPClient keeps a connection for each call that may be under way, up
+// to a bound, so that a burst does not open and close them by the hundred.
+func defaultHTTPClient() *http.Client {
+	const perHost = 64
+	t := &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		ForceAttemptHTTP2:     true,
+		MaxIdleConns:          perHost,
+		MaxIdleConnsPerHost:   perHost,
+		MaxConnsPerHost:       perHost,
+		IdleConnTimeout:       90 * time.Second,
+		TLSHandshakeTimeout:   10 * time.Second,
+		ExpectContinueTimeout: time.Second,
+	}
+	return &http.Client{Transport: t}
+}
+
+// CallOption changes one call.
+type CallOption func(*callOptions)
+
+type callOptions struct {
+	list      []CallOption
+	policy    RetryPolicy
+	adAccount string
+	response  *Response
+	dryRun    *DryRun
+	resend    bool
+	timeout   time.Duration
+	override  *RetryPolicy
+}
+
+// apply runs the options over the client's defaults.
+func (o *callOptions) apply(c *Client) error {
+	for _, opt := range o.list {
+		opt(o)
+	}
+	o.policy = c.policy
+	if o.override != nil {
+		if err := o.override.validate(); err != nil {
+			return err
+		}
+		o.policy = o.override.withDefaults()
+	}
+	if o.timeout < 0 {
+		return fmt.Errorf("the attempt timeout must not be negative, is %v", o.timeout)
+	}
+	if o.timeout > 0 {
+		o.policy.AttemptTimeout = o.timeout
+	}
+	if o.adAccount == "" {
+		return nil
+	}
+	return requireID("ad_account_id", o.adAccount)
+}
+
+// AttemptTimeout bounds each attempt of this call; see [RetryPolicy]. The
+// call as a whole is bounded by its context.
+func AttemptTimeout(d time.Duration) CallOption { return func(o *callOptions) { o.timeout = d } }
+
+// Retry replaces the client's policy for this call. Its zero fields take the
+// defaults of [RetryPolicy]; its Quota has no effect.
+func Retry(p RetryPolicy) CallOption { return func(o *callOptions) { o.override = &p } }
+
+// AdAccount acts as the owner of this ad account (query parameter
+// ad_account_id, a numeric id of at most 18 digits).
+func AdAccount(id string) CallOption { return func(o *callOptions) { o.adAccount = id } }
+
+// WithResponse fills r with what is known of the call beside its result,
+// whether it succeeds or fails.
+func WithResponse(r *Response) CallOption { return func(o *callOptions) { o.response = r } }
+
+// ResendUnseen sends a create again after an ambiguous failure without looking
+// whether the first one took effect. It can make a second one: it is for
+// creates of which two do no harm.
+func ResendUnseen() CallOption { return func(o *callOptions) { o.resend = true } }
+
+// DryRun is the request that a call would send.
+type DryRun struct {
+	Method string
+	URL    string
+	Header http.Header // the credentials redacted
+	Body   []byte
+}
+
+// WithDryRun validates and builds the request, puts it into d and sends
+// nothing. The method then returns an empty result without an error.
+func WithDryRun(d *DryRun) CallOption { return func(o *callOptions) { o.dryRun = d } }
