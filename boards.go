@@ -125,7 +125,7 @@ func (o *BoardPinsOptions) request() (ListOptions, url.Values) {
 //
 // Operation boards/create: https://developers.pinterest.com/docs/api/v5/boards-create
 func (s *BoardsService) Create(ctx context.Context, board BoardCreate, opts ...CallOption) (*Board, error) {
-	return create(ctx, s.client, OpBoardsCreate, Request{Body: board}, s.client.findBoard(board), opts)
+	return create(ctx, s.client, OpBoardsCreate, Request{Body: board}, wantBoard(board), finder[Board]{s.client.findBoards, madeBoard}, opts)
 }
 
 // Get returns a board by its numeric id.
@@ -161,6 +161,7 @@ func (s *BoardsService) Update(ctx context.Context, id string, update BoardUpdat
 //
 // Operation boards/delete: https://developers.pinterest.com/docs/api/v5/boards-delete
 func (s *BoardsService) Delete(ctx context.Context, id string, opts ...CallOption) error {
+	s.client.creates.gone(id)
 	return s.client.Do(ctx, OpBoardsDelete, Request{Path: []string{id}}, nil, opts...)
 }
 

@@ -32,6 +32,7 @@ type Client struct {
 	clock     Clock
 	skew      *skew
 	creates   *creates
+	ledger    Ledger
 	maxBody   int64
 	observers []func(Event)
 	logger    *slog.Logger
@@ -229,11 +230,21 @@ func (r *run) succeed(at *attempt) error {
 	r.observe(at, 0)
 	r.c.quota.give(r.spent)
 	if r.cl.seek != nil {
-		r.cl.intent.ids = append(r.cl.intent.ids, r.cl.seek.id()) // no equal create may adopt it
+		r.settled()
 	}
 	r.cl.respond(r, at)
 	r.done(nil)
 	return nil
+}
+
+// settled remembers the result of a create: no equal create may adopt it, and
+// a list that lacks it proves nothing.
+func (r *run) settled() {
+	if seek := r.cl.seek; seek.made != nil {
+		id, created := seek.made()
+		r.cl.intent.ids = append(r.cl.intent.ids, id)
+		r.c.creates.made(seek.want.list(), id, created)
+	}
 }
 
 // fail ends a call with an error that the table explains.
@@ -245,6 +256,7 @@ func (r *run) fail(at *attempt, rule Rule, wait time.Duration, stop error) error
 func (r *run) uncertain(at *attempt, rule Rule, cause error) error {
 	err := r.newError(at, rule, 0, cause)
 	err.Disposition, err.RetryAt = DispositionUncertain, time.Time{}
+	err.Uncertain = r.uncertainty()
 	r.cl.intent.unresolved++
 	return r.end(at, err)
 }

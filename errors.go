@@ -36,6 +36,7 @@ const (
 	ClassTransport                     // the network, TLS or the HTTP exchange failed
 	ClassResponse                      // the answer cannot be used
 	ClassCanceled                      // the caller's context ended
+	ClassLedger                        // the caller's Ledger failed
 	ClassUnknown                       // no row of the table knows it
 )
 
@@ -45,7 +46,7 @@ var classNames = [...]string{
 	ClassPayment: "payment required", ClassPrecondition: "precondition failed", ClassTooLarge: "too large",
 	ClassNotImplemented: "not implemented", ClassMediaUnreachable: "media unreachable", ClassThrottled: "throttled",
 	ClassBlocked: "blocked", ClassBlockedLink: "blocked link", ClassServer: "server", ClassUnavailable: "unavailable",
-	ClassTransport: "transport", ClassResponse: "unusable response", ClassCanceled: "canceled", ClassUnknown: "unknown",
+	ClassTransport: "transport", ClassResponse: "unusable response", ClassCanceled: "canceled", ClassLedger: "ledger", ClassUnknown: "unknown",
 }
 
 // String returns the class in words, such as "missing scope".
@@ -83,6 +84,7 @@ const (
 	ErrTransport        = classError(ClassTransport)
 	ErrResponse         = classError(ClassResponse)
 	ErrCanceled         = classError(ClassCanceled)
+	ErrLedger           = classError(ClassLedger)
 	ErrUnknown          = classError(ClassUnknown)
 )
 
@@ -161,7 +163,8 @@ type Error struct {
 	RequestID     string          // x-pinterest-rid, which Pinterest's support asks for
 	Body          Body            // the body, as sent but redacted, at most 64 KiB
 
-	Attempts []Attempt // every attempt, in order
+	Attempts  []Attempt  // every attempt, in order
+	Uncertain *Uncertain // what to look for later, when Disposition is uncertain and there is a way; see Client.Resolve
 
 	causes []error
 }

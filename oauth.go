@@ -66,7 +66,7 @@ func (cfg *config) checkTokens() error {
 
 // tokens makes the client's source of tokens.
 func (cfg *config) tokens(c *Client) *tokens {
-	t := &tokens{clock: cfg.clock, secrets: c.secrets}
+	t := &tokens{clock: cfg.clock, secrets: c.secrets, report: c.reportRenewal}
 	switch {
 	case cfg.refresh != nil:
 		r := cfg.refresh
@@ -94,6 +94,7 @@ type tokens struct {
 	early   time.Duration
 	clock   Clock
 	secrets *secrets
+	report  func(began time.Time, err error)
 
 	mu       sync.Mutex
 	current  *oauth2.Token
@@ -206,6 +207,7 @@ func (t *tokens) wait(ctx context.Context, f *flight) (*oauth2.Token, error) {
 func (t *tokens) fly(ctx context.Context, f *flight) {
 	ctx, cancel := context.WithTimeout(ctx, renewalTime)
 	defer cancel()
+	began := t.clock.Now()
 	t.mu.Lock()
 	old, tok := t.current, t.unstored
 	t.mu.Unlock()
@@ -220,6 +222,7 @@ func (t *tokens) fly(ctx context.Context, f *flight) {
 			err = storeError{storeErr}
 		}
 	}
+	t.report(began, err) // before anyone goes on: observers hear things in their order
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.unstored, t.failure = nil, nil
@@ -236,6 +239,13 @@ func (t *tokens) fly(ctx context.Context, f *flight) {
 	}
 	t.flight = nil
 	close(f.done)
+}
+
+// reportRenewal tells the observers of one renewal, however many calls waited for it.
+func (c *Client) reportRenewal(began time.Time, err error) {
+	if c.watched() {
+		c.observe(Event{Type: EventRefresh, Operation: OpOAuthToken.ID, Time: began, Err: c.secrets.hide(err)})
+	}
 }
 
 // refreshGrant exchanges a refresh token for a new pair (operation oauth/token).

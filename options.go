@@ -34,6 +34,7 @@ type config struct {
 	rules     []Rule
 	observers []func(Event)
 	logger    *slog.Logger
+	ledger    Ledger
 
 	sources []string // names of the options that gave tokens: exactly one
 	static  string
@@ -103,6 +104,9 @@ func WithUserAgent(name string) Option {
 // for tests. Attempt timeouts and context deadlines stay on real timers.
 func WithClock(clock Clock) Option { return func(c *config) { c.clock = clock } }
 
+// WithLedger keeps the intents and results of [PinsService.CreateOnce].
+func WithLedger(l Ledger) Option { return func(c *config) { c.ledger = l } }
+
 // WithMaxResponse bounds the body of a successful answer, in bytes; a longer
 // one is an error. Default 32 MiB.
 func WithMaxResponse(n int64) Option { return func(c *config) { c.maxBody = n } }
@@ -122,7 +126,7 @@ func (cfg *config) client() (*Client, error) {
 	c := &Client{
 		base: base, http: &h, userAgent: []string{cfg.userAgent},
 		table: table{custom: cfg.rules}, policy: policy, quota: newRetryQuota(policy.Quota),
-		clock: cfg.clock, skew: &skew{}, creates: newCreates(cfg.clock), maxBody: cfg.maxBody,
+		clock: cfg.clock, skew: &skew{}, creates: newCreates(cfg.clock), ledger: cfg.ledger, maxBody: cfg.maxBody,
 		observers: cfg.observers, logger: cfg.logger, secrets: &secrets{},
 	}
 	c.tokens = cfg.tokens(c)

@@ -41,6 +41,9 @@ type RetryPolicy struct {
 	// ambiguous create counts as absent only when look-ups spread over this time
 	// did not find it. Default 5 s.
 	SettleTime time.Duration
+	// SettleReads is how many look-ups are spread over the settle time, from the
+	// failure to its end; at least 2. Default 2.
+	SettleReads int
 	// Quota is how much retrying a client may have under way while nothing
 	// succeeds: a retry after a 429 costs 5, any other 10, and success pays back.
 	// It keeps a fleet from hammering an API that is down. Default 1000;
@@ -64,6 +67,7 @@ func (p RetryPolicy) withDefaults() RetryPolicy {
 	def(&p.Jitter, 0.3)
 	def(&p.AttemptTimeout, 30*time.Second)
 	def(&p.SettleTime, 5*time.Second)
+	def(&p.SettleReads, 2)
 	def(&p.Quota, 1000)
 	return p
 }
@@ -90,6 +94,9 @@ func (p RetryPolicy) validate() error {
 	}
 	if p.MaxAttempts < 0 {
 		return fmt.Errorf("RetryPolicy.MaxAttempts must not be negative, is %d", p.MaxAttempts)
+	}
+	if p.SettleReads < 0 || p.SettleReads == 1 {
+		return fmt.Errorf("RetryPolicy.SettleReads must be at least 2, is %d: one read proves nothing", p.SettleReads)
 	}
 	if p.Jitter > 1 {
 		return fmt.Errorf("RetryPolicy.Jitter is a share of the wait, at most 1, is %v", p.Jitter)
@@ -205,10 +212,7 @@ func (r *run) refresh(ctx context.Context, at *attempt, rule Rule) (again bool, 
 		return false, r.fail(at, rule, 0, nil)
 	}
 	r.refreshed = true
-	started := r.c.clock.Now()
-	_, err = r.c.tokens.renew(ctx, at.token)
-	r.c.observe(Event{Type: EventRefresh, Operation: r.cl.op.ID, Time: started, Wait: r.c.clock.Now().Sub(started), Err: err})
-	if err == nil {
+	if _, err = r.c.tokens.renew(ctx, at.token); err == nil {
 		r.observe(at, 0)
 		r.counted--
 		return true, nil

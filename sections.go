@@ -39,7 +39,7 @@ func (s SectionWrite) Validate() error {
 //
 // Operation board_sections/create: https://developers.pinterest.com/docs/api/v5/board_sections-create
 func (s *SectionsService) Create(ctx context.Context, boardID string, section SectionWrite, opts ...CallOption) (*Section, error) {
-	return create(ctx, s.client, OpSectionsCreate, Request{Path: []string{boardID}, Body: section}, s.client.findSection(boardID, section), opts)
+	return create(ctx, s.client, OpSectionsCreate, Request{Path: []string{boardID}, Body: section}, wantSection(boardID, section), finder[Section]{s.client.findSections, madeSection}, opts)
 }
 
 // List returns one page of the sections of a board.
@@ -66,6 +66,7 @@ func (s *SectionsService) Update(ctx context.Context, boardID, id string, sectio
 //
 // Operation board_sections/delete: https://developers.pinterest.com/docs/api/v5/board_sections-delete
 func (s *SectionsService) Delete(ctx context.Context, boardID, id string, opts ...CallOption) error {
+	s.client.creates.gone(id)
 	return s.client.Do(ctx, OpSectionsDelete, Request{Path: []string{boardID, id}}, nil, opts...)
 }
 

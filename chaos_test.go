@@ -1,0 +1,308 @@
+package pinterest_test
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"text/tabwriter"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/pinterest-go/pinterest"
+	"github.com/pinterest-go/pinterest/pinteresttest"
+)
+
+var (
+	chaosSeed    = flag.Uint64("chaos.seed", 1, "seed of TestChaos")
+	chaosCreates = flag.Int("chaos.creates", 10_000, "creates in the first mix of TestChaos; the others make a fifth of it")
+)
+
+// A chaosFault is one thing that can go wrong with a create.
+type chaosFault struct {
+	name  string
+	fault pinteresttest.Fault
+}
+
+// The faults a create can meet. Those marked committed strike after it took effect.
+func chaosFaults() []chaosFault {
+	committed := func(name string, f pinteresttest.Fault) chaosFault {
+		return chaosFault{name + " after the commit", f.AfterTheCommit()}
+	}
+	faults := []chaosFault{
+		committed("400/2787", pinteresttest.SomethingWentWrong()),
+		committed("reset", pinteresttest.ConnectionReset()),
+		committed("EOF", pinteresttest.NoAnswer()),
+		committed("no answer in time", pinteresttest.Hanging()),
+		{"truncated 201", pinteresttest.Truncated()},
+		{"garbled 201", pinteresttest.Garbled()},
+		{"reset before the commit", pinteresttest.ConnectionReset()},
+		{"429 with Retry-After", pinteresttest.Throttled(7 * time.Second)},
+		{"429 without Retry-After", pinteresttest.Throttled(0)},
+	}
+	for _, status := range []int{500, 502, 503, 504} {
+		faults = append(faults, committed(fmt.Sprint(status), pinteresttest.ServerError(status)),
+			chaosFault{fmt.Sprintf("%d before the commit", status), pinteresttest.ServerError(status)})
+	}
+	return faults
+}
+
+// A chaosMix is one set of circumstances.
+type chaosMix struct {
+	name      string
+	lag       time.Duration // how long lists lag behind writes
+	listFails float64       // probability that a list read fails, at each attempt
+	listsDown bool          // every list read fails
+	marker    bool          // pins carry a marker
+	uncertain bool          // uncertain is a rightful answer here
+	maxReads  float64       // look-ups per fault allowed; 0: any
+}
+
+func TestChaos(t *testing.T) {
+	mixes := []chaosMix{
+		{name: "no lag", maxReads: 1.2},
+		{name: "lists lag 3 s", lag: 3 * time.Second},
+		{name: "list reads fail", listFails: 0.3},
+		{name: "lists down", listsDown: true, uncertain: true},
+		{name: "lag beyond the settle time, markers", lag: 20 * time.Second, marker: true, uncertain: true},
+	}
+	n := *chaosCreates
+	for i, mix := range mixes {
+		t.Run(mix.name, func(t *testing.T) {
+			if testing.Short() {
+				n = min(n, 500)
+			}
+			c := newChaos(t, mix, *chaosSeed+uint64(i))
+			c.run(n)
+			c.report(t)
+		})
+		n = *chaosCreates / 5
+	}
+}
+
+// chaos is one run: the creates that were meant, and what became of them.
+type chaos struct {
+	mix    chaosMix
+	srv    *pinteresttest.Server
+	client *pinterest.Client
+	boards []string
+	seed   uint64
+
+	mu      sync.Mutex
+	struck  map[string]int // faults of each title
+	byFault map[string]int
+	results []chaosResult
+	reads   atomic.Int64
+	waits   atomic.Int64
+}
+
+type chaosResult struct {
+	board, title string
+	pin          string
+	err          error
+}
+
+const maxFaultsPerCreate = 3 // fewer than the attempts, so that every create can succeed
+
+func newChaos(t *testing.T, mix chaosMix, seed uint64) *chaos {
+	clock := pinteresttest.NewClock(time.Date(2026, 7, 9, 9, 0, 0, 0, time.UTC))
+	c := &chaos{mix: mix, seed: seed, struck: map[string]int{}, byFault: map[string]int{}}
+	c.srv = pinteresttest.NewServer(pinteresttest.WithClock(clock), pinteresttest.WithSeed(seed), pinteresttest.WithoutQuotas(), pinteresttest.WithoutBooks())
+	t.Cleanup(c.srv.Close)
+	acct := c.srv.AddAccount("alice")
+	for i := range 16 {
+		c.boards = append(c.boards, c.srv.AddBoard(acct, fmt.Sprintf("Board %d", i)).ID)
+	}
+	c.srv.SetListLag(mix.lag)
+	faults := chaosFaults()
+	c.srv.InjectFunc(func(r *pinteresttest.Request) *pinteresttest.Fault { return c.decide(r, faults) })
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.MaxIdleConnsPerHost = 64
+	t.Cleanup(transport.CloseIdleConnections)
+	var err error
+	c.client, err = pinterest.New(
+		pinterest.WithAccessToken(acct.AccessToken), pinterest.WithBaseURL(c.srv.URL), pinterest.WithClock(clock),
+		pinterest.WithHTTPClient(&http.Client{Transport: transport}),
+		// Real time, since sockets are real: long enough for a loaded machine, and
+		// each answer that never comes costs it once.
+		pinterest.WithRetry(pinterest.RetryPolicy{AttemptTimeout: 2 * time.Second, Quota: -1}),
+		pinterest.WithObserver(c.observe))
+	require.NoError(t, err)
+	return c
+}
+
+// decide draws the fault of a request. The draw depends on the seed, the title
+// and how often it was hit, not on the order in which requests arrive.
+func (c *chaos) decide(r *pinteresttest.Request, faults []chaosFault) *pinteresttest.Fault {
+	if r.Operation == "boards/list_pins" {
+		if c.mix.listsDown || rand.Float64() < c.mix.listFails {
+			f := pinteresttest.ServerError(http.StatusServiceUnavailable)
+			return &f
+		}
+		return nil
+	}
+	if r.Operation != "pins/create" || strings.Contains(string(r.Body), "Before ") {
+		return nil
+	}
+	title := string(r.Body[strings.Index(string(r.Body), `"title":"`)+9:])
+	title = title[:strings.IndexByte(title, '"')]
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var h uint64 = 14695981039346656037
+	for _, b := range []byte(title) {
+		h = (h ^ uint64(b)) * 1099511628211
+	}
+	n := c.struck[title]
+	if n >= maxFaultsPerCreate {
+		return nil
+	}
+	random := rand.New(rand.NewPCG(c.seed, h+uint64(n)))
+	if random.IntN(5) != 0 {
+		c.struck[title] = maxFaultsPerCreate
+		return nil
+	}
+	c.struck[title]++
+	f := faults[random.IntN(len(faults))]
+	c.byFault[f.name]++
+	return &f.fault
+}
+
+func (c *chaos) observe(e pinterest.Event) {
+	switch e.Type {
+	case pinterest.EventLookup:
+		c.reads.Add(1)
+	case pinterest.EventAttempt:
+		c.waits.Add(int64(e.Wait))
+	}
+}
+
+// run makes n creates from 64 goroutines. One in ten has the same content as
+// the one before it.
+func (c *chaos) run(n int) {
+	for i, b := range c.boards { // boards that have been published to
+		for j := range 2 {
+			c.create(chaosResult{board: b, title: fmt.Sprintf("Before %d %d", i, j)})
+		}
+	}
+	jobs := make(chan chaosResult)
+	var wg sync.WaitGroup
+	for range 64 {
+		wg.Go(func() {
+			for job := range jobs {
+				c.create(job)
+			}
+		})
+	}
+	for i := range n {
+		title := fmt.Sprintf("Pin %d", i)
+		if i%10 == 9 && !c.mix.marker {
+			title = fmt.Sprintf("Pin %d", i-1)
+		}
+		board := c.boards[(i-i%10)/10%len(c.boards)]
+		jobs <- chaosResult{board: board, title: title}
+	}
+	close(jobs)
+	wg.Wait()
+}
+
+func (c *chaos) create(job chaosResult) {
+	pin := pinterest.PinCreate{
+		BoardID: job.board, Title: job.title, Description: " ", Link: "https://shop.example/p?x=1&y=2",
+		MediaSource: pinterest.ImageURL("https://shop.example/p/1.jpg"),
+	}
+	if c.mix.marker {
+		pin.Marker = "job=" + strings.ReplaceAll(job.title, " ", "-")
+	}
+	made, err := c.client.Pins.Create(context.Background(), pin)
+	if job.err = err; err == nil {
+		job.pin = made.ID
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.results = append(c.results, job)
+}
+
+// tally counts what became of the creates, by the books of the API.
+type tally struct{ ok, uncertain, duplicates, ghosts, lost, lies, shared int }
+
+func (c *chaos) count() tally {
+	type key struct{ board, title string }
+	exist := map[string]bool{}
+	pins := map[key]int{}
+	for _, b := range c.boards {
+		for _, p := range c.srv.Pins(b) {
+			exist[p.ID] = true
+			pins[key{b, p.Title}]++
+		}
+	}
+	var n tally
+	told := map[string]bool{}
+	claims, failures, open := map[key]int{}, map[key]int{}, map[key]int{}
+	for _, r := range c.results {
+		k := key{r.board, r.title}
+		switch {
+		case r.err == nil && !exist[r.pin]:
+			n.lies++
+		case r.err == nil && told[r.pin]:
+			n.shared++ // two creates were told the same pin
+		case r.err == nil:
+			n.ok++
+			told[r.pin] = true
+			claims[k]++
+		case errors.Is(r.err, pinterest.ErrUncertain):
+			n.uncertain++
+			open[k]++
+		default:
+			n.lost++
+			failures[k]++
+		}
+	}
+	for k, made := range pins {
+		extra := made - claims[k] - open[k]
+		if extra <= 0 {
+			continue
+		}
+		ghosts := min(extra, failures[k])
+		n.ghosts += ghosts
+		n.duplicates += extra - ghosts
+	}
+	return n
+}
+
+func (c *chaos) report(t *testing.T) {
+	n := c.count()
+	faults := 0
+	for _, k := range c.byFault {
+		faults += k
+	}
+	reads := float64(c.reads.Load()) / float64(max(1, faults))
+	var b strings.Builder
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "creates\tfaults\tok\tuncertain\tduplicates\tghosts\tlost\tlies\tshared\tlook-ups/fault\twait/fault")
+	fmt.Fprintf(w, "%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%.2f\t%v\n", len(c.results), faults, n.ok, n.uncertain,
+		n.duplicates, n.ghosts, n.lost, n.lies, n.shared, reads, (time.Duration(c.waits.Load()) / time.Duration(max(1, faults))).Round(time.Millisecond))
+	_ = w.Flush()
+	t.Log("\n" + b.String())
+
+	assert.Zero(t, n.duplicates, "duplicates")
+	assert.Zero(t, n.ghosts, "told failed, exists")
+	assert.Zero(t, n.lost, "told failed, could have been made")
+	assert.Zero(t, n.lies, "told made, does not exist")
+	assert.Zero(t, n.shared, "two creates told the same pin")
+	assert.Equal(t, len(c.results), n.ok+n.uncertain)
+	assert.Greater(t, faults, len(c.results)/10, "the faults must strike")
+	if !c.mix.uncertain {
+		assert.Zero(t, n.uncertain, "uncertain where the lists can be read")
+	}
+	if c.mix.maxReads > 0 {
+		assert.LessOrEqual(t, reads, c.mix.maxReads, "look-ups per fault")
+	}
+}

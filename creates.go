@@ -1,0 +1,218 @@
+package pinterest
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+)
+
+// memory is how long a client remembers what an equal create made. It has to
+// outlast the tolerance of a Window by far, and no more.
+const memory = 10 * time.Minute
+
+// creates is a client's books of the creates under way and lately done: it lets
+// equal ones go one after another and remembers what each of them made. Two
+// equal creates in flight at once could otherwise both adopt the pin of one.
+type creates struct {
+	mu      sync.Mutex
+	clock   Clock
+	intents map[string]*intent
+	own     map[string][]ownThing // what was made, by the list it should be in
+	where   map[string]string     // the list of each id in own
+	left    []departure           // in the order of leaving, for forgetting
+	lag     time.Duration         // how far lists were seen to lag behind, at least
+	lagSeen time.Time             // when that was
+}
+
+// departure is something to forget some time after.
+type departure struct {
+	key string // of an intent, or
+	own string // of a list
+	at  time.Time
+}
+
+// ownThing is something that this client made and was told the id of.
+type ownThing struct {
+	id      string
+	created time.Time // by the API's clock
+	known   time.Time // by ours
+}
+
+// intent is the books of one key. Its ids and unresolved count belong to the
+// call whose turn it is.
+type intent struct {
+	turn       chan struct{} // holds one token: whoever put it there goes
+	users      int
+	leftAt     time.Time
+	ids        []string // what creates of the key have made
+	unresolved int      // how many of them ended uncertain
+}
+
+func newCreates(clock Clock) *creates {
+	return &creates{clock: clock, intents: map[string]*intent{}, own: map[string][]ownThing{}, where: map[string]string{}}
+}
+
+// enter waits for the turn of a create's key and returns how to give it back.
+func (cs *creates) enter(ctx context.Context, cl *call) (leave func(), err error) {
+	if cl.seek == nil || cl.seek.key == "" {
+		cl.intent = &intent{}
+		return func() {}, nil
+	}
+	key := cl.op.ID + "\x00" + cl.seek.key
+	cs.mu.Lock()
+	cs.forget()
+	in := cs.intents[key]
+	if in == nil {
+		in = &intent{turn: make(chan struct{}, 1)}
+		cs.intents[key] = in
+	}
+	in.users++
+	cs.mu.Unlock()
+	select {
+	case in.turn <- struct{}{}:
+		cl.intent = in
+		return func() { cs.leave(key, in); <-in.turn }, nil
+	case <-ctx.Done():
+		cs.leave(key, in)
+		return nil, ctx.Err()
+	}
+}
+
+func (cs *creates) leave(key string, in *intent) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	in.users--
+	in.leftAt = cs.clock.Now()
+	cs.left = append(cs.left, departure{key: key, at: in.leftAt})
+}
+
+// forget drops what has not been used for as long as the memory lasts. The
+// caller holds the lock.
+func (cs *creates) forget() {
+	horizon := cs.clock.Now().Add(-memory)
+	n := 0
+	for ; n < len(cs.left) && cs.left[n].at.Before(horizon); n++ {
+		if list := cs.left[n].own; list != "" {
+			cs.forgetOldest(list)
+		} else if in := cs.intents[cs.left[n].key]; in != nil && in.users == 0 && in.leftAt.Before(horizon) {
+			delete(cs.intents, cs.left[n].key)
+		}
+	}
+	cs.left = slices.Delete(cs.left, 0, n)
+}
+
+// made remembers something that was made, and the list that has to show it.
+func (cs *creates) made(list, id string, created time.Time) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	now := cs.clock.Now()
+	cs.own[list] = append(cs.own[list], ownThing{id, created, now})
+	cs.where[id] = list
+	cs.left = append(cs.left, departure{own: list, at: now})
+}
+
+func (cs *creates) forgetOldest(list string) {
+	things := cs.own[list]
+	if len(things) > 0 {
+		delete(cs.where, things[0].id)
+		things = things[1:]
+	}
+	if cs.own[list] = things; len(things) == 0 {
+		delete(cs.own, list)
+	}
+}
+
+// gone forgets something that was deleted or moved: its list need not show it.
+func (cs *creates) gone(id string) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	for i, thing := range cs.own[cs.where[id]] {
+		if thing.id == id {
+			cs.own[cs.where[id]][i].id = "" // its departure still counts
+			delete(cs.where, id)
+			return
+		}
+	}
+}
+
+// lagMemory is how long a lag that was seen is held against all lists. What is
+// missing for longer than that may as well have been deleted by someone else.
+const lagMemory = time.Minute
+
+// lags reports whether a reading of the list that began at this time can not
+// prove that something sent last is absent: it lacks what this client made
+// before it, or lists were lately seen to lag as long as that is ago.
+func (cs *creates) lags(list string, last, began time.Time, seen listing) bool {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	lacks := false
+	if began.Sub(cs.lagSeen) > lagMemory {
+		cs.lag = 0
+	}
+	for _, thing := range cs.own[list] {
+		read := seen.oldest.IsZero() || thing.created.After(seen.oldest)
+		if thing.id == "" || !read || seen.ids[thing.id] {
+			continue
+		}
+		lacks = lacks || !thing.known.After(last)
+		if age := began.Sub(thing.known); age > 0 && age <= lagMemory {
+			cs.lag, cs.lagSeen = max(cs.lag, age), began
+		}
+	}
+	return lacks || cs.lag > 0 && cs.lag >= began.Sub(last)
+}
+
+// fingerprint turns what identifies a create into a key of fixed size.
+func fingerprint(parts ...string) string {
+	h := sha256.New()
+	var size [8]byte
+	for _, p := range parts {
+		binary.BigEndian.PutUint64(size[:], uint64(len(p)))
+		h.Write(size[:])
+		h.Write([]byte(p))
+	}
+	return string(h.Sum(nil))
+}
+
+// skew learns how far the API's clock is from ours, from Date headers.
+type skew struct {
+	mu     sync.Mutex
+	known  bool
+	lower  time.Duration // the API's time minus ours is at least this
+	spread time.Duration // how long the exchange took that it was learned from
+	at     time.Time
+}
+
+// observe learns from one answer, sent and received at these times. Between
+// two answers the quicker one says more; an old one is replaced.
+func (s *skew) observe(h http.Header, sent, received time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	spread := received.Sub(sent)
+	if s.known && spread >= s.spread && received.Sub(s.at) < memory {
+		return
+	}
+	date, err := http.ParseTime(headerValue(h, "Date"))
+	if err != nil {
+		return
+	}
+	s.known, s.lower, s.spread, s.at = true, date.Sub(received), spread, received
+}
+
+func (s *skew) isKnown() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.known
+}
+
+// offset returns what to add to our time for the API's, never too much; 0
+// while nothing is known.
+func (s *skew) offset() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lower
+}

@@ -1,0 +1,161 @@
+// Package fileledger keeps a pinterest.Ledger on disk: what CreateOnce intends
+// and what came of it survive a crash at any point, and any number of processes
+// of one machine can share it.
+//
+// Records are kept in SQLite, each save in a transaction of its own that is on
+// disk when Save returns. Locks are file locks of the operating system, which
+// gives back those of a process that dies. So the folder must be on a local
+// disk: SQLite and file locks are not to be trusted on network file systems.
+package fileledger
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/gofrs/flock"
+	_ "modernc.org/sqlite" // the database/sql driver "sqlite"
+
+	"github.com/pinterest-go/pinterest"
+)
+
+// Ledger implements pinterest.Ledger in a folder. It is safe for concurrent
+// use. Close it when done.
+type Ledger struct {
+	db    *sql.DB
+	locks string
+	local *pinterest.MemoryLedger // the locks among this process's own calls
+}
+
+var _ pinterest.Ledger = (*Ledger)(nil)
+
+const schema = `CREATE TABLE IF NOT EXISTS ledger (
+	name    TEXT PRIMARY KEY,
+	record  BLOB NOT NULL,
+	saved   INTEGER NOT NULL -- Unix seconds, for pruning
+) WITHOUT ROWID`
+
+// Open opens the ledger in the folder dir, which it makes if need be.
+func Open(ctx context.Context, dir string) (*Ledger, error) {
+	locks := filepath.Join(dir, "locks")
+	if err := os.MkdirAll(locks, 0o700); err != nil {
+		return nil, fmt.Errorf("fileledger: %w", err)
+	}
+	pragmas := url.Values{"_pragma": {"busy_timeout(30000)", "journal_mode(WAL)", "synchronous(FULL)"}}
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(dir, "ledger.sqlite")+"?"+pragmas.Encode())
+	if err != nil {
+		return nil, fmt.Errorf("fileledger: %w", err)
+	}
+	// SQLite has one writer at a time; waiting in line here is fairer and quicker
+	// than having each connection poll for its turn.
+	db.SetMaxOpenConns(1)
+	if _, err := db.ExecContext(ctx, schema); err != nil {
+		return nil, errors.Join(fmt.Errorf("fileledger: %w", err), db.Close())
+	}
+	return &Ledger{db: db, locks: locks, local: pinterest.NewMemoryLedger()}, nil
+}
+
+// Close closes the ledger's files. Calls under way must have ended.
+func (l *Ledger) Close() error { return l.db.Close() }
+
+// Load implements pinterest.Ledger.
+func (l *Ledger) Load(ctx context.Context, name string) ([]byte, error) {
+	var record []byte
+	err := l.db.QueryRowContext(ctx, `SELECT record FROM ledger WHERE name = ?`, name).Scan(&record)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	return record, err
+}
+
+// Save implements pinterest.Ledger.
+func (l *Ledger) Save(ctx context.Context, name string, record []byte) error {
+	const upsert = `INSERT INTO ledger (name, record, saved) VALUES (?, ?, ?)
+		ON CONFLICT (name) DO UPDATE SET record = excluded.record, saved = excluded.saved`
+	_, err := l.db.ExecContext(ctx, upsert, name, record, time.Now().Unix())
+	return err
+}
+
+// Prune forgets all that was last saved before this time. A key that is
+// forgotten is a new key: prune only what will not be submitted again.
+func (l *Ledger) Prune(ctx context.Context, before time.Time) (records int64, err error) {
+	res, err := l.db.ExecContext(ctx, `DELETE FROM ledger WHERE saved < ?`, before.Unix())
+	if err != nil {
+		return 0, err
+	}
+	return res.RowsAffected()
+}
+
+// retryLock is how often a lock that another process holds is asked for.
+const retryLock = 10 * time.Millisecond
+
+// Lock implements pinterest.Ledger.
+func (l *Ledger) Lock(ctx context.Context, names ...string) (unlock func(), err error) {
+	// The process's own calls wait for one another without polling; what they
+	// then poll for is held by another process. Both take names in one order.
+	unlockLocal, err := l.local.Lock(ctx, names...)
+	if err != nil {
+		return nil, err
+	}
+	var held []*flock.Flock
+	unlock = func() {
+		for _, f := range held {
+			release(f)
+		}
+		unlockLocal()
+	}
+	for _, path := range l.paths(names) {
+		f, err := acquire(ctx, path)
+		if err != nil {
+			unlock()
+			return nil, err
+		}
+		held = append(held, f)
+	}
+	return unlock, nil
+}
+
+// acquire takes the lock of one file. A holder removes the file before it lets
+// go, so a lock counts only on the file that is still there.
+func acquire(ctx context.Context, path string) (*flock.Flock, error) {
+	for {
+		f := flock.New(path, flock.SetPermissions(0o600))
+		if _, err := f.TryLockContext(ctx, retryLock); err != nil {
+			return nil, errors.Join(fmt.Errorf("fileledger: locking: %w", err), f.Close())
+		}
+		mine, err := f.Stat()
+		there, errThere := os.Stat(path)
+		if err == nil && errThere == nil && os.SameFile(mine, there) {
+			return f, nil
+		}
+		if err := f.Close(); err != nil {
+			return nil, fmt.Errorf("fileledger: locking: %w", err)
+		}
+	}
+}
+
+func release(f *flock.Flock) {
+	// Neither can be helped: a file that stays is taken over by the next lock, and
+	// a lock that is not given back is given back when the process ends.
+	_ = os.Remove(f.Path())
+	_ = f.Close()
+}
+
+// paths returns a lock file for each name, sorted and without doubles.
+func (l *Ledger) paths(names []string) []string {
+	paths := make([]string, len(names))
+	for i, name := range names {
+		sum := sha256.Sum256([]byte(name))
+		paths[i] = filepath.Join(l.locks, hex.EncodeToString(sum[:16]))
+	}
+	slices.Sort(paths)
+	return slices.Compact(paths)
+}

@@ -1,0 +1,105 @@
+package pinterest
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"sync"
+)
+
+// Ledger keeps what [PinsService.CreateOnce] intends to make and what came of
+// it. [NewMemoryLedger] keeps it for the life of a process; the module
+// github.com/pinterest-go/pinterest/fileledger keeps it on disk, for any number
+// of processes of one machine. A test suite for others is in package
+// pinteresttest/ledgertest.
+type Ledger interface {
+	// Lock waits until the caller alone holds all of the names, across all
+	// processes that use the ledger, and returns how to give them back. It takes
+	// them in an order that cannot deadlock with other callers. The locks of a
+	// process that dies are given back.
+	Lock(ctx context.Context, names ...string) (unlock func(), err error)
+	// Load returns the record under name, or nil when there is none.
+	Load(ctx context.Context, name string) (record []byte, err error)
+	// Save replaces the record under name. When it returns nil the record
+	// survives a crash of the process.
+	Save(ctx context.Context, name string, record []byte) error
+}
+
+// MemoryLedger is a [Ledger] for one process: it forgets everything when the
+// process ends.
+type MemoryLedger struct {
+	mu      sync.Mutex
+	locks   map[string]*memoryLock
+	records map[string][]byte
+}
+
+type memoryLock struct {
+	turn  chan struct{}
+	users int
+}
+
+// NewMemoryLedger returns an empty ledger.
+func NewMemoryLedger() *MemoryLedger {
+	return &MemoryLedger{locks: map[string]*memoryLock{}, records: map[string][]byte{}}
+}
+
+// Lock implements [Ledger].
+func (l *MemoryLedger) Lock(ctx context.Context, names ...string) (unlock func(), err error) {
+	names = slices.Compact(slices.Sorted(slices.Values(names)))
+	held := 0
+	unlock = sync.OnceFunc(func() {
+		for _, name := range names[:held] {
+			l.release(name, true)
+		}
+	})
+	for _, name := range names {
+		select {
+		case l.lock(name).turn <- struct{}{}:
+			held++
+		case <-ctx.Done():
+			l.release(name, false)
+			unlock()
+			return nil, ctx.Err()
+		}
+	}
+	return unlock, nil
+}
+
+func (l *MemoryLedger) lock(name string) *memoryLock {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	k := l.locks[name]
+	if k == nil {
+		k = &memoryLock{turn: make(chan struct{}, 1)}
+		l.locks[name] = k
+	}
+	k.users++
+	return k
+}
+
+func (l *MemoryLedger) release(name string, held bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	k := l.locks[name]
+	if held {
+		<-k.turn
+	}
+	if k.users--; k.users == 0 {
+		delete(l.locks, name)
+	}
+}
+
+// Load implements [Ledger].
+func (l *MemoryLedger) Load(_ context.Context, name string) ([]byte, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return bytes.Clone(l.records[name]), nil
+}
+
+// Save implements [Ledger].
+func (l *MemoryLedger) Save(_ context.Context, name string, record []byte) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.records[name] = bytes.Clone(record)
+	return nil
+}

@@ -1,0 +1,245 @@
+package pinterest
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+)
+
+// CreateOnce makes a pin at most once for a key of the caller's, such as the
+// id of a job, however often it is called and whatever crashed in between. It
+// needs a [Ledger] ([WithLedger]): the intent is recorded there before anything
+// is sent, and the result after.
+//
+// The same key gives the same pin, from the ledger, without a call. A key that
+// a crash left at its intent is looked up first: what was made is adopted, what
+// is shown absent is sent, and what cannot be known ends uncertain, with the
+// intent kept for the next call. A create that failed for certain leaves its
+// key free to be tried again. A key that was used for other content is refused.
+//
+// Where the pin was made but the ledger could not record it, both the pin and
+// an error that wraps the ledger's are returned; the next call with the key will
+// find the pin.
+//
+// Operation pins/create: https://developers.pinterest.com/docs/api/v5/pins-create
+func (s *PinsService) CreateOnce(ctx context.Context, key string, pin PinCreate, opts ...CallOption) (*Pin, error) {
+	pin = pin.marked()
+	if err := s.checkOnce(key, pin); err != nil {
+		return nil, (&call{op: OpPinsCreate}).invalid(err)
+	}
+	o := once{service: s, ledger: s.client.ledger, key: key, pin: pin, want: wantPin(pin), opts: opts}
+	unlock, err := o.ledger.Lock(ctx, o.keyName(), o.contentName())
+	if err != nil {
+		return nil, ledgerError(err)
+	}
+	defer unlock()
+	return o.run(ctx)
+}
+
+func (s *PinsService) checkOnce(key string, pin PinCreate) error {
+	if s.client.ledger == nil {
+		return errors.New("CreateOnce needs a ledger: use WithLedger")
+	}
+	if key == "" {
+		return FieldError{Field: "key", Problem: "must not be empty"}
+	}
+	return pin.Validate()
+}
+
+// once is one run of CreateOnce, with its locks held.
+type once struct {
+	service *PinsService
+	ledger  Ledger
+	key     string
+	pin     PinCreate
+	want    Uncertain
+	opts    []CallOption
+}
+
+// onceRecord is what the ledger holds under a key.
+type onceRecord struct {
+	State   string     `json:"state"`
+	Content string     `json:"content"`       // identifies the PinCreate
+	Want    *Uncertain `json:"want,omitzero"` // stateIntent: what to look for
+	Pin     *Pin       `json:"pin,omitzero"`  // stateDone: the result
+}
+
+const (
+	onceIntent = "intent" // it was or is about to be sent
+	onceDone   = "done"   // it was made
+	onceFailed = "failed" // it failed for certain: the key is free again
+)
+
+func (o *once) keyName() string { return "key/" + o.key }
+
+// run takes the key from what the ledger knows of it to a pin or an error.
+func (o *once) run(ctx context.Context) (*Pin, error) {
+	rec, err := o.load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	switch rec.State {
+	case onceDone:
+		return rec.Pin, nil
+	case onceIntent:
+		pin, absent, err := o.resume(ctx, *rec.Want)
+		if !absent {
+			return pin, err
+		}
+	}
+	if err := o.begin(ctx); err != nil {
+		return nil, err
+	}
+	pin, err := o.service.Create(ctx, o.pin, o.opts...)
+	return o.finish(ctx, pin, err)
+}
+
+func (o *once) load(ctx context.Context) (onceRecord, error) {
+	var rec onceRecord
+	data, err := o.ledger.Load(ctx, o.keyName())
+	if err != nil || data == nil {
+		return rec, ledgerError(err)
+	}
+	if err := json.Unmarshal(data, &rec); err != nil {
+		return rec, ledgerError(fmt.Errorf("the record of key %q cannot be read: %w", o.key, err))
+	}
+	whole := rec.State == onceFailed || rec.State == onceDone && rec.Pin != nil || rec.State == onceIntent && rec.Want != nil
+	switch {
+	case !whole:
+		return rec, ledgerError(fmt.Errorf("the record of key %q is not one of this library's", o.key))
+	case rec.State != onceFailed && rec.Content != o.content():
+		err := FieldError{Field: "key", Value: o.key, Problem: "was used for a pin with other content"}
+		return rec, (&call{op: OpPinsCreate}).invalid(err)
+	}
+	return rec, nil
+}
+
+// resume finds out what became of an intent that has no result.
+func (o *once) resume(ctx context.Context, want Uncertain) (pin *Pin, absent bool, err error) {
+	claims, err := o.claims(ctx)
+	if err != nil {
+		return nil, false, err
+	}
+	for _, c := range claims {
+		if c.Key != o.key {
+			want.NotIDs = append(want.NotIDs, c.ID)
+		}
+	}
+	res, err := o.service.client.Resolve(ctx, want, o.opts...)
+	switch res.Outcome {
+	case OutcomeAbsent:
+		return nil, true, nil
+	case OutcomeCreated:
+		pin, err = o.finish(ctx, res.Pin, nil)
+		return pin, false, err
+	case OutcomeUnknown:
+	}
+	return nil, false, &Error{
+		Operation: OpPinsCreate.ID, Class: ClassUnknown, Disposition: DispositionUncertain, Uncertain: &want,
+		Message: fmt.Sprintf("an earlier call with the key %q was interrupted", o.key), causes: []error{err},
+	}
+}
+
+// claimed is an entry of the list of pins that were made of one content.
+type claimed struct {
+	ID  string `json:"id"`
+	Key string `json:"key"`
+}
+
+// claims returns the pins of the content, with the keys they belong to.
+func (o *once) claims(ctx context.Context) (list []claimed, err error) {
+	data, err := o.ledger.Load(ctx, o.contentName())
+	if err == nil && data != nil {
+		err = json.Unmarshal(data, &list)
+	}
+	return list, ledgerError(err)
+}
+
+// claim records that the pin belongs to the key, so that no other key of equal
+// content adopts it. It comes before the result is recorded: a crash between
+// the two leaves the key's own claim, which does not stand in its way.
+func (o *once) claim(ctx context.Context, id string) error {
+	const keep = 100 // older ones lie before any window
+	list, err := o.claims(ctx)
+	if err != nil {
+		return err
+	}
+	list = append(list, claimed{ID: id, Key: o.key})
+	data, err := json.Marshal(list[max(0, len(list)-keep):])
+	if err != nil {
+		return err
+	}
+	return ledgerError(o.ledger.Save(ctx, o.contentName(), data))
+}
+
+func (o *once) contentName() string { return "made/" + hex.EncodeToString([]byte(o.want.key())) }
+
+// begin records the intent, before anything is sent.
+func (o *once) begin(ctx context.Context) error {
+	c := o.service.client
+	want := o.want
+	want.Since, want.Until = c.clock.Now(), c.clock.Now()
+	if want.Local = !c.skew.isKnown(); !want.Local {
+		want.Since = Window{sent: want.Since, skew: c.skew}.Since()
+	}
+	return o.save(ctx, onceRecord{State: onceIntent, Want: &want})
+}
+
+// finish records what came of it.
+func (o *once) finish(ctx context.Context, pin *Pin, err error) (*Pin, error) {
+	// The caller's context may have ended; what is known must be kept all the same.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), ownTime)
+	defer cancel()
+	var e *Error
+	switch {
+	case err == nil:
+		if saveErr := errors.Join(o.claim(ctx, pin.ID), o.save(ctx, onceRecord{State: onceDone, Pin: pin})); saveErr != nil {
+			return pin, fmt.Errorf("the pin %s was made, but not recorded: %w", pin.ID, saveErr)
+		}
+		return pin, nil
+	case errors.As(err, &e) && e.Uncertain != nil:
+		return nil, withError(err, o.save(ctx, onceRecord{State: onceIntent, Want: e.Uncertain}))
+	case errors.Is(err, ErrUncertain):
+		return nil, err // the intent stands
+	}
+	return nil, withError(err, o.save(ctx, onceRecord{State: onceFailed}))
+}
+
+// withError adds what went wrong besides, if anything.
+func withError(err, besides error) error {
+	if besides == nil {
+		return err
+	}
+	return errors.Join(err, besides)
+}
+
+func (o *once) save(ctx context.Context, rec onceRecord) error {
+	rec.Content = o.content()
+	data, err := json.Marshal(rec)
+	if err != nil {
+		return err
+	}
+	return ledgerError(o.ledger.Save(ctx, o.keyName(), data))
+}
+
+// content identifies everything the pin is made from.
+func (o *once) content() string {
+	data, err := json.Marshal(o.pin)
+	if err != nil {
+		return ""
+	}
+	return hex.EncodeToString([]byte(fingerprint(string(data), o.pin.Marker)))
+}
+
+// ledgerError is a failure of the caller's ledger: nothing was sent because of it.
+func ledgerError(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &Error{
+		Operation: OpPinsCreate.ID, Class: ClassLedger, Disposition: DispositionPark, Phase: PhaseNotSent,
+		causes: []error{fmt.Errorf("the ledger failed: %w", err)},
+	}
+}
