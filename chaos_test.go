@@ -70,7 +70,7 @@ func TestChaos(t *testing.T) {
 	mixes := []chaosMix{
 		{name: "no lag", maxReads: 1.2},
 		{name: "lists lag 3 s", lag: 3 * time.Second},
-		{name: "list reads fail", listFails: 0.3},
+		{name: "list reads fail", listFails: 0.1},
 		{name: "lists down", listsDown: true, uncertain: true},
 		{name: "lag beyond the settle time, markers", lag: 20 * time.Second, marker: true, uncertain: true},
 	}
@@ -95,6 +95,7 @@ type chaos struct {
 	client *pinterest.Client
 	boards []string
 	seed   uint64
+	random *rand.Rand // for the list reads, under mu
 
 	mu      sync.Mutex
 	struck  map[string]int // faults of each title
@@ -114,7 +115,7 @@ const maxFaultsPerCreate = 3 // fewer than the attempts, so that every create ca
 
 func newChaos(t *testing.T, mix chaosMix, seed uint64) *chaos {
 	clock := pinteresttest.NewClock(time.Date(2026, 7, 9, 9, 0, 0, 0, time.UTC))
-	c := &chaos{mix: mix, seed: seed, struck: map[string]int{}, byFault: map[string]int{}}
+	c := &chaos{mix: mix, seed: seed, random: rand.New(rand.NewPCG(seed, 1)), struck: map[string]int{}, byFault: map[string]int{}}
 	c.srv = pinteresttest.NewServer(pinteresttest.WithClock(clock), pinteresttest.WithSeed(seed), pinteresttest.WithoutQuotas(), pinteresttest.WithoutBooks())
 	t.Cleanup(c.srv.Close)
 	acct := c.srv.AddAccount("alice")
@@ -143,7 +144,9 @@ func newChaos(t *testing.T, mix chaosMix, seed uint64) *chaos {
 // and how often it was hit, not on the order in which requests arrive.
 func (c *chaos) decide(r *pinteresttest.Request, faults []chaosFault) *pinteresttest.Fault {
 	if r.Operation == "boards/list_pins" {
-		if c.mix.listsDown || rand.Float64() < c.mix.listFails {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.mix.listsDown || c.random.Float64() < c.mix.listFails {
 			f := pinteresttest.ServerError(http.StatusServiceUnavailable)
 			return &f
 		}
