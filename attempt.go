@@ -98,7 +98,7 @@ func (at *attempt) send() {
 		at.run.sentAt = at.record.Start
 	}
 	// The host is the client's own base URL, checked by New; a redirect is an answer.
-	resp, err := at.run.c.http.Do(req)
+	resp, err := at.run.c.http.Do(req) //nolint:bodyclose // read closes it
 	if err != nil {
 		at.transportFailure(err)
 		return

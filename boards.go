@@ -61,7 +61,7 @@ type BoardCreate struct {
 // Validate checks the board as Create does before it sends anything.
 func (b BoardCreate) Validate() error {
 	var c checker
-	c.required("name", b.Name)
+	c.name(b.Name)
 	if b.Privacy != "" {
 		oneOf(&c, "privacy", b.Privacy, BoardPublic, BoardProtected, BoardSecret)
 	}
@@ -82,7 +82,7 @@ func (u BoardUpdate) Validate() error {
 		c.add("", "", "the update changes nothing: set a field")
 	}
 	if v, ok := u.Name.Get(); ok || u.Name.IsNull() {
-		c.required("name", v)
+		c.name(v)
 	}
 	checkOpt(u.Privacy, func(v BoardPrivacy) { oneOf(&c, "privacy", v, BoardPublic, BoardSecret) })
 	return c.err()

@@ -35,13 +35,12 @@ func (cl *call) notBegun(err error) error {
 }
 
 // describe puts the request that would be sent into the caller's DryRun.
-func (cl *call) describe(ctx context.Context, c *Client) error {
+func (cl *call) describe(ctx context.Context) {
 	req := cl.request(ctx, redact.Mark)
 	if cl.basic != nil {
 		req.Header.Set("Authorization", "Basic "+redact.Mark)
 	}
 	*cl.opts.dryRun = DryRun{Method: req.Method, URL: req.URL.String(), Header: req.Header, Body: slices.Clone(cl.body)}
-	return nil
 }
 
 // shared returns the options that the reads of a look-up have in common with

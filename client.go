@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -62,7 +61,8 @@ func (c *Client) do(ctx context.Context, cl *call) error {
 		return cl.invalid(err)
 	}
 	if cl.opts.dryRun != nil {
-		return cl.describe(ctx, c)
+		cl.describe(ctx)
+		return nil
 	}
 	done, err := c.creates.enter(ctx, cl) // once: equal creates go one after another
 	if err != nil {
@@ -78,7 +78,8 @@ func (c *Client) do(ctx context.Context, cl *call) error {
 		at.decode()        // the caller's value, where the answer is a success
 		at.end()           // the time it took
 		if !at.failed {
-			return r.succeed(at)
+			r.succeed(at)
+			return nil
 		}
 		if again, err := r.act(ctx, at); !again { // the table: fail, refresh once, or look up and back off
 			return err
@@ -225,7 +226,7 @@ func (cl *call) request(ctx context.Context, token string) *http.Request {
 }
 
 // succeed ends a call that has its result.
-func (r *run) succeed(at *attempt) error {
+func (r *run) succeed(at *attempt) {
 	at.record.Class, at.record.Action = ClassNone, ActionFail
 	r.observe(at, 0)
 	r.c.quota.give(r.spent)
@@ -234,7 +235,6 @@ func (r *run) succeed(at *attempt) error {
 	}
 	r.cl.respond(r, at)
 	r.done(nil)
-	return nil
 }
 
 // settled remembers the result of a create: no equal create may adopt it, and
@@ -253,8 +253,8 @@ func (r *run) fail(at *attempt, rule Rule, wait time.Duration, stop error) error
 }
 
 // uncertain ends a create that may have taken effect.
-func (r *run) uncertain(at *attempt, rule Rule, cause error) error {
-	err := r.newError(at, rule, 0, cause)
+func (r *run) uncertain(at *attempt, rule Rule, stops ...error) error {
+	err := r.newError(at, rule, 0, stops...)
 	err.Disposition, err.RetryAt = DispositionUncertain, time.Time{}
 	err.Uncertain = r.uncertainty()
 	r.cl.intent.unresolved++
@@ -273,7 +273,7 @@ func (r *run) end(at *attempt, err *Error) error {
 }
 
 // newError says what is known of the failure, with every credential taken out.
-func (r *run) newError(at *attempt, rule Rule, wait time.Duration, stop error) *Error {
+func (r *run) newError(at *attempt, rule Rule, wait time.Duration, stops ...error) *Error {
 	clean := r.c.secrets.clean
 	e := &Error{
 		Operation: r.cl.op.ID, Class: rule.Class, Disposition: rule.Disposition, Rule: rule.Name,
@@ -298,8 +298,10 @@ func (r *run) newError(at *attempt, rule Rule, wait time.Duration, stop error) *
 	if at.err != nil {
 		e.causes = append(e.causes, r.c.secrets.hide(at.err))
 	}
-	if stop != nil && !errors.Is(stop, errFinal) {
-		e.causes = append(e.causes, r.c.secrets.hide(stop))
+	for _, stop := range stops {
+		if stop != nil && stop != errFinal { //nolint:errorlint // compared, not searched: it is never wrapped
+			e.causes = append(e.causes, r.c.secrets.hide(stop))
+		}
 	}
 	return e
 }

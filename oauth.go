@@ -2,13 +2,13 @@ package pinterest
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -296,12 +296,9 @@ func (a *tokenAnswer) token(now time.Time, oldRefresh string) *oauth2.Token {
 type seconds int64
 
 func (s *seconds) UnmarshalJSON(data []byte) error {
-	var n json.Number
-	if err := json.Unmarshal(data, &n); err != nil {
-		return nil // an expiry that cannot be read is one that is not known
-	}
-	f, err := strconv.ParseFloat(n.String(), 64)
-	if err == nil && f > 0 && f < 1e12 {
+	// An expiry that cannot be read is one that is not known: it must not cost
+	// the token that came with it.
+	if f, err := strconv.ParseFloat(strings.Trim(string(data), `"`), 64); err == nil && f > 0 && f < 1e12 {
 		*s = seconds(f)
 	}
 	return nil

@@ -195,7 +195,7 @@ func (o *once) finish(ctx context.Context, pin *Pin, err error) (*Pin, error) {
 	var e *Error
 	switch {
 	case err == nil:
-		if saveErr := errors.Join(o.claim(ctx, pin.ID), o.save(ctx, onceRecord{State: onceDone, Pin: pin})); saveErr != nil {
+		if saveErr := o.record(ctx, pin); saveErr != nil {
 			return pin, fmt.Errorf("the pin %s was made, but not recorded: %w", pin.ID, saveErr)
 		}
 		return pin, nil
@@ -207,12 +207,20 @@ func (o *once) finish(ctx context.Context, pin *Pin, err error) (*Pin, error) {
 	return nil, withError(err, o.save(ctx, onceRecord{State: onceFailed}))
 }
 
+// record keeps the result: that the pin is the key's, and then the pin.
+func (o *once) record(ctx context.Context, pin *Pin) error {
+	if err := o.claim(ctx, pin.ID); err != nil {
+		return err
+	}
+	return o.save(ctx, onceRecord{State: onceDone, Pin: pin})
+}
+
 // withError adds what went wrong besides, if anything.
 func withError(err, besides error) error {
 	if besides == nil {
 		return err
 	}
-	return errors.Join(err, besides)
+	return fmt.Errorf("%w; %w", err, besides)
 }
 
 func (o *once) save(ctx context.Context, rec onceRecord) error {

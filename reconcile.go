@@ -162,7 +162,7 @@ func (r *run) reconcile(ctx context.Context) (state, error) {
 	if r.adopted = found && err == nil; r.adopted {
 		return stateFound, nil
 	}
-	return stateUnknown, errors.Join(errUnproved, ctx.Err(), err)
+	return stateUnknown, withError(withError(errUnproved, ctx.Err()), err)
 }
 
 // search is one looking for the result of a create.
@@ -204,10 +204,10 @@ func (s *search) prove(ctx context.Context) (state, error) {
 		}
 		pause := max(0, at-s.c.clock.Now().Sub(s.last))
 		if deadline, ok := ctx.Deadline(); ok && s.c.clock.Now().Add(pause).After(deadline) {
-			return stateUnknown, errors.Join(errUnproved, context.DeadlineExceeded)
+			return stateUnknown, withError(errUnproved, context.DeadlineExceeded)
 		}
 		if err := s.c.clock.Sleep(ctx, pause); err != nil {
-			return stateUnknown, errors.Join(errUnproved, err)
+			return stateUnknown, withError(errUnproved, err)
 		}
 	}
 }

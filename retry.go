@@ -166,7 +166,8 @@ func (r *run) act(ctx context.Context, at *attempt) (again bool, err error) {
 	}
 	at.record.Class, at.record.Action, at.record.Rule = rule.Class, rule.Action, rule.Name
 	if r.doneBefore(at) {
-		return false, r.succeed(at)
+		r.succeed(at)
+		return false, nil
 	}
 	if rule.Action == ActionRefresh {
 		return r.refresh(ctx, at, rule)
@@ -181,11 +182,13 @@ func (r *run) act(ctx context.Context, at *attempt) (again bool, err error) {
 	wait, stop := r.plan(ctx, at, rule)
 	if create && ambiguous && !r.cl.opts.resend {
 		started := r.c.clock.Now()
-		switch state, lookErr := r.reconcile(ctx); {
-		case state == stateFound:
-			return false, r.succeed(at)
-		case state == stateUnknown:
-			return false, r.uncertain(at, rule, errors.Join(stop, lookErr))
+		switch state, lookErr := r.reconcile(ctx); state {
+		case stateFound:
+			r.succeed(at)
+			return false, nil
+		case stateUnknown:
+			return false, r.uncertain(at, rule, stop, lookErr)
+		case stateAbsent:
 		}
 		wait = max(0, wait-r.c.clock.Now().Sub(started)) // proving absence was waiting, too
 	}

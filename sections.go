@@ -29,7 +29,7 @@ type SectionWrite struct {
 // Validate checks the name as Create and Update do before they send anything.
 func (s SectionWrite) Validate() error {
 	var c checker
-	c.required("name", s.Name)
+	c.name(s.Name)
 	c.length("name", s.Name, maxSectionName)
 	return c.err()
 }

@@ -50,7 +50,7 @@ func (u *Uncertain) validate() error {
 		c.add("operation", u.Operation, "is not one that can be looked up")
 	}
 	if u.Operation == OpBoardsCreate.ID || u.Operation == OpSectionsCreate.ID {
-		c.required("name", u.Name)
+		c.name(u.Name)
 	}
 	if u.Since.IsZero() {
 		c.add("since", "", "is required")

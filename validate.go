@@ -37,8 +37,8 @@ func (c *checker) add(field, value, problem string) {
 
 // id wants a numeric id.
 func (c *checker) id(field, value string) {
-	if err := requireID(field, value); err != nil {
-		c.errs = append(c.errs, err.(FieldError))
+	if problem := idProblem(field, value); problem != "" {
+		c.add(field, value, problem)
 	}
 }
 
@@ -59,10 +59,10 @@ func (c *checker) length(field, value string, limit int) {
 	}
 }
 
-// required wants something other than spaces.
-func (c *checker) required(field, value string) {
+// name wants something other than spaces.
+func (c *checker) name(value string) {
 	if strings.TrimSpace(value) == "" {
-		c.add(field, value, "is required")
+		c.add("name", value, "is required")
 	}
 }
 
@@ -97,10 +97,18 @@ func oneOf[T ~string](c *checker, field string, value T, allowed ...T) {
 	c.add(field, string(value), "must be "+strings.Join(names, " or "))
 }
 
-// requireID wants a numeric id, and says what is mistaken for one most often.
+// requireID wants a numeric id.
 func requireID(field, value string) error {
+	if problem := idProblem(field, value); problem != "" {
+		return FieldError{Field: field, Value: shorten(value), Problem: problem}
+	}
+	return nil
+}
+
+// idProblem says what is wrong with an id, and what is mistaken for one most often.
+func idProblem(field, value string) string {
 	if value != "" && strings.Trim(value, "0123456789") == "" {
-		return nil
+		return ""
 	}
 	problem := "must be the numeric id"
 	switch field {
@@ -111,7 +119,7 @@ func requireID(field, value string) error {
 	case "pin_id", "parent_pin_id":
 		problem += ", not the pin's URL"
 	}
-	return FieldError{Field: field, Value: shorten(value), Problem: problem}
+	return problem
 }
 
 // shorten keeps an error readable, and what may be signed out of it: the query

@@ -1,0 +1,121 @@
+package pinterest_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log"
+
+	"github.com/pinterest-go/pinterest"
+	"github.com/pinterest-go/pinterest/pinteresttest"
+)
+
+// The API makes the pin and then answers 500. The pin is looked up and adopted:
+// there is one request, and one pin.
+func ExamplePinsService_Create_lostAnswer() {
+	ctx := context.Background()
+	srv, client, board := fake()
+	defer srv.Close()
+	srv.Inject(pinteresttest.ServerError(500).On("pins/create").AfterTheCommit())
+
+	var res pinterest.Response
+	pin, err := client.Pins.Create(ctx, oak(board.ID), pinterest.WithResponse(&res))
+	if err != nil {
+		log.Panic(err)
+	}
+	fmt.Println("adopted:", res.Adopted)
+	fmt.Println("the same pin:", pin.ID == srv.Pins(board.ID)[0].ID)
+	fmt.Println("requests:", srv.Count("pins/create"), "pins:", len(srv.Pins(board.ID)))
+
+	// Output:
+	// adopted: true
+	// the same pin: true
+	// requests: 1 pins: 1
+}
+
+// The API answers 500 without having made the pin. Look-ups show that it is
+// absent, so it is sent again.
+func ExamplePinsService_Create_sentAgain() {
+	ctx := context.Background()
+	srv, client, board := fake()
+	defer srv.Close()
+	srv.Inject(pinteresttest.ServerError(500).On("pins/create"))
+
+	var res pinterest.Response
+	if _, err := client.Pins.Create(ctx, oak(board.ID), pinterest.WithResponse(&res)); err != nil {
+		log.Panic(err)
+	}
+	fmt.Println("adopted:", res.Adopted)
+	fmt.Println("requests:", srv.Count("pins/create"), "pins:", len(srv.Pins(board.ID)))
+
+	// Output:
+	// adopted: false
+	// requests: 2 pins: 1
+}
+
+// The answer is lost and the board cannot be read either. The create ends
+// uncertain. What to look for is stored, and asked about when the API is back.
+func ExampleClient_Resolve() {
+	ctx := context.Background()
+	srv, client, board := fake()
+	defer srv.Close()
+	srv.Inject(
+		pinteresttest.NoAnswer().On("pins/create").AfterTheCommit(),
+		pinteresttest.ServerError(503).On("boards/list_pins").Repeat(pinteresttest.Forever),
+	)
+
+	_, err := client.Pins.Create(ctx, oak(board.ID))
+	var failure *pinterest.Error
+	if !errors.As(err, &failure) || failure.Uncertain == nil {
+		log.Panic(err)
+	}
+	fmt.Println("disposition:", failure.Disposition)
+	stored, err := json.Marshal(failure.Uncertain)
+	if err != nil {
+		log.Panic(err)
+	}
+
+	srv.ClearFaults() // some hours later, perhaps in another process
+
+	var lost pinterest.Uncertain
+	if err := json.Unmarshal(stored, &lost); err != nil {
+		log.Panic(err)
+	}
+	found, err := client.Resolve(ctx, lost)
+	if err != nil {
+		log.Panic(err)
+	}
+	fmt.Println("outcome:", found.Outcome, found.Pin.Title)
+
+	// Output:
+	// disposition: uncertain
+	// outcome: created Oak kitchen
+}
+
+// A key makes a pin once, however often a job runs. This ledger lasts as long as
+// the process; one on disk or in a database lasts longer.
+func ExamplePinsService_CreateOnce() {
+	ctx := context.Background()
+	srv, client, board := fake(pinterest.WithLedger(pinterest.NewMemoryLedger()))
+	defer srv.Close()
+
+	for range 3 {
+		if _, err := client.Pins.CreateOnce(ctx, "job-8841", oak(board.ID)); err != nil {
+			log.Panic(err)
+		}
+	}
+	fmt.Println("requests:", srv.Count("pins/create"), "pins:", len(srv.Pins(board.ID)))
+
+	// Output:
+	// requests: 1 pins: 1
+}
+
+// Mistakes are found when a pin is entered, all of them at once, without a request.
+func ExamplePinCreate_Validate() {
+	err := pinterest.PinCreate{BoardID: "kitchens", Link: "shop.example/oak"}.Validate()
+	fmt.Println(err)
+
+	// Output:
+	// board_id must be the numeric id, not the board's name (got "kitchens"); link must be an absolute URL, such as https://shop.example/p/1 (got "shop.example/oak"); media_source is required, such as ImageURL(...)
+}

@@ -1,0 +1,160 @@
+package pinterest_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"time"
+
+	"github.com/pinterest-go/pinterest"
+	"github.com/pinterest-go/pinterest/pinteresttest"
+)
+
+// A job queue decides by the disposition alone.
+func ExampleDisposition() {
+	ctx := context.Background()
+	srv, client, board := fake()
+	defer srv.Close()
+	srv.Inject(pinteresttest.Throttled(10 * time.Minute).On("pins/create"))
+
+	_, err := client.Pins.Create(ctx, oak(board.ID))
+
+	var failure *pinterest.Error
+	if errors.As(err, &failure) {
+		switch failure.Disposition {
+		case pinterest.DispositionPark:
+			fmt.Println("enqueue again at", failure.RetryAt.Format(time.TimeOnly))
+		case pinterest.DispositionUncertain:
+			fmt.Println("store failure.Uncertain and ask client.Resolve later")
+		case pinterest.DispositionReauthorize:
+			fmt.Println("ask the owner to connect the account again")
+		case pinterest.DispositionFix:
+			fmt.Println("show failure.Message and failure.Fields to whoever made the pin")
+		default: // review
+			fmt.Println("tell a person")
+		}
+	}
+
+	// Output:
+	// enqueue again at 09:40:00
+}
+
+// What a failure was is asked with errors.Is, its details with errors.As.
+func ExampleError() {
+	ctx := context.Background()
+	srv, client, _ := fake()
+	defer srv.Close()
+
+	_, err := client.Boards.Get(ctx, "404404")
+
+	fmt.Println("not found:", errors.Is(err, pinterest.ErrNotFound))
+	fmt.Println("throttled:", errors.Is(err, pinterest.ErrThrottled))
+	var failure *pinterest.Error
+	if errors.As(err, &failure) {
+		fmt.Println(failure.Operation, failure.Status, failure.Code, failure.Message)
+		fmt.Println(failure.Disposition, "by row", failure.Rule)
+	}
+
+	// Output:
+	// not found: true
+	// throttled: false
+	// boards/get 404 40 Board not found.
+	// fix by row not found
+}
+
+// A wait that cannot fit the deadline is not begun. The error says both what
+// failed and why the library stopped.
+func ExampleError_deadline() {
+	srv, client, board := fake(pinterest.WithClock(pinteresttest.RealClock())) // by which a context's deadline goes
+	defer srv.Close()
+	srv.Inject(pinteresttest.Throttled(30 * time.Second).On("boards/get"))
+
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	_, err := client.Boards.Get(ctx, board.ID)
+
+	fmt.Println("throttled:", errors.Is(err, pinterest.ErrThrottled))
+	fmt.Println("deadline:", errors.Is(err, context.DeadlineExceeded))
+
+	// Output:
+	// throttled: true
+	// deadline: true
+}
+
+// An account that is blocked as spam waits for a day here, not for the four
+// hours of the table. What the row leaves unset it takes from the table.
+func ExampleWithRules() {
+	ctx := context.Background()
+	srv, client, board := fake(pinterest.WithRules(pinterest.Rule{
+		Name: "blocked for a day", Status: 429, Codes: []int{9}, Message: regexp.MustCompile(`(?i)hit a block`),
+		Action: pinterest.ActionFail, ParkFor: 24 * time.Hour,
+	}))
+	defer srv.Close()
+	srv.Inject(pinteresttest.SpamBlock().On("pins/create"))
+
+	_, err := client.Pins.Create(ctx, oak(board.ID))
+
+	var failure *pinterest.Error
+	if errors.As(err, &failure) {
+		fmt.Println(failure.Class, failure.Disposition, "by row", failure.Rule)
+		fmt.Println("not before", failure.RetryAt.Format(time.DateTime))
+	}
+
+	// Output:
+	// blocked park by row blocked for a day
+	// not before 2026-07-10 09:30:00
+}
+
+// The table, row by row: conditions, action, class, disposition.
+func ExampleDefaultRules() {
+	for _, rule := range pinterest.DefaultRules() {
+		fmt.Println(rule)
+	}
+
+	// Output:
+	// canceled -> fail, ambiguous for a create -> canceled, park
+	// certificate -> fail -> transport, review
+	// bad request form -> fail -> transport, review
+	// no token -> fail -> unauthenticated, reauthorize
+	// oversize answer -> fail, ambiguous for a create -> unusable response, review
+	// garbled answer -> back off, ambiguous for a create -> unusable response, park
+	// not sent -> back off -> transport, park
+	// unanswered -> back off, ambiguous for a create -> transport, park
+	// 300-399 -> fail -> transport, review
+	// oauth/token 400 -> fail -> unauthenticated, reauthorize
+	// oauth/token 401 -> fail -> unauthenticated, reauthorize
+	// 400 code 2787, 12 -> back off, ambiguous for a create -> server, park
+	// 400 code 58 -> fail -> conflict, fix
+	// 400 code 29 ~ \btrial access\b -> fail -> trial access, fix
+	// 400 code none, 1 ~ could not fetch the image|unable to reach the url -> back off, 3 attempts -> media unreachable, park 15m
+	// 400 ~ \bretry after\s+(\d+)\s+seconds?\b -> back off -> throttled, park
+	// 400 -> fail -> invalid, fix
+	// 401 code 3 ~ consumer type is not supported|restricted feature -> fail -> forbidden, fix
+	// 401 code 3 -> fail -> missing scope, fix
+	// 401 code 29 ~ \btrial access\b -> fail -> trial access, fix
+	// 401 code 7, 29 -> fail -> forbidden, fix
+	// 401 -> refresh once -> unauthenticated, reauthorize
+	// 402 -> fail -> payment required, fix
+	// 403 code 29 ~ \btrial access\b -> fail -> trial access, fix
+	// 403 -> fail -> forbidden, review
+	// 404 -> fail -> not found, fix
+	// 405 -> fail -> invalid, fix
+	// 408 -> back off, ambiguous for a create -> unavailable, park
+	// 409 ~ could not get exclusive access -> back off -> conflict, park
+	// 409 -> fail -> conflict, fix
+	// 410 -> fail -> not found, fix
+	// 412 -> fail -> precondition failed, fix
+	// 413 -> fail -> too large, fix
+	// 415 -> fail -> invalid, fix
+	// 422 -> fail -> invalid, fix
+	// 425 -> back off, ambiguous for a create -> unavailable, park
+	// 429 code 9 ~ \bblocked this link\b -> fail -> blocked link, fix
+	// 429 code 9 ~ \bhit a block\b -> fail -> blocked, park 4h
+	// 429 -> back off -> throttled, park
+	// 400-499 -> fail -> invalid, fix
+	// 501 -> fail -> not implemented, fix
+	// 502-504 -> back off, ambiguous for a create -> unavailable, park
+	// 500-599 -> back off, ambiguous for a create -> server, park
+	// anything else -> fail, ambiguous for a create -> unknown, review
+}
