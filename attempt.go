@@ -9,15 +9,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
 	"reflect"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode"
 
 	"github.com/pinterest-go/pinterest/internal/errbody"
 )
@@ -71,11 +72,17 @@ func (at *attempt) fail(phase Phase, reason Reason, err error) {
 // authorize gives the request its credentials: the app's for a token call, else
 // the account's access token, renewed first when it has expired.
 func (at *attempt) authorize() {
+	if err := at.caller.Err(); err != nil {
+		at.fail(PhaseNotSent, ReasonCanceled, err)
+		return
+	}
 	if at.run.cl.basic != nil {
 		return
 	}
 	tok, err := at.run.c.tokens.token(at.ctx)
 	switch {
+	case err == nil && strings.ContainsFunc(tok.AccessToken, unicode.IsControl):
+		at.fail(PhaseNotSent, ReasonRequest, errors.New("the access token has control characters in it, such as a line's end"))
 	case err == nil:
 		at.token = tok.AccessToken
 	case at.caller.Err() != nil:
@@ -130,9 +137,6 @@ func (at *attempt) reason(err error) Reason {
 		return ReasonTimeout
 	case isCertificateError(err):
 		return ReasonCertificate
-	case !at.wire.started.Load() && !isNetError(err):
-		// The transport refused the request before it looked for a connection.
-		return ReasonRequest
 	}
 	return ReasonNone
 }
@@ -146,11 +150,6 @@ func isCertificateError(err error) bool {
 	)
 	return errors.As(err, &verification) || errors.As(err, &authority) ||
 		errors.As(err, &hostname) || errors.As(err, &invalid)
-}
-
-func isNetError(err error) bool {
-	var netErr net.Error
-	return errors.As(err, &netErr) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
@@ -294,7 +293,8 @@ type wire struct {
 }
 
 // notSent reports whether the request certainly did not reach the server whole.
-func (w *wire) notSent() bool { return !w.got.Load() || w.cut.Load() }
+// A transport that tells nothing of its connections leaves that open.
+func (w *wire) notSent() bool { return w.started.Load() && !w.got.Load() || w.cut.Load() }
 
 func (w *wire) trace(ctx context.Context) context.Context {
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{

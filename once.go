@@ -180,7 +180,9 @@ func (o *once) contentName() string { return "made/" + hex.EncodeToString([]byte
 func (o *once) begin(ctx context.Context) error {
 	c := o.service.client
 	want := o.want
-	want.Since, want.Until = c.clock.Now(), c.clock.Now()
+	// Until stays zero: a process that dies with this intent may have sent the
+	// pin again and again, up to its last moment.
+	want.Since = c.clock.Now()
 	if want.Local = !c.skew.isKnown(); !want.Local {
 		want.Since = Window{sent: want.Since, skew: c.skew}.Since()
 	}

@@ -117,10 +117,18 @@ func markdown(rules []pinterest.Rule) string {
 			action += " (A)"
 		}
 		if r.ParkFor > 0 {
-			disposition += fmt.Sprintf(" for %d min", r.ParkFor/time.Minute)
+			disposition += " for " + inWords(r.ParkFor)
 		}
 		when := strings.ReplaceAll(r.When(), "|", `\|`)
 		fmt.Fprintf(&b, "| %s | `%s` | %s | %s | %s |\n", r.Name, when, action, r.Class, disposition)
 	}
 	return b.String() + "\n"
+}
+
+// inWords writes a time of whole hours or minutes.
+func inWords(d time.Duration) string {
+	if d%time.Hour == 0 {
+		return fmt.Sprintf("%d h", d/time.Hour)
+	}
+	return fmt.Sprintf("%d min", d/time.Minute)
 }

@@ -25,7 +25,7 @@ type Uncertain struct {
 	Name        string `json:"name,omitzero"` // of a board or a section
 
 	Since  time.Time `json:"since"`            // the earliest creation time it can have, on the API's clock
-	Until  time.Time `json:"until"`            // when it was last sent, on the client's clock
+	Until  time.Time `json:"until,omitzero"`   // when it was last sent, on the client's clock; zero: not known, maybe a moment ago
 	Local  bool      `json:"local,omitzero"`   // Since is on the client's clock: the API's was not known yet
 	NotIDs []string  `json:"not_ids,omitzero"` // what is known to be others'
 	Equals int       `json:"equals,omitzero"`  // how many equal creates before it ended uncertain
@@ -102,6 +102,9 @@ func (c *Client) Resolve(ctx context.Context, u Uncertain, opts ...CallOption) (
 	}
 	res := &Resolution{Outcome: OutcomeCreated}
 	policy := cl.opts.policy
+	if u.Until.IsZero() {
+		u.Until = c.clock.Now()
+	}
 	search := search{c: c, op: cl.op, want: &u, last: u.Until, settle: policy.SettleTime, reads: policy.SettleReads}
 	search.find = func(ctx context.Context) (bool, listing, error) { return c.lookFor(ctx, &u, opts, res) }
 	state, err := search.prove(ctx)
