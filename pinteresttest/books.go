@@ -1,0 +1,132 @@
+package pinteresttest
+
+import (
+	"cmp"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A Request is one that the server received.
+type Request struct {
+	ID        string // the x-pinterest-rid of its answer
+	Operation string // such as "pins/create"; empty when the API has none of the path and method
+	Method    string
+	Path      string // escaped, as it was sent
+	Query     url.Values
+	Header    http.Header
+	Body      []byte
+	Account   string    // user name of the token's account; empty when the token is unknown
+	At        time.Time // when it arrived, on the server's clock
+	Status    int       // the HTTP status answered; 0 when there was no answer, or none yet
+	Code      int       // the API's own error code answered; 0 when none
+	Committed bool      // it took effect: a write that the server performed
+	Fault     bool      // a fault struck it
+}
+
+// books is the record of what the server received.
+type books struct {
+	keep        bool
+	connections atomic.Int64
+
+	mu       sync.Mutex
+	received int // since the start, for the request ids
+	requests []*Request
+	counts   map[string]int
+}
+
+func newBooks(keep bool) *books { return &books{keep: keep, counts: map[string]int{}} }
+
+// enter gives a request its id and writes it down. What is known at this point
+// does not change any more.
+func (b *books) enter(r *Request) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.received++
+	r.ID = fmt.Sprint(4_826_385_600_000_000 + b.received)
+	b.counts[r.Operation]++
+	if b.keep {
+		b.requests = append(b.requests, r)
+	}
+}
+
+// close writes down how a request ended. It is called before the answer is
+// sent, so that whoever has the answer finds it in the books.
+func (b *books) close(r *Request, o outcome) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if o.wire.answers() {
+		r.Status, r.Code = o.answer.status, o.answer.code
+	}
+	r.Committed, r.Fault = o.committed, o.fault != nil
+}
+
+// Requests returns every request received, in the order of arrival. Their maps
+// and bodies are the server's own, for reading only. It is empty on a server
+// made with [WithoutBooks].
+func (s *Server) Requests() []Request {
+	s.books.mu.Lock()
+	defer s.books.mu.Unlock()
+	requests := make([]Request, len(s.books.requests))
+	for i, r := range s.books.requests {
+		requests[i] = *r
+	}
+	return requests
+}
+
+// Count returns how many requests for an operation were received, for all of
+// them together when it is empty.
+func (s *Server) Count(operation string) int {
+	s.books.mu.Lock()
+	defer s.books.mu.Unlock()
+	if operation != "" {
+		return s.books.counts[operation]
+	}
+	total := 0
+	for _, n := range s.books.counts {
+		total += n
+	}
+	return total
+}
+
+// Connections returns how many TCP connections the server has accepted.
+func (s *Server) Connections() int { return int(s.books.connections.Load()) }
+
+// ResetBooks forgets the requests and their counts. The number of connections
+// and what the accounts own stay.
+func (s *Server) ResetBooks() {
+	s.books.mu.Lock()
+	defer s.books.mu.Unlock()
+	s.books.requests = nil
+	clear(s.books.counts)
+}
+
+// Duplicates returns the pins of which there are two or more alike, each group
+// in the order of creation: same account, board, section, title, description,
+// link, alt text, media source and parent pin. A test that asked for different
+// pins and finds a group here has caught its client creating one twice.
+func (s *Server) Duplicates() [][]Pin {
+	s.world.mu.RLock()
+	defer s.world.mu.RUnlock()
+	groups := map[Pin][]Pin{}
+	for _, p := range s.world.pins {
+		like := p.Pin
+		like.ID, like.CreatedAt, like.DominantColor = "", time.Time{}, ""
+		groups[like] = append(groups[like], p.Pin)
+	}
+
+	var duplicates [][]Pin
+	byID := func(a, b Pin) int { return cmp.Compare(a.ID, b.ID) }
+	for _, group := range groups {
+		if len(group) > 1 {
+			slices.SortFunc(group, byID)
+			duplicates = append(duplicates, group)
+		}
+	}
+	slices.SortFunc(duplicates, func(a, b []Pin) int { return byID(a[0], b[0]) })
+	return duplicates
+}

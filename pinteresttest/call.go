@@ -1,0 +1,200 @@
+package pinteresttest
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// A call is a request on its way through the server.
+type call struct {
+	request *Request // its entry in the books
+	op      *operation
+	params  map[string]string // of the path
+	query   url.Values
+	account string    // user name
+	now     time.Time // when it is performed
+	refusal error     // why it cannot be performed whatever is in it
+	usage   usage     // of its quotas
+}
+
+// serve lists what happens to every request, in order.
+func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+	c, err := s.receive(r)
+	if err != nil {
+		breakOff(w, nil) // the client has left in the middle of the body
+		return
+	}
+	o := s.respond(r, c)
+	s.decorate(w.Header(), c, o)
+	s.books.close(c.request, o)
+	o.answer.send(w, r, o.wire)
+}
+
+// An outcome is what became of a request.
+type outcome struct {
+	answer    answer
+	wire      Wire
+	committed bool
+	fault     *Fault // that struck, if one did
+}
+
+// respond performs a request, unless a fault strikes that prevents it. A fault
+// that comes after the commit strikes only when there was one.
+func (s *Server) respond(r *http.Request, c *call) outcome {
+	if c.usage.exceeded {
+		return s.perform(c)
+	}
+	fault, giveBack := s.script.pick(r, c.request)
+	if fault == nil {
+		return s.perform(c)
+	}
+
+	if !fault.AfterCommit && s.clock.wait(r.Context(), fault.Delay) != nil {
+		return outcome{wire: Close, fault: fault} // the client has left
+	}
+	var o outcome
+	if fault.performs() {
+		o = s.perform(c)
+	}
+	if fault.AfterCommit {
+		if o.answer.status >= http.StatusBadRequest {
+			giveBack()
+			return o
+		}
+		if s.clock.wait(r.Context(), fault.Delay) != nil {
+			return outcome{wire: Close, fault: fault, committed: o.committed}
+		}
+	}
+	o.wire, o.fault = fault.Wire, fault
+	if fault.replaces() {
+		o.answer = fault.answer(c.success())
+	}
+	return o
+}
+
+// largestBody is more than the largest image takes in base64.
+const largestBody = 64 << 20
+
+// receive reads a request, finds its operation and its account, enters it in the
+// books and counts it against the quotas.
+func (s *Server) receive(r *http.Request) (*call, error) {
+	var body []byte
+	var err error
+	if r.ContentLength <= largestBody { // else there is no need to read it
+		body, err = io.ReadAll(io.LimitReader(r.Body, largestBody+1))
+		r.Body = http.NoBody
+	}
+
+	c := &call{query: r.URL.Query(), now: s.clock.Now()}
+	c.op, c.params, c.refusal = s.route(r.Method, r.URL)
+	if max(r.ContentLength, int64(len(body))) > largestBody {
+		c.refusal = errTooLarge
+	}
+	c.account = s.tokens.owner(bearer(r.Header))
+	operation, category := "", ""
+	if c.op != nil {
+		operation, category = c.op.id, c.op.category
+	}
+	if operation == "oauth/token" {
+		form, _ := url.ParseQuery(string(body))
+		c.account = s.tokens.owner(form.Get("refresh_token"))
+	}
+	c.request = &Request{
+		Operation: operation,
+		Method:    r.Method,
+		Path:      r.URL.EscapedPath(),
+		Query:     c.query,
+		Header:    r.Header,
+		Body:      body,
+		Account:   c.account,
+		At:        c.now,
+	}
+	s.books.enter(c.request)
+	c.usage = s.quotas.take(category, c.account, c.now)
+	if c.usage.exceeded {
+		c.refusal = errThrottled
+	}
+	return c, err
+}
+
+func bearer(h http.Header) string {
+	_, token, _ := strings.Cut(h.Get("Authorization"), " ")
+	return strings.TrimSpace(token)
+}
+
+// perform does what the request asks for.
+func (s *Server) perform(c *call) outcome {
+	c.now = s.clock.Now()
+	value, err := s.execute(c)
+	a := answer{status: c.success(), header: http.Header{}}
+	if err != nil {
+		r := reject(http.StatusInternalServerError, 500, err.Error())
+		errors.As(err, &r)
+		a.status, a.code, value = r.status, r.code, r.body
+		if value == nil {
+			value = errorJSON{r.code, r.message}
+		}
+	}
+	if value != nil {
+		a.body = mustMarshal(value)
+	}
+	write := err == nil && c.request.Method != http.MethodGet
+	return outcome{answer: a, committed: write}
+}
+
+// success is the status with which the operation succeeds.
+func (c *call) success() int {
+	if c.op == nil {
+		return http.StatusOK
+	}
+	return c.op.status
+}
+
+// decorate sets the headers that every answer has.
+func (s *Server) decorate(h http.Header, c *call, o outcome) {
+	h.Set("Date", s.clock.Now().UTC().Format(http.TimeFormat))
+	h.Set("X-Pinterest-Rid", c.request.ID)
+	h.Set("X-Pinterest-Rid-128bit", hex128(c.request.ID))
+	h.Set("Pinterest-Version", "7c1e9a4")
+	h.Set("Pinterest-Generated-By", "tpp-api-prod-fake")
+	h.Set("X-Envoy-Upstream-Service-Time", "12")
+	h.Set("X-Cdn", "fastly")
+	c.usage.header(h)
+	if c.usage.exceeded {
+		h.Set("X-Envoy-Ratelimited", "true")
+		if s.retryAfter {
+			h.Set("Retry-After", h.Get("X-Ratelimit-Reset"))
+		}
+	}
+	if len(o.answer.body) > 0 {
+		h.Set("Content-Type", "application/json")
+	}
+	override(h, o.answer.header)
+	if o.fault != nil {
+		override(h, o.fault.Header)
+	}
+}
+
+// override sets headers over others. One without values is taken off.
+func override(h, with http.Header) {
+	for name, values := range with {
+		h.Del(name)
+		for _, v := range values {
+			h.Add(name, v)
+		}
+	}
+}
+
+// mustMarshal writes JSON. The answers are plain structs, which always succeed.
+func mustMarshal(value any) []byte {
+	raw, err := json.Marshal(value)
+	if err != nil {
+		panic(err)
+	}
+	return raw
+}

@@ -1,0 +1,58 @@
+// Package pinteresttest is a fake of the Pinterest v5 API for tests: a real HTTP
+// server on the loopback interface that keeps accounts, boards, sections and
+// pins in memory and behaves like the API towards a client. It answers with the
+// API's shapes and its rate-limit headers, refuses what the API refuses with the
+// same status and code, holds clients to the API's quotas, and goes wrong in the
+// ways the API does when a test tells it to. It keeps books of every request, so
+// that a test can say what a client did and not only what it returned.
+//
+//	clock := pinteresttest.NewClock(time.Date(2026, 7, 9, 9, 30, 0, 0, time.UTC))
+//	srv := pinteresttest.NewServer(pinteresttest.WithClock(clock))
+//	defer srv.Close()
+//
+//	alice := srv.AddAccount("alice")
+//	board := srv.AddBoard(alice, "Kitchens")
+//	srv.Inject(
+//		pinteresttest.Throttled(0).On("pins/create"),
+//		pinteresttest.ConnectionReset().On("pins/create").AfterTheCommit(),
+//	)
+//
+//	publish(srv.URL, alice.AccessToken, clock, board.ID) // the code under test
+//
+//	if n := len(srv.Pins(board.ID)); n != 1 || srv.Duplicates() != nil {
+//		t.Errorf("%d pins after %d requests, want 1", n, srv.Count("pins/create"))
+//	}
+//
+// # What it serves
+//
+// Pins (create, list, get, update, delete, save), boards (create, list, get,
+// update, delete, list_pins), board sections (create, list, update, delete,
+// list_pins), user_account/get, and the refresh_token grant of oauth/token.
+// Operations are named, here and in [Fault] and [Request], by the ids of the
+// official API description, such as "pins/create". Any other path is a 404.
+//
+// # Time
+//
+// Everything that depends on time, from created_at to the windows of the quotas,
+// follows the server's [Clock]. Give the client under test the same one and
+// waiting takes no time.
+//
+// # Faults
+//
+// A [Fault] strikes before a request takes effect, or after it, which is the
+// harder case for a client: with [Fault.AfterTheCommit] the pin exists although
+// the client saw a 500 or a broken connection. [Server.SetListLag] adds that
+// lists show it only some time later.
+//
+// # What it does not imitate
+//
+//   - Media: uploads (media/create) are not served, any numeric media_id is a
+//     video, image URLs are not loaded, and data in base64 are not decoded.
+//   - Secrets and sharing: the *_secret scopes guard nothing, and boards have no
+//     collaborators.
+//   - Access levels: pins/update is open to every app although the API restricts
+//     it, and ad_account_id changes nothing.
+//   - The texts of messages, where the API's own are not known. Match on status
+//     and code.
+//   - HTTP/2 and TLS: it speaks HTTP/1.1 in the clear.
+package pinteresttest

@@ -1,0 +1,211 @@
+package pinteresttest_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/pinterest-go/pinterest/pinteresttest"
+)
+
+// createPin stands for the code under test: it creates a pin, without ever
+// looking whether it did.
+func createPin(srv *pinteresttest.Server, token, boardID, title string) (status int, err error) {
+	body := fmt.Sprintf(`{"board_id": %q, "title": %q,
+		"media_source": {"source_type": "image_url", "url": "https://example.com/oak.jpg"}}`, boardID, title)
+	req, err := http.NewRequest("POST", srv.URL+"/pins", strings.NewReader(body))
+	if err != nil {
+		return 0, err
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	req.Header.Set("Content-Type", "application/json")
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	defer res.Body.Close()
+	return res.StatusCode, nil
+}
+
+// A server that nothing is asked of behaves like the API on a good day.
+func Example() {
+	srv := pinteresttest.NewServer()
+	defer srv.Close()
+	alice := srv.AddAccount("alice")
+	board := srv.AddBoard(alice, "Kitchens")
+
+	status, err := createPin(srv, alice.AccessToken, board.ID, "Oak")
+	fmt.Println(status, err)
+	status, err = createPin(srv, alice.AccessToken, "Kitchens", "Oak") // the name is no id
+	fmt.Println(status, err)
+
+	for _, pin := range srv.Pins(board.ID) {
+		fmt.Println(pin.Account, pin.Title, pin.Source)
+	}
+	for _, r := range srv.Requests() {
+		fmt.Println(r.Operation, r.Status, r.Code, r.Committed)
+	}
+	// Output:
+	// 201 <nil>
+	// 400 <nil>
+	// alice Oak image_url https://example.com/oak.jpg
+	// pins/create 201 0 true
+	// pins/create 400 1 false
+}
+
+// The connection breaks after the pin was made. A client that simply tries again
+// makes a second one.
+func ExampleServer_Duplicates() {
+	srv := pinteresttest.NewServer()
+	defer srv.Close()
+	alice := srv.AddAccount("alice")
+	board := srv.AddBoard(alice, "Kitchens")
+	srv.Inject(pinteresttest.ConnectionReset().On("pins/create").AfterTheCommit())
+
+	_, err := createPin(srv, alice.AccessToken, board.ID, "Oak")
+	fmt.Println("failed:", err != nil)
+	status, _ := createPin(srv, alice.AccessToken, board.ID, "Oak")
+	fmt.Println("tried again:", status)
+	for _, group := range srv.Duplicates() {
+		fmt.Println(len(group), "pins alike:", group[0].Title)
+	}
+	// Output:
+	// failed: true
+	// tried again: 201
+	// 2 pins alike: Oak
+}
+
+func ExampleServer_Inject() {
+	srv := pinteresttest.NewServer()
+	defer srv.Close()
+	alice := srv.AddAccount("alice")
+	board := srv.AddBoard(alice, "Kitchens")
+	srv.Inject(
+		pinteresttest.Throttled(30*time.Second).On("pins/create"),
+		pinteresttest.ServerError(503).On("pins/create").Repeat(2),
+		pinteresttest.Fault{Operation: "pins/create", Status: 403, Code: 29, Message: "Not today."},
+		pinteresttest.SpamBlock().On("pins/save").Named("never met"),
+	)
+
+	for range 5 {
+		status, _ := createPin(srv, alice.AccessToken, board.ID, "Oak")
+		fmt.Println(status)
+	}
+	for _, fault := range srv.PendingFaults() {
+		fmt.Println(fault.Name)
+	}
+	// Output:
+	// 429
+	// 503
+	// 503
+	// 403
+	// 201
+	// never met
+}
+
+// Which requests fail depends on what is in them.
+func ExampleServer_InjectFunc() {
+	srv := pinteresttest.NewServer()
+	defer srv.Close()
+	alice := srv.AddAccount("alice")
+	board := srv.AddBoard(alice, "Kitchens")
+	srv.InjectFunc(func(r *pinteresttest.Request) *pinteresttest.Fault {
+		var pin struct{ Title string }
+		if json.Unmarshal(r.Body, &pin) == nil && strings.HasPrefix(pin.Title, "Oak") {
+			fault := pinteresttest.SomethingWentWrong()
+			return &fault
+		}
+		return nil
+	})
+
+	for _, title := range []string{"Elm", "Oak", "Oak, solid", "Ash"} {
+		status, _ := createPin(srv, alice.AccessToken, board.ID, title)
+		fmt.Println(title, status)
+	}
+	// Output:
+	// Elm 201
+	// Oak 400
+	// Oak, solid 400
+	// Ash 201
+}
+
+// On a fake clock a quota's minute is over at once.
+func ExampleWithQuotas() {
+	clock := pinteresttest.NewClock(time.Date(2026, time.July, 9, 9, 30, 20, 0, time.UTC))
+	srv := pinteresttest.NewServer(
+		pinteresttest.WithClock(clock),
+		pinteresttest.WithQuotas(map[string]pinteresttest.Quota{"org_write": {Limit: 2, Window: time.Minute}}),
+	)
+	defer srv.Close()
+	alice := srv.AddAccount("alice")
+	board := srv.AddBoard(alice, "Kitchens")
+
+	for range 4 {
+		status, _ := createPin(srv, alice.AccessToken, board.ID, "Oak")
+		fmt.Println(clock.Now().Format(time.TimeOnly), status)
+		if status == http.StatusTooManyRequests {
+			_ = clock.Sleep(context.Background(), 40*time.Second) // as x-ratelimit-reset says
+		}
+	}
+	fmt.Println(clock.Slept())
+	// Output:
+	// 09:30:20 201
+	// 09:30:20 201
+	// 09:30:20 429
+	// 09:31:00 201
+	// [40s]
+}
+
+// A manual clock shows what waits, and for how long.
+func ExampleNewManualClock() {
+	clock := pinteresttest.NewManualClock(time.Date(2026, time.July, 9, 9, 30, 0, 0, time.UTC))
+	ctx := context.Background()
+	done := make(chan error)
+	go func() { done <- clock.Sleep(ctx, time.Minute) }()
+
+	_ = clock.BlockUntil(ctx, 1)
+	clock.Advance(59 * time.Second)
+	fmt.Println(clock.Waiters(), "waits")
+	clock.Advance(time.Second)
+	fmt.Println(<-done, clock.Now().Format(time.TimeOnly))
+	// Output:
+	// 1 waits
+	// <nil> 09:31:00
+}
+
+// A pin can be read by its id before it is in any list.
+func ExampleServer_SetListLag() {
+	clock := pinteresttest.NewClock(time.Date(2026, time.July, 9, 9, 30, 0, 0, time.UTC))
+	srv := pinteresttest.NewServer(pinteresttest.WithClock(clock))
+	defer srv.Close()
+	alice := srv.AddAccount("alice")
+	board := srv.AddBoard(alice, "Kitchens")
+	clock.Advance(time.Minute)
+	srv.SetListLag(5 * time.Second)
+	pin := srv.AddPin(board, pinteresttest.Pin{Title: "Oak"})
+
+	look := func(path string) bool {
+		req, _ := http.NewRequest("GET", srv.URL+path, nil)
+		req.Header.Set("Authorization", "Bearer "+alice.AccessToken)
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return false
+		}
+		defer res.Body.Close()
+		var answer struct {
+			ID    string
+			Items []struct{ ID string }
+		}
+		_ = json.NewDecoder(res.Body).Decode(&answer)
+		return answer.ID == pin.ID || len(answer.Items) > 0
+	}
+	fmt.Println(look("/pins/"+pin.ID), look("/pins"))
+	clock.Advance(5 * time.Second)
+	fmt.Println(look("/pins"))
+	// Output:
+	// true false
+	// true
+}

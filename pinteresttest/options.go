@@ -1,0 +1,104 @@
+package pinteresttest
+
+import (
+	"maps"
+	"net/http"
+	"time"
+)
+
+// An Option changes how a [Server] behaves. Pass it to [NewServer].
+type Option func(*config)
+
+// config is what the options decide.
+type config struct {
+	clock           *Clock
+	seed            uint64
+	quotas          map[string]Quota
+	unlimited       bool
+	trial           bool
+	retryAfter      bool
+	rotation        Rotation
+	replaceTokens   bool
+	tokenTTL        time.Duration
+	duplicateStatus int
+	keepBooks       bool
+}
+
+func defaults() config {
+	return config{
+		seed:            1,
+		quotas:          map[string]Quota{},
+		tokenTTL:        30 * 24 * time.Hour,
+		duplicateStatus: http.StatusBadRequest,
+		keepBooks:       true,
+	}
+}
+
+// WithClock makes the server live by clock: its dates, token lives, quota
+// windows, list lag and fault delays. The default is [RealClock].
+func WithClock(clock *Clock) Option {
+	return func(c *config) { c.clock = clock }
+}
+
+// WithSeed seeds the random source behind ids, tokens and [Fault.Chance]. The
+// default is 1.
+func WithSeed(seed uint64) Option {
+	return func(c *config) { c.seed = seed }
+}
+
+// WithQuotas sets the quotas of the rate-limit categories named, "org_read" and
+// "org_write" here, and of [SafetyNet]. Categories not named keep the numbers
+// of the real API; a quota with a Limit of 0 is lifted.
+func WithQuotas(quotas map[string]Quota) Option {
+	quotas = maps.Clone(quotas)
+	return func(c *config) { maps.Copy(c.quotas, quotas) }
+}
+
+// WithoutQuotas lifts every quota. Answers then carry no x-ratelimit headers.
+func WithoutQuotas() Option {
+	return func(c *config) { c.unlimited = true }
+}
+
+// WithTrialAccess makes the app one with Trial access: pins/create is refused
+// with 403 and code 29, and the quotas are those of a day for the whole app.
+func WithTrialAccess() Option {
+	return func(c *config) { c.trial = true }
+}
+
+// WithRetryAfter decides whether a 429 for an exceeded quota carries a
+// Retry-After header beside x-ratelimit-reset. The default is false, as no
+// answer of the real API with that header is known.
+func WithRetryAfter(send bool) Option {
+	return func(c *config) { c.retryAfter = send }
+}
+
+// WithRotation decides what a refresh does to the refresh token it was made
+// with. The default is [SingleUse].
+func WithRotation(r Rotation) Option {
+	return func(c *config) { c.rotation = r }
+}
+
+// WithTokenReplacement makes a refresh end the access tokens issued to the
+// account before it. By default they work until they expire.
+func WithTokenReplacement() Option {
+	return func(c *config) { c.replaceTokens = true }
+}
+
+// WithTokenTTL sets how long access tokens live. The default is 30 days.
+func WithTokenTTL(d time.Duration) Option {
+	return func(c *config) { c.tokenTTL = d }
+}
+
+// WithDuplicateNameStatus sets the HTTP status with which a second board of the
+// same name is refused, its code being 58 in any case. The default is 400;
+// accounts of the real API differ between that and 409.
+func WithDuplicateNameStatus(status int) Option {
+	return func(c *config) { c.duplicateStatus = status }
+}
+
+// WithoutBooks keeps no record of requests, so that a benchmark of a million of
+// them does not hold a million bodies. [Server.Requests] is then empty;
+// [Server.Count] and [Server.Connections] still count.
+func WithoutBooks() Option {
+	return func(c *config) { c.keepBooks = false }
+}

@@ -1,0 +1,194 @@
+package pinteresttest_test
+
+import (
+	"net/http"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/pinterest-go/pinterest/pinteresttest"
+)
+
+// rate is what the rate headers of an answer say.
+type rate struct{ limit, remaining, reset string }
+
+func rateOf(a answer) rate {
+	h := a.header
+	return rate{h.Get("X-Ratelimit-Limit"), h.Get("X-Ratelimit-Remaining"), h.Get("X-Ratelimit-Reset")}
+}
+
+func TestRateHeadersByteForByte(t *testing.T) {
+	const (
+		reads  = `100, 100;w=1;name="safety_net_app_id_user_id", 1000;w=60;name="org_read_app_id_user_id"`
+		writes = `100, 100;w=1;name="safety_net_app_id_user_id", 100;w=60;name="org_write_app_id_user_id"`
+		none   = `100, 100;w=1;name="safety_net_app_id_user_id"`
+	)
+	f := setup(t)
+	assert.Equal(t, rate{reads, "99", "1"}, rateOf(f.call("GET", "/boards", "")))
+	assert.Equal(t, rate{writes, "98", "1"}, rateOf(f.call("POST", "/boards", `{"name": "A"}`)))
+	assert.Equal(t, rate{writes, "97", "1"}, rateOf(f.call("POST", "/boards", `{}`)), "errors cost quota")
+	assert.Equal(t, rate{none, "96", "1"}, rateOf(f.call("GET", "/nowhere", "")))
+
+	// A second later the minute's window is the nearer to exhaustion: it began
+	// with the minute and ends with it. The clock stands at 09:33:56.8.
+	f.clock.Advance(time.Second)
+	assert.Equal(t, rate{writes, "97", "4"}, rateOf(f.call("POST", "/boards", `{"name": "B"}`)))
+	assert.Equal(t, rate{reads, "98", "1"}, rateOf(f.call("GET", "/boards", "")))
+}
+
+func TestLeadingPolicy(t *testing.T) {
+	f := setup(t)
+	assert.Equal(t, "1", f.call("POST", "/boards", "{}").header.Get("X-Ratelimit-Reset"),
+		"with 99 left in both windows the safety net leads")
+
+	f = setup(t, pinteresttest.WithQuotas(map[string]pinteresttest.Quota{
+		pinteresttest.SafetyNet: {Limit: 3}, "org_write": {Limit: 2},
+	}))
+	for range 2 {
+		f.call("POST", "/boards", "{}")
+	}
+	refused := f.call("POST", "/boards", "{}")
+	assert.Equal(t, http.StatusTooManyRequests, refused.status)
+	assert.Equal(t, "5", refused.header.Get("X-Ratelimit-Reset"), "nothing is left in both, but one of them refuses")
+}
+
+func TestHeadersOfEveryAnswer(t *testing.T) {
+	f := setup(t)
+	f.Inject(pinteresttest.HTMLError(502).On("pins/list"))
+	for _, a := range []answer{
+		f.call("GET", "/boards", ""),
+		f.call("POST", "/boards", `{"name": "Gone"}`),
+		f.call("GET", "/pins", ""),
+		f.call("GET", "/nowhere", ""),
+		f.call("PUT", "/boards", `{}`),
+		f.callAs("nobody", "GET", "/boards", ""),
+	} {
+		assert.Regexp(t, `^\d{16}$`, a.header.Get("X-Pinterest-Rid"))
+		assert.Regexp(t, `^[0-9a-f]{32}$`, a.header.Get("X-Pinterest-Rid-128bit"))
+		assert.NotEmpty(t, a.header.Get("Pinterest-Version"))
+		assert.Regexp(t, `^\d+$`, a.header.Get("X-Envoy-Upstream-Service-Time"))
+		assert.NotEmpty(t, a.header.Get("X-Cdn"))
+		assert.NotEmpty(t, a.header.Get("X-Ratelimit-Limit"))
+		assert.Equal(t, "Thu, 09 Jul 2026 09:33:55 GMT", a.header.Get("Date"))
+	}
+}
+
+func TestQuotaOfTheMinute(t *testing.T) {
+	f := setup(t, pinteresttest.WithQuotas(map[string]pinteresttest.Quota{"org_write": {Limit: 2}}))
+	for i := range 2 {
+		require.Equal(t, http.StatusCreated, f.call("POST", "/pins", f.pinBody()).status, i)
+	}
+	refused := f.call("POST", "/pins", f.pinBody())
+	assertError(t, refused, http.StatusTooManyRequests, 8, "exceeded your rate limit")
+	assert.Equal(t, rate{
+		`2, 100;w=1;name="safety_net_app_id_user_id", 2;w=60;name="org_write_app_id_user_id"`, "0", "5",
+	}, rateOf(refused))
+	assert.Empty(t, refused.header.Get("Retry-After"))
+	assert.Equal(t, "true", refused.header.Get("X-Envoy-Ratelimited"))
+	assert.Len(t, f.Pins(f.board.ID), 2, "a refused request is not executed")
+
+	assert.Equal(t, http.StatusOK, f.call("GET", "/boards", "").status, "another category")
+	bob := f.AddAccount("bob")
+	assert.Equal(t, http.StatusCreated, f.callAs(bob.AccessToken, "POST", "/boards", `{"name": "x"}`).status, "another account")
+	again := f.AddAccount("alice")
+	assert.Equal(t, http.StatusTooManyRequests, f.callAs(again.AccessToken, "POST", "/pins", f.pinBody()).status, "another token of the account")
+
+	// The window's edge: 09:34:00 exactly.
+	edge := start.Truncate(time.Minute).Add(time.Minute)
+	f.clock.Advance(edge.Sub(f.clock.Now()) - 1)
+	assert.Equal(t, http.StatusTooManyRequests, f.call("POST", "/pins", f.pinBody()).status)
+	f.clock.Advance(1)
+	fresh := f.call("POST", "/pins", f.pinBody())
+	assert.Equal(t, http.StatusCreated, fresh.status)
+	assert.Equal(t, "1", fresh.header.Get("X-Ratelimit-Remaining"))
+	assert.Equal(t, "60", fresh.header.Get("X-Ratelimit-Reset"))
+}
+
+func TestSafetyNet(t *testing.T) {
+	f := setup(t, pinteresttest.WithQuotas(map[string]pinteresttest.Quota{pinteresttest.SafetyNet: {Limit: 3}}))
+	for range 3 {
+		require.Equal(t, http.StatusOK, f.call("GET", "/boards", "").status)
+	}
+	refused := f.call("GET", "/nowhere", "")
+	assertError(t, refused, http.StatusTooManyRequests, 8, "")
+	assert.Equal(t, rate{`3, 3;w=1;name="safety_net_app_id_user_id"`, "0", "1"}, rateOf(refused))
+	f.clock.Advance(time.Second)
+	assert.Equal(t, http.StatusOK, f.call("GET", "/boards", "").status)
+}
+
+func TestStandardQuotas(t *testing.T) {
+	tests := []struct {
+		name, method, path, body string
+		perMinute                int
+	}{
+		{"org_write", "POST", "/boards", "{}", 100},
+		{"org_read", "GET", "/boards", "", 1000},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			f := setup(t)
+			f.clock.Advance(5 * time.Second) // to the begin of a minute
+			for sent := range test.perMinute {
+				if sent > 0 && sent%100 == 0 {
+					f.clock.Advance(time.Second)
+				}
+				require.NotEqual(t, http.StatusTooManyRequests, f.call(test.method, test.path, test.body).status, sent)
+			}
+			f.clock.Advance(time.Second)
+			assert.Equal(t, http.StatusTooManyRequests, f.call(test.method, test.path, test.body).status)
+		})
+	}
+}
+
+func TestQuotasLifted(t *testing.T) {
+	t.Run("all", func(t *testing.T) {
+		f := setup(t, pinteresttest.WithoutQuotas())
+		for range 150 {
+			a := f.call("GET", "/boards", "")
+			require.Equal(t, http.StatusOK, a.status)
+			require.Equal(t, rate{}, rateOf(a))
+		}
+	})
+	t.Run("one", func(t *testing.T) {
+		f := setup(t, pinteresttest.WithQuotas(map[string]pinteresttest.Quota{pinteresttest.SafetyNet: {}}))
+		assert.Equal(t, rate{`1000, 1000;w=60;name="org_read_app_id_user_id"`, "999", "5"}, rateOf(f.call("GET", "/boards", "")))
+		assert.Equal(t, rate{}, rateOf(f.call("GET", "/nowhere", "")))
+	})
+}
+
+func TestRetryAfter(t *testing.T) {
+	f := setup(t, pinteresttest.WithRetryAfter(true),
+		pinteresttest.WithQuotas(map[string]pinteresttest.Quota{"org_read": {Limit: 1, Window: 90 * time.Second}}))
+	assert.Empty(t, f.call("GET", "/boards", "").header.Get("Retry-After"))
+	refused := f.call("GET", "/boards", "")
+	assert.Equal(t, http.StatusTooManyRequests, refused.status)
+	left := 90 - start.Unix()%90
+	assert.Equal(t, strconv.FormatInt(left, 10), refused.header.Get("Retry-After"))
+}
+
+func TestTrialAccess(t *testing.T) {
+	f := setup(t, pinteresttest.WithTrialAccess())
+	assertError(t, f.call("POST", "/pins", f.pinBody()), http.StatusForbidden, 29, "Apps with Trial access may not create Pins")
+	assert.Empty(t, f.Pins(f.board.ID))
+	assert.Equal(t, http.StatusCreated, f.call("POST", "/boards", `{"name": "Allowed"}`).status)
+
+	for range 298 {
+		require.Equal(t, http.StatusBadRequest, f.call("POST", "/boards", "{}").status)
+	}
+	bob := f.AddAccount("bob")
+	refused := f.callAs(bob.AccessToken, "POST", "/boards", `{"name": "x"}`)
+	assertError(t, refused, http.StatusTooManyRequests, 8, "") // the quota is the app's, not the account's
+	midnight := start.Truncate(24 * time.Hour).Add(24 * time.Hour)
+	untilMidnight := midnight.Unix() - start.Unix()
+	assert.Equal(t, rate{
+		`300, 1000;w=86400;name="safety_net_app_id", 300;w=86400;name="org_write_app_id"`,
+		"0", strconv.FormatInt(untilMidnight, 10),
+	}, rateOf(refused))
+
+	assert.Equal(t, http.StatusOK, f.call("GET", "/boards", "").status)
+	f.clock.Advance(midnight.Sub(start))
+	assert.Equal(t, http.StatusCreated, f.callAs(bob.AccessToken, "POST", "/boards", `{"name": "x"}`).status)
+}
