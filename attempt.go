@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
@@ -38,25 +39,31 @@ type attempt struct {
 	ctx    context.Context // the caller's, with the attempt's timeout
 	caller context.Context
 	cancel context.CancelFunc
-	wire   *wire
+	wire   wire
 
-	token string // the access token sent
-	resp  *http.Response
-	buf   *bytes.Buffer // the body, from the pool
-	body  errbody.Body  // what an error body said
+	credential credential // what it was authorized by
+	resp       *http.Response
+	limit      io.LimitedReader
+	buf        *bytes.Buffer // the body, from the pool
+	body       errbody.Body  // what an error body said
 
 	failed  bool
 	failure Failure
 	err     error   // what went wrong underneath, nil where the answer says it all
 	odd     error   // a field of a success that could not be decoded
 	record  Attempt // what the books will say
+	booked  bool    // and whether they do
 }
 
 // begin starts the next attempt of the call.
 func (r *run) begin(ctx context.Context) *attempt {
 	r.counted++
-	at := &attempt{run: r, caller: ctx}
-	at.ctx, at.cancel = context.WithTimeout(ctx, r.policy.AttemptTimeout)
+	at := &r.firstAttempt // most calls need no other, and nothing is kept of it
+	if len(r.attempts) > 0 {
+		at = new(attempt)
+	}
+	at.run, at.caller = r, ctx
+	at.ctx, at.cancel = context.WithTimeout(ctx, r.cl.opts.policy.AttemptTimeout)
 	at.record.Number = len(r.attempts) + 1
 	at.record.Start = r.c.clock.Now()
 	at.failure.Operation = r.cl.op
@@ -77,14 +84,15 @@ func (at *attempt) authorize() {
 		return
 	}
 	if at.run.cl.basic != nil {
+		at.credential.header = at.run.cl.basic
 		return
 	}
-	tok, err := at.run.c.tokens.token(at.ctx)
+	cred, err := at.run.c.tokens.token(at.ctx)
 	switch {
-	case err == nil && strings.ContainsFunc(tok.AccessToken, unicode.IsControl):
+	case err == nil && strings.ContainsFunc(cred.token.AccessToken, unicode.IsControl):
 		at.fail(PhaseNotSent, ReasonRequest, errors.New("the access token has control characters in it, such as a line's end"))
 	case err == nil:
-		at.token = tok.AccessToken
+		at.credential = cred
 	case at.caller.Err() != nil:
 		at.fail(PhaseNotSent, ReasonCanceled, at.caller.Err())
 	case at.ctx.Err() != nil:
@@ -99,11 +107,12 @@ func (at *attempt) send() {
 	if at.failed {
 		return
 	}
-	at.wire = &wire{}
-	req := at.run.cl.request(at.wire.trace(at.ctx), at.token)
-	if at.run.cl.op.Kind == KindCreate && at.run.sentAt.IsZero() {
-		at.run.sentAt = at.record.Start
+	ctx := at.ctx
+	if at.run.cl.op.Kind == KindCreate {
+		def(&at.run.sentAt, at.record.Start)
+		ctx = at.wire.trace(ctx)
 	}
+	req := at.run.cl.request(ctx, at.run.c, at.credential.header)
 	// The host is the client's own base URL, checked by New; a redirect is an answer.
 	resp, err := at.run.c.http.Do(req) //nolint:bodyclose // read closes it
 	if err != nil {
@@ -112,7 +121,7 @@ func (at *attempt) send() {
 	}
 	at.resp = resp
 	at.record.Status = resp.StatusCode
-	at.record.RequestID = requestID(resp.Header)
+	at.record.RequestID = at.run.c.secrets.cleanID(requestID(resp.Header))
 	at.run.c.skew.observe(resp.Header, at.record.Start, at.run.c.clock.Now())
 }
 
@@ -123,7 +132,7 @@ func (at *attempt) transportFailure(err error) {
 		err = wrapped.Err // *url.Error would print the URL with its query
 	}
 	phase := PhaseUnanswered
-	if at.wire.notSent() {
+	if at.wire.notSent() || isDialError(err) {
 		phase = PhaseNotSent
 	}
 	at.fail(phase, at.reason(err), err)
@@ -139,6 +148,13 @@ func (at *attempt) reason(err error) Reason {
 		return ReasonCertificate
 	}
 	return ReasonNone
+}
+
+// isDialError reports whether no connection could be made. Reads are not
+// traced, since nothing depends on how far a read came: it may be sent again.
+func isDialError(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && op.Op == "dial"
 }
 
 func isCertificateError(err error) bool {
@@ -175,7 +191,8 @@ func (at *attempt) read() {
 	if n := at.resp.ContentLength; n > 0 && n < maxPooled {
 		at.buf.Grow(int(n) + bytes.MinRead)
 	}
-	n, err := at.buf.ReadFrom(io.LimitReader(body, limit+1))
+	at.limit = io.LimitedReader{R: body, N: limit + 1}
+	n, err := at.buf.ReadFrom(&at.limit)
 	switch {
 	case err != nil && (success || at.caller.Err() != nil):
 		at.fail(PhaseUnanswered, at.reason(err), fmt.Errorf("reading the answer: %w", err))
@@ -201,7 +218,7 @@ func (at *attempt) readError(data []byte) {
 	}
 	at.record.Code = at.body.Code
 	if at.record.RequestID == "" {
-		at.record.RequestID = at.body.RequestID
+		at.record.RequestID = at.run.c.secrets.cleanID(at.body.RequestID)
 	}
 }
 
@@ -214,8 +231,7 @@ func (at *attempt) decode() {
 		return
 	}
 	err := json.Unmarshal(at.buf.Bytes(), out)
-	var mismatch *json.UnmarshalTypeError
-	if errors.As(err, &mismatch) {
+	if _, mismatch := errors.AsType[*json.UnmarshalTypeError](err); mismatch {
 		// One field has another type than the description says. The rest was
 		// decoded, and the call did succeed: that must not become a failure.
 		at.odd, err = err, nil
@@ -230,8 +246,7 @@ func (at *attempt) decode() {
 	}
 }
 
-// end closes the attempt's books. The buffer is given back by release, after
-// an error has taken its copy.
+// end ends the attempt's time.
 func (at *attempt) end() {
 	at.cancel()
 	at.record.Phase = at.failure.Phase
@@ -241,6 +256,7 @@ func (at *attempt) end() {
 	at.record.Duration = at.run.c.clock.Now().Sub(at.record.Start)
 }
 
+// release gives the body's buffer back, when no error can want it any more.
 func (at *attempt) release() {
 	if at.buf != nil && at.buf.Cap() <= maxPooled {
 		buffers.Put(at.buf)

@@ -3,7 +3,6 @@ package pinterest
 import (
 	"context"
 	"iter"
-	"net/url"
 )
 
 // BoardsService calls the operations on boards.
@@ -84,6 +83,9 @@ func (u BoardUpdate) Validate() error {
 	if v, ok := u.Name.Get(); ok || u.Name.IsNull() {
 		c.name(v)
 	}
+	if u.Privacy.IsNull() {
+		c.add("privacy", "null", "must not be null")
+	}
 	checkOpt(u.Privacy, func(v BoardPrivacy) { oneOf(&c, "privacy", v, BoardPublic, BoardSecret) })
 	return c.err()
 }
@@ -94,13 +96,13 @@ type BoardListOptions struct {
 	Privacy string // ALL, PUBLIC, PROTECTED, SECRET or PUBLIC_AND_SECRET; empty: the API's default
 }
 
-func (o *BoardListOptions) request() (ListOptions, url.Values) {
+func (o *BoardListOptions) query() listQuery {
 	if o == nil {
-		return ListOptions{}, nil
+		return listQuery{}
 	}
-	q := url.Values{}
-	setNonEmpty(q, "privacy", o.Privacy)
-	return o.ListOptions, q
+	q := listQuery{page: o.ListOptions}
+	q.choice("privacy", o.Privacy, "ALL", "PUBLIC", "PROTECTED", "SECRET", "PUBLIC_AND_SECRET")
+	return q
 }
 
 // BoardPinsOptions choose which pins of a board are listed.
@@ -110,11 +112,13 @@ type BoardPinsOptions struct {
 	Metrics       bool           // fill Pin.PinMetrics
 }
 
-func (o *BoardPinsOptions) request() (ListOptions, url.Values) {
+func (o *BoardPinsOptions) query() listQuery {
 	if o == nil {
-		return ListOptions{}, nil
+		return listQuery{}
 	}
-	return o.ListOptions, pinQuery(o.CreativeTypes, o.Metrics)
+	q := listQuery{page: o.ListOptions}
+	q.pins(o.CreativeTypes, o.Metrics)
+	return q
 }
 
 // Create makes a board. After an ambiguous failure the account's boards are
@@ -139,14 +143,12 @@ func (s *BoardsService) Get(ctx context.Context, id string, opts ...CallOption) 
 //
 // Operation boards/list: https://developers.pinterest.com/docs/api/v5/boards-list
 func (s *BoardsService) List(ctx context.Context, o *BoardListOptions, opts ...CallOption) (*Page[Board], error) {
-	page, query := o.request()
-	return list[Board](ctx, s.client, OpBoardsList, nil, page, query, opts)
+	return list[Board](ctx, s.client, OpBoardsList, nil, o.query(), opts)
 }
 
 // All iterates over the account's boards, asking for pages as they are reached.
 func (s *BoardsService) All(ctx context.Context, o *BoardListOptions, opts ...CallOption) iter.Seq2[*Board, error] {
-	page, query := o.request()
-	return all(ctx, s.client, OpBoardsList, nil, page, query, boardID, opts)
+	return all(ctx, s.client, OpBoardsList, nil, o.query(), boardID, opts)
 }
 
 // Update changes a board.
@@ -170,13 +172,11 @@ func (s *BoardsService) Delete(ctx context.Context, id string, opts ...CallOptio
 //
 // Operation boards/list_pins: https://developers.pinterest.com/docs/api/v5/boards-list_pins
 func (s *BoardsService) ListPins(ctx context.Context, id string, o *BoardPinsOptions, opts ...CallOption) (*Page[Pin], error) {
-	page, query := o.request()
-	return list[Pin](ctx, s.client, OpBoardsListPins, []string{id}, page, query, opts)
+	return list[Pin](ctx, s.client, OpBoardsListPins, []string{id}, o.query(), opts)
 }
 
 // AllPins iterates over the pins on a board, newest first, asking for pages as
 // they are reached.
 func (s *BoardsService) AllPins(ctx context.Context, id string, o *BoardPinsOptions, opts ...CallOption) iter.Seq2[*Pin, error] {
-	page, query := o.request()
-	return all(ctx, s.client, OpBoardsListPins, []string{id}, page, query, pinID, opts)
+	return all(ctx, s.client, OpBoardsListPins, []string{id}, o.query(), pinID, opts)
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/pinterest-go/pinterest/internal/redact"
@@ -35,11 +37,8 @@ func (cl *call) notBegun(err error) error {
 }
 
 // describe puts the request that would be sent into the caller's DryRun.
-func (cl *call) describe(ctx context.Context) {
-	req := cl.request(ctx, redact.Mark)
-	if cl.basic != nil {
-		req.Header.Set("Authorization", "Basic "+redact.Mark)
-	}
+func (cl *call) describe(ctx context.Context, c *Client) {
+	req := cl.request(ctx, c, []string{"Bearer " + redact.Mark})
 	*cl.opts.dryRun = DryRun{Method: req.Method, URL: req.URL.String(), Header: req.Header, Body: slices.Clone(cl.body)}
 }
 
@@ -59,11 +58,11 @@ func (cl *call) respond(r *run, at *attempt) {
 	}
 	res := Response{
 		Status: at.record.Status, RequestID: at.record.RequestID, Attempts: slices.Clone(r.attempts),
-		Adopted: r.adopted, Odd: at.odd,
+		Adopted: r.adopted, Odd: r.c.secrets.hide(at.odd),
 	}
 	if at.resp != nil {
 		res.Header = at.resp.Header
-		res.Rate, _ = parseRateLimit(at.resp.Header)
+		res.Rate = r.rate(at)
 	}
 	*cl.opts.response = res
 }
@@ -72,23 +71,24 @@ func (cl *call) respond(r *run, at *attempt) {
 // taken out of whatever a server or a transport says.
 type secrets struct {
 	mu     sync.Mutex
-	values []string
+	app    []string // the app's own, which stay
+	tokens []string // those of the account, which rotate
 }
 
-// maxSecrets is how many are remembered: tokens rotate, and an old one in a
-// late error is of no use to anyone.
-const maxSecrets = 16
+// maxTokens is how many tokens are remembered: an old one in a late error is of
+// no use to anyone.
+const maxTokens = 16
 
-func (s *secrets) add(values ...string) {
+func (s *secrets) addToken(values ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, v := range values {
-		if v != "" && !slices.Contains(s.values, v) {
-			s.values = append(s.values, v)
+		if v != "" && !slices.Contains(s.tokens, v) {
+			s.tokens = append(s.tokens, v)
 		}
 	}
-	if n := len(s.values) - maxSecrets; n > 0 {
-		s.values = slices.Delete(s.values, 0, n)
+	if n := len(s.tokens) - maxTokens; n > 0 {
+		s.tokens = slices.Delete(s.tokens, 0, n)
 	}
 }
 
@@ -98,30 +98,80 @@ func (s *secrets) clean(text string) string {
 		return ""
 	}
 	s.mu.Lock()
-	values := slices.Clone(s.values)
+	values := slices.Concat(s.app, s.tokens)
 	s.mu.Unlock()
 	return redact.String(text, values...)
 }
 
-// hide returns err, or an error that prints without the credentials in its text.
+// cleanCut cleans at most limit bytes of a body. A credential that the cut goes
+// through is no longer found whole, so what may be its beginning goes, too.
+func (s *secrets) cleanCut(body []byte, limit int) string {
+	if len(body) < limit {
+		return s.clean(string(body))
+	}
+	text := s.clean(string(body[:limit]))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, secret := range slices.Concat(s.app, s.tokens) {
+		for n := len(secret) - 1; n > 0; n-- {
+			if rest, ok := strings.CutSuffix(text, secret[:n]); ok {
+				text = rest
+				break
+			}
+		}
+	}
+	return text
+}
+
+// cleanID is clean for a request id. The API's are digits, which need none.
+func (s *secrets) cleanID(id string) string {
+	if strings.Trim(id, "0123456789") == "" {
+		return id
+	}
+	return s.clean(id)
+}
+
+// cleanRate is clean for the names of rate-limit policies.
+func (s *secrets) cleanRate(r RateLimit) RateLimit {
+	r.Policy.Name = s.clean(r.Policy.Name)
+	for i := range r.Policies {
+		r.Policies[i].Name = s.clean(r.Policies[i].Name)
+	}
+	return r
+}
+
+// hide returns an error with err's text, less the credentials in it. Errors
+// that others made may hold more than they say, so err itself is kept where
+// printing does not find it, and can be unwrapped only when its text is clean.
 func (s *secrets) hide(err error) error {
 	if err == nil {
 		return nil
 	}
 	text := err.Error()
-	if clean := s.clean(text); clean != text {
-		return hiddenError{clean, err}
+	clean := s.clean(text)
+	return hiddenError{
+		text:   clean,
+		is:     func(target error) bool { return errors.Is(err, target) },
+		unwrap: func() error { return err },
+		shown:  clean == text,
 	}
-	return err
 }
 
-// hiddenError answers errors.Is for the error it hides, and shows only its
-// cleaned text: unwrapping it would print what was taken out.
+// hiddenError is an error that prints nothing but its text.
 type hiddenError struct {
 	text   string
-	hidden error
+	is     func(target error) bool
+	unwrap func() error
+	shown  bool
 }
 
 func (e hiddenError) Error() string        { return e.text }
-func (e hiddenError) Is(target error) bool { return errors.Is(e.hidden, target) }
-func (e hiddenError) GoString() string     { return e.text }
+func (e hiddenError) GoString() string     { return strconv.Quote(e.text) }
+func (e hiddenError) Is(target error) bool { return e.is(target) }
+
+func (e hiddenError) Unwrap() error {
+	if !e.shown {
+		return nil
+	}
+	return e.unwrap()
+}

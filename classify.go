@@ -65,8 +65,11 @@ func (r Reason) String() string {
 type Action uint8
 
 const (
+	// ActionNone: nothing was to be done. In a caller's [Rule]: what the default
+	// row says.
+	ActionNone Action = iota
 	// ActionFail: return the error.
-	ActionFail Action = iota
+	ActionFail
 	// ActionRefresh: refresh the token once, then send once more.
 	ActionRefresh
 	// ActionBackOff: wait, then send again, within the budgets of [RetryPolicy].
@@ -76,6 +79,8 @@ const (
 // String returns "fail", "refresh once" or "back off".
 func (a Action) String() string {
 	switch a {
+	case ActionNone:
+		return "none"
 	case ActionFail:
 		return "fail"
 	case ActionRefresh:
@@ -214,7 +219,7 @@ var defaultRules = []Rule{
 	{Name: "canceled", Reasons: []Reason{ReasonCanceled}, Action: ActionFail, Class: ClassCanceled, Disposition: DispositionPark, Ambiguous: true},
 	{Name: "certificate", Reasons: []Reason{ReasonCertificate}, Action: ActionFail, Class: ClassTransport, Disposition: DispositionReview},
 	{Name: "bad request form", Reasons: []Reason{ReasonRequest}, Action: ActionFail, Class: ClassTransport, Disposition: DispositionReview},
-	{Name: "no token", Reasons: []Reason{ReasonToken}, Action: ActionFail, Class: ClassUnauthenticated, Disposition: DispositionReauthorize},
+	{Name: "no token", Reasons: []Reason{ReasonToken}, Action: ActionFail, Class: ClassUnauthenticated, Disposition: DispositionReview},
 	{Name: "oversize answer", Reasons: []Reason{ReasonOversize}, Action: ActionFail, Class: ClassResponse, Disposition: DispositionReview, Ambiguous: true},
 	{Name: "garbled answer", Reasons: []Reason{ReasonGarbled}, Action: ActionBackOff, Class: ClassResponse, Disposition: DispositionPark, Ambiguous: true},
 	{Name: "not sent", Phases: notSentOnly, Action: ActionBackOff, Class: ClassTransport, Disposition: DispositionPark},
@@ -222,19 +227,18 @@ var defaultRules = []Rule{
 
 	{Name: "redirect", Status: 300, StatusTo: 399, Action: ActionFail, Class: ClassTransport, Disposition: DispositionReview},
 
-	// The token call: the grant is not accepted, the account is disconnected.
-	{Name: "refresh refused 400", Op: "oauth/token", Status: 400, Action: ActionFail, Class: ClassUnauthenticated, Disposition: DispositionReauthorize},
-	{Name: "refresh refused 401", Op: "oauth/token", Status: 401, Action: ActionFail, Class: ClassUnauthenticated, Disposition: DispositionReauthorize},
-
 	// 400: wrong, but for the codes and words that say otherwise.
 	{Name: "something went wrong", Status: 400, Codes: []int{2787, 12}, Action: ActionBackOff, Class: ClassServer, Disposition: DispositionPark, Ambiguous: true},
 	{Name: "name taken 400", Status: 400, Codes: []int{58}, Action: ActionFail, Class: ClassConflict, Disposition: DispositionFix},
 	{Name: "trial access 400", Status: 400, Codes: []int{29}, Message: reTrialAccess, Action: ActionFail, Class: ClassTrialAccess, Disposition: DispositionFix},
 	{Name: "media unreachable", Status: 400, Codes: []int{0, 1}, Message: reMediaFetch, Action: ActionBackOff, Class: ClassMediaUnreachable, Disposition: DispositionPark, MaxAttempts: 3, ParkFor: 15 * time.Minute},
 	{Name: "throttled 400", Status: 400, Message: reRetryAfter, Action: ActionBackOff, Class: ClassThrottled, Disposition: DispositionPark},
+	{Name: "refresh refused 400", Op: "oauth/token", Status: 400, Action: ActionFail, Class: ClassUnauthenticated, Disposition: DispositionReauthorize},
 	{Name: "invalid", Status: 400, Action: ActionFail, Class: ClassInvalid, Disposition: DispositionFix},
 
 	// 401: a refresh helps only where the token itself was not accepted.
+	// On the token call it says that the account is disconnected.
+	{Name: "refresh refused 401", Op: "oauth/token", Status: 401, Action: ActionFail, Class: ClassUnauthenticated, Disposition: DispositionReauthorize},
 	{Name: "app not allowed", Status: 401, Codes: []int{3}, Message: reNotScope, Action: ActionFail, Class: ClassForbidden, Disposition: DispositionFix},
 	{Name: "missing scope", Status: 401, Codes: []int{3}, Action: ActionFail, Class: ClassMissingScope, Disposition: DispositionFix},
 	{Name: "trial access 401", Status: 401, Codes: []int{29}, Message: reTrialAccess, Action: ActionFail, Class: ClassTrialAccess, Disposition: DispositionFix},
@@ -276,7 +280,14 @@ var defaultRules = []Rule{
 
 // DefaultRules returns a copy of the table that every call passes through,
 // first row first.
-func DefaultRules() []Rule { return slices.Clone(defaultRules) }
+func DefaultRules() []Rule {
+	rules := slices.Clone(defaultRules)
+	for i := range rules {
+		r := &rules[i]
+		r.Phases, r.Reasons, r.Kinds, r.Codes = slices.Clone(r.Phases), slices.Clone(r.Reasons), slices.Clone(r.Kinds), slices.Clone(r.Codes)
+	}
+	return rules
+}
 
 // table is the rules of one client: its caller's first, then the defaults.
 type table struct{ custom []Rule }
@@ -291,12 +302,9 @@ func (t table) classify(f *Failure) Rule {
 		return *base
 	}
 	out := *rule
-	if out.Class == ClassNone {
-		out.Class = base.Class
-	}
-	if out.Disposition == DispositionNone {
-		out.Disposition = base.Disposition
-	}
+	def(&out.Action, base.Action)
+	def(&out.Class, base.Class)
+	def(&out.Disposition, base.Disposition)
 	if out.Name == "" {
 		out.Name = out.When()
 	}

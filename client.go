@@ -10,6 +10,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"reflect"
 	"time"
 )
 
@@ -58,18 +59,18 @@ func (c *Client) GoString() string { return c.String() }
 // do is the path of a call, whole and in order.
 func (c *Client) do(ctx context.Context, cl *call) error {
 	if err := cl.prepare(c); err != nil { // once: nothing invalid is sent
-		return cl.invalid(err)
+		return c.refuse(cl, cl.invalid(err))
 	}
 	if cl.opts.dryRun != nil {
-		cl.describe(ctx)
+		cl.describe(ctx, c)
 		return nil
 	}
 	done, err := c.creates.enter(ctx, cl) // once: equal creates go one after another
 	if err != nil {
-		return cl.notBegun(err)
+		return c.refuse(cl, cl.notBegun(err))
 	}
 	defer done()
-	r := &run{c: c, cl: cl, policy: cl.opts.policy}
+	r := &run{c: c, cl: cl}
 	for {
 		at := r.begin(ctx) // each attempt: a record, and a timeout of its own
 		at.authorize()     // a token, renewed when it is due
@@ -127,15 +128,15 @@ type call struct {
 	out  any
 	opts callOptions
 
-	basic *url.Userinfo // the app's credentials, for a token call
-	form  url.Values    // a form in place of a JSON body
+	basic []string   // the Authorization of a token call: the app's credentials
+	form  url.Values // a form in place of a JSON body
 
 	seek   *seeker // how to look a create up; nil: there is no way
 	intent *intent // the books of equal creates
 
-	url    *url.URL
-	header http.Header
-	body   []byte
+	url         url.URL
+	contentType []string // nil: there is no body
+	body        []byte
 }
 
 // prepare checks everything that can be checked without the API, and encodes
@@ -149,19 +150,18 @@ func (cl *call) prepare(c *Client) error {
 			return err
 		}
 	}
-	plain, escaped, err := cl.op.expand(cl.req.Path)
-	if err != nil {
+	if v := reflect.ValueOf(cl.out); cl.out != nil && (v.Kind() != reflect.Pointer || v.IsNil()) {
+		return fmt.Errorf("out must be a pointer to a value, is %T", cl.out)
+	}
+	cl.op.Kind = cl.op.kind()
+	cl.url = *c.base
+	if err := cl.op.expand(&cl.url, cl.req.Path); err != nil {
 		return err
 	}
 	if v, ok := cl.req.Body.(interface{ Validate() error }); ok {
 		if err := v.Validate(); err != nil {
 			return err
 		}
-	}
-	u := *c.base
-	u.Path, u.RawPath = u.Path+plain, ""
-	if plain != escaped {
-		u.RawPath = c.base.EscapedPath() + escaped
 	}
 	query := cl.req.Query
 	if cl.opts.adAccount != "" {
@@ -172,50 +172,43 @@ func (cl *call) prepare(c *Client) error {
 		query.Set("ad_account_id", cl.opts.adAccount)
 	}
 	if len(query) > 0 {
-		u.RawQuery = query.Encode()
+		cl.url.RawQuery = query.Encode()
 	}
-	cl.url = &u
-	return cl.encode(c)
+	return cl.encode()
 }
 
-func (cl *call) encode(c *Client) error {
-	cl.header = http.Header{"Accept": acceptJSON, "User-Agent": c.userAgent}
+func (cl *call) encode() error {
 	switch {
 	case cl.form != nil:
 		cl.body = []byte(cl.form.Encode())
-		cl.header["Content-Type"] = contentForm
+		cl.contentType = contentForm
 	case cl.req.Body != nil:
 		body, err := json.Marshal(cl.req.Body)
 		if err != nil {
 			return fmt.Errorf("encoding the request body: %w", err)
 		}
 		cl.body = body
-		cl.header["Content-Type"] = acceptJSON
+		cl.contentType = contentJSON
 	}
 	return nil
 }
 
 var (
-	acceptJSON  = []string{"application/json"}
+	contentJSON = []string{"application/json"}
 	contentForm = []string{"application/x-www-form-urlencoded"}
 )
 
 // request makes the HTTP request of one attempt, its body from the start.
-func (cl *call) request(ctx context.Context, token string) *http.Request {
-	u := *cl.url
+func (cl *call) request(ctx context.Context, c *Client, authorization []string) *http.Request {
+	u := cl.url // the transport's own: what it does to it ends with the attempt
+	header := http.Header{"Accept": contentJSON, "User-Agent": c.userAgent, "Authorization": authorization}
+	if cl.contentType != nil {
+		header["Content-Type"] = cl.contentType
+	}
 	req := (&http.Request{
-		Method: cl.op.Method, URL: &u, Host: u.Host, Header: cl.header,
+		Method: cl.op.Method, URL: &u, Host: u.Host, Header: header,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}).WithContext(ctx)
-	if cl.basic != nil || cl.body != nil || len(cl.header) > 0 {
-		req.Header = make(http.Header, len(cl.header)+1)
-		maps.Copy(req.Header, cl.header)
-	}
-	if cl.basic != nil {
-		basicAuth(req, cl.basic)
-	} else {
-		req.Header["Authorization"] = []string{"Bearer " + token}
-	}
 	if cl.body != nil {
 		req.ContentLength = int64(len(cl.body))
 		req.Body = io.NopCloser(bytes.NewReader(cl.body))
@@ -227,8 +220,9 @@ func (cl *call) request(ctx context.Context, token string) *http.Request {
 
 // succeed ends a call that has its result.
 func (r *run) succeed(at *attempt) {
-	at.record.Class, at.record.Action = ClassNone, ActionFail
-	r.observe(at, 0)
+	at.record.Class, at.record.Action = ClassNone, ActionNone
+	r.book(at, 0)
+	at.release()
 	r.c.quota.give(r.spent)
 	if r.cl.seek != nil {
 		r.settled()
@@ -262,10 +256,15 @@ func (r *run) uncertain(at *attempt, rule Rule, stops ...error) error {
 }
 
 func (r *run) end(at *attempt, err *Error) error {
-	r.observe(at, 0)
+	r.book(at, 0)
+	at.release()
 	err.Attempts = r.attempts
-	if at.failure.Phase == PhaseAnswered && err.Class != ClassServer && err.Class != ClassUnavailable {
-		r.c.quota.give(r.spent) // a definite answer: the API is up
+	switch err.Class {
+	case ClassServer, ClassUnavailable, ClassThrottled:
+	default:
+		if at.failure.Phase == PhaseAnswered {
+			r.c.quota.give(r.spent) // a definite answer: the API is up
+		}
 	}
 	r.cl.respond(r, at)
 	r.done(err)
@@ -284,13 +283,13 @@ func (r *run) newError(at *attempt, rule Rule, wait time.Duration, stops ...erro
 		e.Fields = append(e.Fields, FieldError{Field: clean(f.Name), Value: clean(f.Value), Problem: clean(f.Problem)})
 	}
 	if at.body.Details != nil {
-		e.Details = json.RawMessage(clean(string(at.body.Details)))
+		e.Details = cleanJSON(clean, at.body.Details)
 	}
 	if at.buf != nil && at.failed {
-		e.Body = Body(clean(string(at.buf.Bytes()[:min(at.buf.Len(), errorBodyLimit)])))
+		e.Body = Body(r.c.secrets.cleanCut(at.buf.Bytes(), errorBodyLimit))
 	}
 	if e.Message == "" && e.CodeName == "" && at.failure.Status != 0 {
-		e.Message = at.unexplained()
+		e.Message = clean(at.unexplained())
 	}
 	if e.Disposition == DispositionPark && wait >= 0 {
 		e.RetryAt = r.c.clock.Now().Add(wait)
@@ -304,6 +303,16 @@ func (r *run) newError(at *attempt, rule Rule, wait time.Duration, stops ...erro
 		}
 	}
 	return e
+}
+
+// cleanJSON keeps details JSON: what is not after cleaning becomes a string.
+func cleanJSON(clean func(string) string, details json.RawMessage) json.RawMessage {
+	text := clean(string(details))
+	if json.Valid([]byte(text)) {
+		return json.RawMessage(text)
+	}
+	quoted, _ := json.Marshal(text) //nolint:errchkjson // a string has no way to fail
+	return quoted
 }
 
 // unexplained describes an answer that carried no message of the API.

@@ -288,6 +288,9 @@ func (f FieldError) Error() string {
 	return s
 }
 
+// Is makes a FieldError answer to ErrInvalid.
+func (f FieldError) Is(target error) bool { return target == ErrInvalid }
+
 // Body is the raw body of an answer. Its String tells only the size, so that
 // a body is never printed by accident; string(b) has the text.
 type Body []byte

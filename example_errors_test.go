@@ -116,20 +116,20 @@ func ExampleDefaultRules() {
 	// canceled -> fail, ambiguous for a create -> canceled, park
 	// certificate -> fail -> transport, review
 	// bad request form -> fail -> transport, review
-	// no token -> fail -> unauthenticated, reauthorize
+	// no token -> fail -> unauthenticated, review
 	// oversize answer -> fail, ambiguous for a create -> unusable response, review
 	// garbled answer -> back off, ambiguous for a create -> unusable response, park
 	// not sent -> back off -> transport, park
 	// unanswered -> back off, ambiguous for a create -> transport, park
 	// 300-399 -> fail -> transport, review
-	// oauth/token 400 -> fail -> unauthenticated, reauthorize
-	// oauth/token 401 -> fail -> unauthenticated, reauthorize
 	// 400 code 2787, 12 -> back off, ambiguous for a create -> server, park
 	// 400 code 58 -> fail -> conflict, fix
 	// 400 code 29 ~ \btrial access\b -> fail -> trial access, fix
 	// 400 code none, 1 ~ could not fetch the image|unable to reach the url -> back off, 3 attempts -> media unreachable, park 15m
 	// 400 ~ \bretry after\s+(\d+)\s+seconds?\b -> back off -> throttled, park
+	// oauth/token 400 -> fail -> unauthenticated, reauthorize
 	// 400 -> fail -> invalid, fix
+	// oauth/token 401 -> fail -> unauthenticated, reauthorize
 	// 401 code 3 ~ consumer type is not supported|restricted feature -> fail -> forbidden, fix
 	// 401 code 3 -> fail -> missing scope, fix
 	// 401 code 29 ~ \btrial access\b -> fail -> trial access, fix

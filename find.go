@@ -2,7 +2,10 @@ package pinterest
 
 import (
 	"context"
+	"errors"
+	"iter"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -55,18 +58,15 @@ func (u *Uncertain) list() string {
 // space, and trims.
 func normal(s string) string { return strings.TrimSpace(s) }
 
-// isPin reports whether p can be the result. The image is not asked about: the
-// API does not tell where it came from. Where there is a marker, nothing else
-// is: only one pin of the board can carry it.
-func (u *Uncertain) isPin(p *Pin, in Window) bool {
+// isPin reports whether p has all that the result has, but for the time. The
+// image is not asked about: the API does not tell where it came from. Where there
+// is a marker, nothing else is: only one pin of the board can carry it.
+func (u *Uncertain) isPin(p *Pin) bool {
 	if p.BoardID != u.BoardID {
 		return false
 	}
 	if u.Marker != "" {
 		return hasMarker(p.Link, u.Marker)
-	}
-	if p.BoardSectionID != u.SectionID || p.ParentPinID != u.ParentPinID || !in.Contains(p.CreatedAt.Time) {
-		return false
 	}
 	// A pin made from another takes over what it was not given.
 	taken := u.ParentPinID != ""
@@ -74,7 +74,43 @@ func (u *Uncertain) isPin(p *Pin, in Window) bool {
 		want = normal(want)
 		return want == normal(got) || taken && want == ""
 	}
-	return same(u.Title, p.Title) && same(u.Description, p.Description) && same(u.Link, p.Link) && same(u.AltText, p.AltText)
+	return p.BoardSectionID == u.SectionID && p.ParentPinID == u.ParentPinID &&
+		same(u.Title, p.Title) && same(u.Description, p.Description) && same(u.Link, p.Link) && same(u.AltText, p.AltText)
+}
+
+// errNoTime keeps a match whose time cannot be read from being taken for
+// absence, or for something older.
+var errNoTime = errors.New("what was found has no creation time that can be read")
+
+// find reads a list, newest first, page by page, back to the beginning of the
+// window, and returns what matches and was made within it. A page is read to
+// its end: what was moved may stand among newer things.
+func find[T any](all iter.Seq2[*Page[T], error], made func(*T) (string, time.Time), timed bool, in Window, matches func(*T) bool) (found []T, seen listing, err error) {
+	for page, err := range all {
+		if err != nil {
+			return nil, seen, err
+		}
+		var last time.Time
+		for i := range page.Items {
+			item := &page.Items[i]
+			id, created := made(item)
+			seen.add(id)
+			if !created.IsZero() {
+				last = created
+			}
+			switch match := matches(item); {
+			case match && timed && created.IsZero():
+				return nil, seen, errNoTime
+			case match && (!timed || in.Contains(created)):
+				found = append(found, *item)
+			}
+		}
+		if !last.IsZero() && !in.Contains(last) {
+			seen.oldest = last
+			return found, seen, nil
+		}
+	}
+	return found, seen, nil
 }
 
 // listing is what one reading of a list has shown, from the newest back.
@@ -83,67 +119,36 @@ type listing struct {
 	oldest time.Time // zero: the list was read to its end, or has no times
 }
 
-func (l *listing) add(id string, created time.Time) {
+func (l *listing) add(id string) {
 	if l.ids == nil {
 		l.ids = map[string]bool{}
 	}
 	l.ids[id] = true
-	l.oldest = created
 }
 
-// findPins finds a pin on its board, which lists the pins of its sections, too,
-// newest first: it reads back to the window's beginning and no further.
-func (c *Client) findPins(ctx context.Context, u *Uncertain, in Window, opts []CallOption) (found []Pin, seen listing, err error) {
-	o := &BoardPinsOptions{ListOptions: ListOptions{PageSize: 100}}
-	for pin, err := range c.Boards.AllPins(ctx, u.BoardID, o, opts...) {
-		if err != nil {
-			return nil, seen, err
-		}
-		seen.add(pin.ID, pin.CreatedAt.Time)
-		switch {
-		case u.isPin(pin, in):
-			found = append(found, *pin)
-		case !pin.CreatedAt.IsZero() && !in.Contains(pin.CreatedAt.Time):
-			return found, seen, nil
-		}
-	}
-	seen.oldest = time.Time{}
-	return found, seen, nil
+// findPins finds a pin on its board, which lists the pins of its sections, too.
+// A marker says all: no time is asked of what carries it.
+func (c *Client) findPins(ctx context.Context, u *Uncertain, in Window, opts []CallOption) ([]Pin, listing, error) {
+	q := listQuery{page: ListOptions{PageSize: 100}}
+	all := pages(ctx, c, OpBoardsListPins, []string{u.BoardID}, q, pinID, opts)
+	return find(all, madePin, u.Marker == "", in, u.isPin)
 }
 
 // findBoards finds a board by its name, which is unique in an account.
-func (c *Client) findBoards(ctx context.Context, u *Uncertain, in Window, opts []CallOption) (found []Board, seen listing, err error) {
-	o := &BoardListOptions{ListOptions: ListOptions{PageSize: maxPageSize}, Privacy: "ALL"}
-	for board, err := range c.Boards.All(ctx, o, opts...) {
-		if err != nil {
-			return nil, seen, err
-		}
-		seen.add(board.ID, board.CreatedAt.Time)
-		switch {
-		case !board.CreatedAt.IsZero() && !in.Contains(board.CreatedAt.Time):
-			return found, seen, nil // newest first: all others are older
-		case sameName(board.Name, u.Name):
-			found = append(found, *board)
-		}
-	}
-	seen.oldest = time.Time{}
-	return found, seen, nil
+func (c *Client) findBoards(ctx context.Context, u *Uncertain, in Window, opts []CallOption) ([]Board, listing, error) {
+	q := listQuery{page: ListOptions{PageSize: maxPageSize}}
+	q.add("privacy", "ALL")
+	all := pages(ctx, c, OpBoardsList, nil, q, boardID, opts)
+	return find(all, madeBoard, true, in, func(b *Board) bool { return sameName(b.Name, u.Name) })
 }
 
 // findSections finds a section of a board by its name. Sections have no
 // creation time; but a name that was there before answers with a conflict,
 // which is looked up only after an attempt that may have made it.
-func (c *Client) findSections(ctx context.Context, u *Uncertain, _ Window, opts []CallOption) (found []Section, seen listing, err error) {
-	for section, err := range c.Sections.All(ctx, u.BoardID, &ListOptions{PageSize: maxPageSize}, opts...) {
-		if err != nil {
-			return nil, seen, err
-		}
-		seen.add(section.ID, time.Time{})
-		if sameName(section.Name, u.Name) {
-			found = append(found, *section)
-		}
-	}
-	return found, seen, nil
+func (c *Client) findSections(ctx context.Context, u *Uncertain, in Window, opts []CallOption) ([]Section, listing, error) {
+	q := listQuery{page: ListOptions{PageSize: maxPageSize}}
+	all := pages(ctx, c, OpSectionsList, []string{u.BoardID}, q, sectionID, opts)
+	return find(all, madeSection, false, in, func(s *Section) bool { return sameName(s.Name, u.Name) })
 }
 
 func sameName(a, b string) bool { return strings.EqualFold(normal(a), normal(b)) }
@@ -153,7 +158,7 @@ func sameName(a, b string) bool { return strings.EqualFold(normal(a), normal(b))
 func hasMarker(link, marker string) bool {
 	name, value, ok := strings.Cut(marker, "=")
 	u, err := url.Parse(link)
-	return ok && err == nil && u.Query().Get(name) == value
+	return ok && err == nil && slices.Contains(u.Query()[name], value)
 }
 
 // addMarker puts the marker into the link's query, where it is not there yet.

@@ -2,10 +2,11 @@ package pinterest
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
-	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
@@ -39,6 +40,15 @@ type RefreshConfig struct {
 	Early time.Duration
 }
 
+// String names the app; it prints no credentials.
+func (cfg RefreshConfig) String() string { return "pinterest.RefreshConfig(" + cfg.ClientID + ")" }
+
+// GoString keeps %#v from printing more than String does.
+func (cfg RefreshConfig) GoString() string { return cfg.String() }
+
+// LogValue keeps structured logs from printing more than String does.
+func (cfg RefreshConfig) LogValue() slog.Value { return slog.StringValue(cfg.String()) }
+
 func (cfg *RefreshConfig) check() error {
 	switch {
 	case cfg.ClientID == "":
@@ -58,8 +68,10 @@ func (cfg *config) checkTokens() error {
 	switch {
 	case cfg.refresh != nil:
 		return cfg.refresh.check()
+	case cfg.sources[0] == "WithTokenSource" && cfg.source == nil:
+		return errors.New("pinterest: WithTokenSource: the source is nil")
 	case cfg.source == nil && cfg.static == "":
-		return fmt.Errorf("pinterest: %s: the token is empty", cfg.sources[0])
+		return errors.New("pinterest: WithAccessToken: the token is empty")
 	}
 	return nil
 }
@@ -70,7 +82,7 @@ func (cfg *config) tokens(c *Client) *tokens {
 	switch {
 	case cfg.refresh != nil:
 		r := cfg.refresh
-		c.secrets.add(r.ClientSecret)
+		c.secrets.app = append(c.secrets.app, r.ClientSecret)
 		t.early, t.store = r.Early, r.Store
 		def(&t.early, 5*time.Minute)
 		t.fetch = func(ctx context.Context, old *oauth2.Token) (*oauth2.Token, error) {
@@ -78,12 +90,35 @@ func (cfg *config) tokens(c *Client) *tokens {
 		}
 		t.keep(&oauth2.Token{AccessToken: r.AccessToken, RefreshToken: r.RefreshToken, Expiry: r.Expiry})
 	case cfg.source != nil:
-		t.fetch = func(context.Context, *oauth2.Token) (*oauth2.Token, error) { return cfg.source.Token() }
+		t.fetch = func(ctx context.Context, _ *oauth2.Token) (*oauth2.Token, error) { return fromSource(ctx, cfg.source) }
 		t.keep(&oauth2.Token{})
 	default:
 		t.keep(&oauth2.Token{AccessToken: cfg.static})
 	}
 	return t
+}
+
+// fromSource asks a source, which cannot be told to stop: one that hangs is left
+// behind when the renewal's time is over.
+func fromSource(ctx context.Context, src oauth2.TokenSource) (*oauth2.Token, error) {
+	type answer struct {
+		tok *oauth2.Token
+		err error
+	}
+	done := make(chan answer, 1)
+	go func() {
+		tok, err := src.Token()
+		if err == nil && (tok == nil || tok.AccessToken == "") {
+			err = errors.New("the token source gave no access token")
+		}
+		done <- answer{tok, err}
+	}()
+	select {
+	case a := <-done:
+		return a.tok, a.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("the token source did not answer within %v: %w", renewalTime, ctx.Err())
+	}
 }
 
 // tokens hands out one account's access token and renews it, one renewal at a
@@ -97,17 +132,23 @@ type tokens struct {
 	report  func(began time.Time, err error)
 
 	mu       sync.Mutex
-	current  *oauth2.Token
+	current  credential
 	unstored *oauth2.Token // renewed, but Store failed: never lost, never used
 	flight   *flight       // the renewal under way
 	failure  error         // the last renewal's, shared ...
 	until    time.Time     // ... until this time
 }
 
+// credential is a token and the Authorization header made of it, once.
+type credential struct {
+	token  *oauth2.Token
+	header []string
+}
+
 // flight is one renewal that any number of calls wait for.
 type flight struct {
 	done chan struct{}
-	tok  *oauth2.Token
+	cred credential
 	err  error
 }
 
@@ -133,40 +174,41 @@ func (e storeError) Unwrap() error { return e.err }
 
 // keep makes tok the current token. The caller holds the lock, or is alone.
 func (t *tokens) keep(tok *oauth2.Token) {
-	t.current = tok
-	t.secrets.add(tok.AccessToken, tok.RefreshToken)
+	t.current = credential{tok, []string{"Bearer " + tok.AccessToken}}
+	t.secrets.addToken(tok.AccessToken, tok.RefreshToken)
 }
 
 // token returns the current token, renewed first when it is due. A token that
 // is due early but still valid is used if the renewal fails.
-func (t *tokens) token(ctx context.Context) (*oauth2.Token, error) {
+func (t *tokens) token(ctx context.Context) (credential, error) {
 	t.mu.Lock()
-	tok, now := t.current, t.clock.Now()
+	cred, now := t.current, t.clock.Now()
+	tok := cred.token
 	usable := tok.AccessToken != "" && (tok.Expiry.IsZero() || now.Before(tok.Expiry))
 	if usable && (t.fetch == nil || tok.Expiry.IsZero() || now.Before(tok.Expiry.Add(-t.early))) {
 		t.mu.Unlock()
-		return tok, nil
+		return cred, nil
 	}
 	renewed, err := t.wait(ctx, t.join(ctx))
 	if err != nil && usable && ctx.Err() == nil {
-		return tok, nil
+		return cred, nil
 	}
 	return renewed, err
 }
 
 // renew replaces a token that the API refused. If another call has done so in
 // the meantime, its token is returned.
-func (t *tokens) renew(ctx context.Context, refused string) (*oauth2.Token, error) {
+func (t *tokens) renew(ctx context.Context, refused credential) (credential, error) {
 	t.mu.Lock()
-	if tok := t.current; tok.AccessToken != "" && tok.AccessToken != refused {
+	if cred := t.current; cred.token.AccessToken != "" && cred.token.AccessToken != refused.token.AccessToken {
 		t.mu.Unlock()
-		return tok, nil
+		return cred, nil
 	}
-	tok, err := t.wait(ctx, t.join(ctx))
-	if err == nil && tok.AccessToken == refused {
-		return nil, errSameToken
+	cred, err := t.wait(ctx, t.join(ctx))
+	if err == nil && cred.token.AccessToken == refused.token.AccessToken {
+		return cred, errSameToken
 	}
-	return tok, err
+	return cred, err
 }
 
 // join returns the renewal under way, or begins one. It is called with the
@@ -194,12 +236,12 @@ func landed(err error) *flight {
 }
 
 // wait waits for a renewal, and leaves when the caller's own context ends.
-func (t *tokens) wait(ctx context.Context, f *flight) (*oauth2.Token, error) {
+func (t *tokens) wait(ctx context.Context, f *flight) (credential, error) {
 	select {
 	case <-f.done:
-		return f.tok, f.err
+		return f.cred, f.err
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return credential{}, ctx.Err()
 	}
 }
 
@@ -209,7 +251,7 @@ func (t *tokens) fly(ctx context.Context, f *flight) {
 	defer cancel()
 	began := t.clock.Now()
 	t.mu.Lock()
-	old, tok := t.current, t.unstored
+	old, tok := t.current.token, t.unstored
 	t.mu.Unlock()
 	var err error
 	if tok == nil {
@@ -217,7 +259,7 @@ func (t *tokens) fly(ctx context.Context, f *flight) {
 	}
 	if err == nil && t.store != nil {
 		// The only copy of a rotated token: whatever happens below, it stays here.
-		t.secrets.add(tok.AccessToken, tok.RefreshToken)
+		t.secrets.addToken(tok.AccessToken, tok.RefreshToken)
 		if storeErr := t.store(ctx, tok); storeErr != nil {
 			err = storeError{storeErr}
 		}
@@ -229,7 +271,7 @@ func (t *tokens) fly(ctx context.Context, f *flight) {
 	switch stored := (storeError{}); {
 	case err == nil:
 		t.keep(tok)
-		f.tok = tok
+		f.cred = t.current
 	case errors.As(err, &stored):
 		t.unstored = tok
 		fallthrough
@@ -254,7 +296,7 @@ func (c *Client) refreshGrant(ctx context.Context, id, secret, refreshToken stri
 	var answer tokenAnswer
 	err := c.do(ctx, &call{
 		op:    OpOAuthToken,
-		basic: url.UserPassword(url.QueryEscape(id), url.QueryEscape(secret)),
+		basic: basicAuth(id, secret),
 		form:  url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refreshToken}},
 		out:   &answer,
 	})
@@ -349,8 +391,8 @@ func (c *Client) retrieveRule(e *oauth2.RetrieveError) Rule {
 	})
 }
 
-// basicAuth is the header value of the app's credentials.
-func basicAuth(req *http.Request, user *url.Userinfo) {
-	secret, _ := user.Password()
-	req.SetBasicAuth(user.Username(), secret)
+// basicAuth is the Authorization header of the app's credentials.
+func basicAuth(id, secret string) []string {
+	pair := url.QueryEscape(id) + ":" + url.QueryEscape(secret)
+	return []string{"Basic " + base64.StdEncoding.EncodeToString([]byte(pair))}
 }

@@ -3,6 +3,7 @@ package pinterest
 import (
 	"context"
 	"log/slog"
+	"net/http"
 	"time"
 )
 
@@ -55,7 +56,7 @@ type Event struct {
 // for it.
 type Response struct {
 	Status    int // HTTP status of the last answer
-	Header    map[string][]string
+	Header    http.Header
 	RequestID string    // x-pinterest-rid of the last answer
 	Attempts  []Attempt // every attempt, in order
 	Rate      RateLimit // what the last answer said of the quota
@@ -65,8 +66,12 @@ type Response struct {
 	Odd error
 }
 
-// observe enters the attempt in the books and tells the observers.
-func (r *run) observe(at *attempt, wait time.Duration) {
+// book enters the attempt in the books, once, and tells the observers.
+func (r *run) book(at *attempt, wait time.Duration) {
+	if at.booked {
+		return
+	}
+	at.booked = true
 	at.record.Wait = wait
 	if r.attempts == nil {
 		r.attempts = r.first[:0]
@@ -75,18 +80,29 @@ func (r *run) observe(at *attempt, wait time.Duration) {
 	if r.c.watched() {
 		e := Event{Type: EventAttempt, Operation: r.cl.op.ID, Time: at.record.Start, Attempt: at.record, Wait: wait}
 		if at.resp != nil {
-			e.Rate, _ = parseRateLimit(at.resp.Header)
+			e.Rate = r.rate(at)
 		}
 		if at.err != nil {
 			e.Err = r.c.secrets.hide(at.err)
 		} else if at.odd != nil {
-			e.Err = at.odd
+			e.Err = r.c.secrets.hide(at.odd)
 		}
 		r.c.observe(e)
 	}
-	// A failed call's last buffer is still read by its error; all others are
-	// not needed any more.
-	at.release()
+}
+
+// rate returns what the answer said of the quota.
+func (r *run) rate(at *attempt) RateLimit {
+	rate, _ := parseRateLimit(at.resp.Header)
+	return r.c.secrets.cleanRate(rate)
+}
+
+// refuse ends a call of which nothing was sent.
+func (c *Client) refuse(cl *call, err error) error {
+	if c.watched() {
+		c.observe(Event{Type: EventDone, Operation: cl.op.ID, Time: c.clock.Now(), Err: err})
+	}
+	return err
 }
 
 // done tells the observers that the call ended.

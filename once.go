@@ -26,8 +26,11 @@ import (
 // Operation pins/create: https://developers.pinterest.com/docs/api/v5/pins-create
 func (s *PinsService) CreateOnce(ctx context.Context, key string, pin PinCreate, opts ...CallOption) (*Pin, error) {
 	pin = pin.marked()
-	if err := s.checkOnce(key, pin); err != nil {
+	if err := s.checkOnce(key, pin, opts); err != nil {
 		return nil, (&call{op: OpPinsCreate}).invalid(err)
+	}
+	if (callOptions{list: opts}).chosen().dryRun != nil { // nothing is sent, and so nothing recorded
+		return s.Create(ctx, pin, opts...)
 	}
 	o := once{service: s, ledger: s.client.ledger, key: key, pin: pin, want: wantPin(pin), opts: opts}
 	unlock, err := o.ledger.Lock(ctx, o.keyName(), o.contentName())
@@ -38,9 +41,12 @@ func (s *PinsService) CreateOnce(ctx context.Context, key string, pin PinCreate,
 	return o.run(ctx)
 }
 
-func (s *PinsService) checkOnce(key string, pin PinCreate) error {
-	if s.client.ledger == nil {
+func (s *PinsService) checkOnce(key string, pin PinCreate, opts []CallOption) error {
+	switch o := (callOptions{list: opts}).chosen(); {
+	case s.client.ledger == nil:
 		return errors.New("CreateOnce needs a ledger: use WithLedger")
+	case o.resend:
+		return errors.New("CreateOnce cannot keep its promise with ResendUnseen")
 	}
 	if key == "" {
 		return FieldError{Field: "key", Problem: "must not be empty"}
@@ -243,7 +249,7 @@ func (o *once) content() string {
 	return hex.EncodeToString([]byte(fingerprint(string(data), o.pin.Marker)))
 }
 
-// ledgerError is a failure of the caller's ledger: nothing was sent because of it.
+// ledgerError is a failure of the caller's ledger.
 func ledgerError(err error) error {
 	if err == nil {
 		return nil

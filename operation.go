@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -12,8 +13,11 @@ import (
 type Kind uint8
 
 const (
+	// KindUnset leaves the kind to the method: GET and HEAD read, PUT, PATCH and
+	// DELETE write, and all else is held for a create, which is the safe mistake.
+	KindUnset Kind = iota
 	// KindRead changes nothing: it may be sent as often as needed.
-	KindRead Kind = iota
+	KindRead
 	// KindWrite is an idempotent write (PATCH, DELETE): sending it twice leaves
 	// the same state as sending it once.
 	KindWrite
@@ -25,6 +29,8 @@ const (
 // String returns "read", "write" or "create".
 func (k Kind) String() string {
 	switch k {
+	case KindUnset:
+		return "unset"
 	case KindRead:
 		return "read"
 	case KindWrite:
@@ -33,6 +39,20 @@ func (k Kind) String() string {
 		return "create"
 	}
 	return fmt.Sprintf("Kind(%d)", uint8(k))
+}
+
+// kind returns the operation's kind, which its method tells where it is unset.
+func (o Operation) kind() Kind {
+	if o.Kind != KindUnset {
+		return o.Kind
+	}
+	switch o.Method {
+	case http.MethodGet, http.MethodHead:
+		return KindRead
+	case http.MethodPut, http.MethodPatch, http.MethodDelete:
+		return KindWrite
+	}
+	return KindCreate
 }
 
 // Category is the rate-limit category of an operation. Operations in one
@@ -100,38 +120,52 @@ var (
 
 // Operations returns the description of every operation this package calls.
 func Operations() []Operation {
-	return []Operation{
+	ops := []Operation{
 		OpPinsCreate, OpPinsList, OpPinsGet, OpPinsUpdate, OpPinsDelete, OpPinsSave,
 		OpBoardsCreate, OpBoardsList, OpBoardsGet, OpBoardsUpdate, OpBoardsDelete, OpBoardsListPins,
 		OpSectionsCreate, OpSectionsList, OpSectionsUpdate, OpSectionsDelete, OpSectionsListPins,
 		OpOAuthToken,
 	}
+	for i := range ops {
+		ops[i].Scopes = slices.Clone(ops[i].Scopes)
+	}
+	return ops
 }
 
 // numericParams are the path parameters that the API description gives the
 // pattern ^\d+$. Others are only required to be present.
 var numericParams = map[string]bool{"pin_id": true, "board_id": true, "section_id": true, "media_id": true, "ad_account_id": true}
 
-// expand fills the path template with values, in the order of its
-// placeholders, and returns the path both plain and escaped.
-func (o Operation) expand(values []string) (plain, escaped string, err error) {
+// expand adds the operation's path to u, its placeholders filled with values in
+// their order.
+func (o Operation) expand(u *url.URL, values []string) error {
+	path := make([]byte, 0, 128)
+	path = append(path, u.Path...)
+	escaped := "" // kept only when a value needs escaping
 	rest := o.Path
 	for _, value := range values {
 		open, shut := strings.IndexByte(rest, '{'), strings.IndexByte(rest, '}')
 		if open < 0 || shut < open {
-			return "", "", fmt.Errorf("path %s takes fewer than %d values", o.Path, len(values))
+			return fmt.Errorf("path %s takes fewer than %d values", o.Path, len(values))
 		}
 		if err := checkParam(rest[open+1:shut], value); err != nil {
-			return "", "", err
+			return err
 		}
-		plain += rest[:open] + value
-		escaped += rest[:open] + url.PathEscape(value)
+		if e := url.PathEscape(value); e != value || escaped != "" {
+			def(&escaped, string(path)) // what came before needed none
+			escaped += rest[:open] + e
+		}
+		path = append(append(path, rest[:open]...), value...)
 		rest = rest[shut+1:]
 	}
 	if strings.IndexByte(rest, '{') >= 0 {
-		return "", "", fmt.Errorf("path %s takes more than %d values", o.Path, len(values))
+		return fmt.Errorf("path %s takes more than %d values", o.Path, len(values))
 	}
-	return plain + rest, escaped + rest, nil
+	if escaped != "" {
+		u.RawPath = escaped + rest
+	}
+	u.Path = string(append(path, rest...))
+	return nil
 }
 
 // checkParam refuses a path value that would reach another resource than the

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"net/url"
@@ -89,7 +90,8 @@ func WithRules(rules ...Rule) Option {
 func WithLogger(l *slog.Logger) Option { return func(c *config) { c.logger = l } }
 
 // WithObserver has f called with every [Event], in the goroutine of the call
-// that brings it: f must be quick and safe for concurrent use.
+// that brings it, or of the renewal of its token: f must be quick and safe for
+// concurrent use.
 func WithObserver(f func(Event)) Option {
 	return func(c *config) { c.observers = append(c.observers, f) }
 }
@@ -144,8 +146,8 @@ func (cfg *config) check() error {
 		return errors.New("pinterest: WithHTTPClient: the client is nil")
 	case cfg.clock == nil:
 		return errors.New("pinterest: WithClock: the clock is nil")
-	case cfg.maxBody <= 0:
-		return fmt.Errorf("pinterest: WithMaxResponse: must be positive, is %d", cfg.maxBody)
+	case cfg.maxBody <= 0 || cfg.maxBody == math.MaxInt64:
+		return fmt.Errorf("pinterest: WithMaxResponse: must be a positive number of bytes, is %d", cfg.maxBody)
 	case strings.ContainsAny(cfg.userAgent, "\r\n"):
 		return errors.New("pinterest: WithUserAgent: must be one line")
 	}
@@ -224,6 +226,14 @@ type callOptions struct {
 	resend    bool
 	timeout   time.Duration
 	override  *RetryPolicy
+}
+
+// chosen returns what the options say.
+func (o callOptions) chosen() callOptions {
+	for _, opt := range o.list {
+		opt(&o)
+	}
+	return o
 }
 
 // apply runs the options over the client's defaults.

@@ -32,38 +32,64 @@ type ListOptions struct {
 
 const maxPageSize = 250
 
-// check refuses what the API would refuse.
-func (o ListOptions) check() error {
-	if o.PageSize < 0 || o.PageSize > maxPageSize {
-		return FieldError{Field: "page_size", Value: strconv.Itoa(o.PageSize), Problem: fmt.Sprintf("must be from 1 to %d", maxPageSize)}
-	}
-	return nil
-}
-
-// orDefault lets callers pass nil.
-func (o *ListOptions) orDefault() ListOptions {
+// query lets callers pass nil.
+func (o *ListOptions) query() listQuery {
 	if o == nil {
-		return ListOptions{}
+		return listQuery{}
 	}
-	return *o
+	return listQuery{page: *o}
 }
 
-// query adds the options to the operation's own parameters, in a map of its own.
-func (o ListOptions) query(own url.Values) url.Values {
-	q := make(url.Values, len(own)+2)
-	maps.Copy(q, own)
-	if o.PageSize > 0 {
-		q["page_size"] = []string{strconv.Itoa(o.PageSize)}
+// listQuery is what a list is asked for: the page, and the operation's own
+// parameters.
+type listQuery struct {
+	page ListOptions
+	own  url.Values
+	errs checker // what is wrong with them
+}
+
+// values returns all parameters, in a map of their own.
+func (q listQuery) values() url.Values {
+	v := make(url.Values, len(q.own)+2)
+	maps.Copy(v, q.own)
+	if q.page.PageSize > 0 {
+		v["page_size"] = []string{strconv.Itoa(q.page.PageSize)}
 	}
-	if o.Bookmark != "" {
-		q["bookmark"] = []string{o.Bookmark}
+	if q.page.Bookmark != "" {
+		v["bookmark"] = []string{q.page.Bookmark}
 	}
-	return q
+	return v
+}
+
+// add adds a parameter that is not empty.
+func (q *listQuery) add(key, value string) {
+	if value != "" {
+		if q.own == nil {
+			q.own = url.Values{}
+		}
+		q.own.Add(key, value)
+	}
+}
+
+// choice adds a parameter that must have one of these values, or none.
+func (q *listQuery) choice(key, value string, allowed ...string) {
+	if value != "" {
+		oneOf(&q.errs, key, value, allowed...)
+	}
+	q.add(key, value)
+}
+
+// check refuses what the API would refuse.
+func (q listQuery) check() error {
+	if n := q.page.PageSize; n < 0 || n > maxPageSize {
+		q.errs.add("page_size", strconv.Itoa(n), fmt.Sprintf("must be from 1 to %d", maxPageSize))
+	}
+	return q.errs.err()
 }
 
 // list is invoke for one page.
-func list[T any](ctx context.Context, c *Client, op Operation, path []string, o ListOptions, query url.Values, opts []CallOption) (*Page[T], error) {
-	return invoke[Page[T]](ctx, c, op, Request{Path: path, Query: o.query(query), check: o.check}, opts)
+func list[T any](ctx context.Context, c *Client, op Operation, path []string, q listQuery, opts []CallOption) (*Page[T], error) {
+	return invoke[Page[T]](ctx, c, op, Request{Path: path, Query: q.values(), check: q.check}, opts)
 }
 
 // The guards of an iterator. Bookmarks contain the request's id, so that equal
@@ -76,14 +102,9 @@ const (
 
 // all iterates over the items of a list, asking for each page when it is
 // reached. It ends after the last page, or with the first error.
-func all[T any](ctx context.Context, c *Client, op Operation, path []string, o ListOptions, query url.Values,
-	id func(*T) string, opts []CallOption,
-) iter.Seq2[*T, error] {
+func all[T any](ctx context.Context, c *Client, op Operation, path []string, q listQuery, id func(*T) string, opts []CallOption) iter.Seq2[*T, error] {
 	return func(yield func(*T, error) bool) {
-		next := o // each run over the iterator begins anew
-		seen := make(map[[sha256.Size]byte]bool)
-		for pages, empty := 0, 0; ; {
-			page, err := list[T](ctx, c, op, path, next, query, opts)
+		for page, err := range pages(ctx, c, op, path, q, id, opts) {
 			if err != nil {
 				yield(nil, err)
 				return
@@ -93,20 +114,34 @@ func all[T any](ctx context.Context, c *Client, op Operation, path []string, o L
 					return
 				}
 			}
-			if !page.HasMore() {
+		}
+	}
+}
+
+// pages iterates over the pages of a list.
+func pages[T any](ctx context.Context, c *Client, op Operation, path []string, q listQuery, id func(*T) string, opts []CallOption) iter.Seq2[*Page[T], error] {
+	return func(yield func(*Page[T], error) bool) {
+		next := q // each run over the iterator begins anew
+		seen := make(map[[sha256.Size]byte]bool)
+		for n, empty := 1, 0; ; n++ {
+			page, err := list[T](ctx, c, op, path, next, opts)
+			if err != nil {
+				yield(nil, err)
 				return
 			}
-			pages++
+			if !yield(page, nil) || !page.HasMore() {
+				return
+			}
 			if empty++; len(page.Items) > 0 {
 				empty = 0
 			}
 			sum := pageSum(page, id)
-			if page.Bookmark == next.Bookmark || pages >= maxPages || empty >= maxEmptyPages || (seen[sum] && empty == 0) {
-				yield(nil, fmt.Errorf("%w (page %d)", ErrEndlessPages, pages))
+			if page.Bookmark == next.page.Bookmark || n >= maxPages || empty >= maxEmptyPages || seen[sum] && empty == 0 {
+				yield(nil, fmt.Errorf("%w (page %d)", ErrEndlessPages, n))
 				return
 			}
 			seen[sum] = true
-			next.Bookmark = page.Bookmark
+			next.page.Bookmark = page.Bookmark
 		}
 	}
 }

@@ -3,10 +3,8 @@ package pinterest
 import (
 	"context"
 	"iter"
-	"net/url"
 	"reflect"
 	"regexp"
-	"strconv"
 	"strings"
 )
 
@@ -173,6 +171,9 @@ func (u PinUpdate) Validate() error {
 	if v, ok := u.BoardSectionID.Get(); ok {
 		c.id("board_section_id", v)
 	}
+	if u.CarouselSlots.IsNull() {
+		c.add("carousel_slots", "null", "must not be null")
+	}
 	checkOpt(u.Title, func(v string) { c.length("title", v, maxTitle) })
 	checkOpt(u.Description, func(v string) { c.length("description", v, maxDescription) })
 	checkOpt(u.Link, func(v string) { c.optionalLink("link", v, maxLink) })
@@ -210,33 +211,27 @@ type PinListOptions struct {
 	Metrics          bool           // fill Pin.PinMetrics
 }
 
-func (o *PinListOptions) request() (ListOptions, url.Values) {
+func (o *PinListOptions) query() listQuery {
 	if o == nil {
-		return ListOptions{}, nil
+		return listQuery{}
 	}
-	q := pinQuery(o.CreativeTypes, o.Metrics)
-	setNonEmpty(q, "pin_filter", o.Filter)
-	setNonEmpty(q, "pin_type", o.Type)
+	q := listQuery{page: o.ListOptions}
+	q.pins(o.CreativeTypes, o.Metrics)
+	q.choice("pin_filter", o.Filter, "exclude_native", "exclude_repins", "has_been_promoted")
+	q.choice("pin_type", o.Type, "PRIVATE")
 	if o.IncludeProtected {
-		q.Set("include_protected_pins", "true")
-	}
-	return o.ListOptions, q
-}
-
-func pinQuery(types []CreativeType, metrics bool) url.Values {
-	q := url.Values{}
-	for _, t := range types {
-		q.Add("creative_types", string(t))
-	}
-	if metrics {
-		q.Set("pin_metrics", strconv.FormatBool(metrics))
+		q.add("include_protected_pins", "true")
 	}
 	return q
 }
 
-func setNonEmpty(q url.Values, key, value string) {
-	if value != "" {
-		q.Set(key, value)
+// pins adds the parameters that all lists of pins take.
+func (q *listQuery) pins(types []CreativeType, metrics bool) {
+	for _, t := range types {
+		q.add("creative_types", string(t))
+	}
+	if metrics {
+		q.add("pin_metrics", "true")
 	}
 }
 
@@ -264,15 +259,13 @@ func (s *PinsService) Get(ctx context.Context, id string, opts ...CallOption) (*
 //
 // Operation pins/list: https://developers.pinterest.com/docs/api/v5/pins-list
 func (s *PinsService) List(ctx context.Context, o *PinListOptions, opts ...CallOption) (*Page[Pin], error) {
-	page, query := o.request()
-	return list[Pin](ctx, s.client, OpPinsList, nil, page, query, opts)
+	return list[Pin](ctx, s.client, OpPinsList, nil, o.query(), opts)
 }
 
 // All iterates over the account's pins, newest first, asking for pages as they
 // are reached.
 func (s *PinsService) All(ctx context.Context, o *PinListOptions, opts ...CallOption) iter.Seq2[*Pin, error] {
-	page, query := o.request()
-	return all(ctx, s.client, OpPinsList, nil, page, query, pinID, opts)
+	return all(ctx, s.client, OpPinsList, nil, o.query(), pinID, opts)
 }
 
 // Update changes a pin. The API allows it to some apps only (beta): others are

@@ -143,7 +143,7 @@ func (r *run) reconcile(ctx context.Context) (state, error) {
 	if seek == nil {
 		return stateUnknown, errNoLookup
 	}
-	s := search{c: r.c, op: r.cl.op, want: seek.want, last: r.c.clock.Now(), settle: r.policy.SettleTime, reads: r.policy.SettleReads}
+	s := search{c: r.c, op: r.cl.op, want: seek.want, last: r.c.clock.Now(), settle: r.cl.opts.policy.SettleTime, reads: r.cl.opts.policy.SettleReads}
 	s.find = func(ctx context.Context) (bool, listing, error) {
 		return seek.find(ctx, Window{sent: r.sentAt, skew: r.c.skew}, r.cl.intent, r.cl.shared())
 	}

@@ -98,7 +98,7 @@ func (p RetryPolicy) validate() error {
 	if p.SettleReads < 0 || p.SettleReads == 1 {
 		return fmt.Errorf("RetryPolicy.SettleReads must be at least 2, is %d: one read proves nothing", p.SettleReads)
 	}
-	if p.Jitter > 1 {
+	if !(p.Jitter <= 1) { // NaN, too
 		return fmt.Errorf("RetryPolicy.Jitter is a share of the wait, at most 1, is %v", p.Jitter)
 	}
 	return nil
@@ -140,20 +140,20 @@ func (q *retryQuota) give(n int) {
 
 // run is what one call knows between its attempts.
 type run struct {
-	c      *Client
-	cl     *call
-	policy RetryPolicy
+	c  *Client
+	cl *call
 
-	attempts  []Attempt
-	first     [1]Attempt // backs attempts, for the call that needs only one
-	counted   int        // attempts that count against the policy
-	throttles backoff.BackOff
-	servers   backoff.BackOff
-	refreshed bool // the one refresh was made
-	mayExist  bool // an earlier attempt may have taken effect
-	adopted   bool // the result was looked up, not answered
-	sentAt    time.Time
-	spent     int // quota spent by this call
+	firstAttempt attempt
+	attempts     []Attempt
+	first        [1]Attempt // backs attempts, for the call that needs only one
+	counted      int        // attempts that count against the policy
+	throttles    backoff.BackOff
+	servers      backoff.BackOff
+	refreshed    bool // the one refresh was made
+	mayExist     bool // an earlier attempt may have taken effect
+	adopted      bool // the result was looked up, not answered
+	sentAt       time.Time
+	spent        int // quota spent by this call
 }
 
 // act does what the table says about a failed attempt. It returns again when
@@ -195,10 +195,11 @@ func (r *run) act(ctx context.Context, at *attempt) (again bool, err error) {
 	if stop != nil {
 		return false, r.fail(at, rule, wait, stop)
 	}
-	r.observe(at, wait)
+	r.book(at, wait)
 	if err := r.c.clock.Sleep(ctx, wait); err != nil {
-		return false, r.fail(at, rule, 0, err)
+		return false, r.fail(at, rule, wait, err)
 	}
+	at.release()
 	return true, nil
 }
 
@@ -215,8 +216,9 @@ func (r *run) refresh(ctx context.Context, at *attempt, rule Rule) (again bool, 
 		return false, r.fail(at, rule, 0, nil)
 	}
 	r.refreshed = true
-	if _, err = r.c.tokens.renew(ctx, at.token); err == nil {
-		r.observe(at, 0)
+	if _, err = r.c.tokens.renew(ctx, at.credential); err == nil {
+		r.book(at, 0)
+		at.release()
 		r.counted--
 		return true, nil
 	}
@@ -236,14 +238,14 @@ func (r *run) plan(ctx context.Context, at *attempt, rule Rule) (wait time.Durat
 		return rule.ParkFor, errFinal
 	}
 	wait, asked := r.delay(at, rule)
-	limit := r.policy.MaxAttempts
+	limit := r.cl.opts.policy.MaxAttempts
 	if rule.MaxAttempts > 0 {
 		limit = min(limit, rule.MaxAttempts)
 	}
 	if r.counted >= limit {
 		return max(wait, rule.ParkFor), errFinal
 	}
-	if asked && wait > r.policy.MaxServerWait {
+	if asked && wait > r.cl.opts.policy.MaxServerWait {
 		return wait, errFinal
 	}
 	wait = r.jitter(wait)
@@ -274,9 +276,9 @@ func (r *run) delay(at *attempt, rule Rule) (wait time.Duration, asked bool) {
 		return wait, true
 	}
 	if rule.Class == ClassThrottled || rule.Class == ClassMediaUnreachable {
-		return nextInterval(&r.throttles, r.policy.ThrottleDelay, r.policy.MaxDelay), false
+		return nextInterval(&r.throttles, r.cl.opts.policy.ThrottleDelay, r.cl.opts.policy.MaxDelay), false
 	}
-	return nextInterval(&r.servers, r.policy.ServerDelay, r.policy.MaxDelay), false
+	return nextInterval(&r.servers, r.cl.opts.policy.ServerDelay, r.cl.opts.policy.MaxDelay), false
 }
 
 // nextInterval takes the next interval of b, which it makes on first use: one
@@ -297,8 +299,12 @@ func nextInterval(b *backoff.BackOff, initial, limit time.Duration) time.Duratio
 // jitter adds up to the policy's share, so the wait is never below what was
 // asked for.
 func (r *run) jitter(wait time.Duration) time.Duration {
-	if r.policy.Jitter <= 0 {
+	if r.cl.opts.policy.Jitter <= 0 {
 		return wait
 	}
-	return wait + time.Duration(rand.Float64()*r.policy.Jitter*float64(wait))
+	more := rand.Float64() * r.cl.opts.policy.Jitter * float64(wait)
+	if more >= float64(maxDuration-wait) {
+		return maxDuration
+	}
+	return wait + time.Duration(more)
 }

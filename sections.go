@@ -46,12 +46,12 @@ func (s *SectionsService) Create(ctx context.Context, boardID string, section Se
 //
 // Operation board_sections/list: https://developers.pinterest.com/docs/api/v5/board_sections-list
 func (s *SectionsService) List(ctx context.Context, boardID string, o *ListOptions, opts ...CallOption) (*Page[Section], error) {
-	return list[Section](ctx, s.client, OpSectionsList, []string{boardID}, o.orDefault(), nil, opts)
+	return list[Section](ctx, s.client, OpSectionsList, []string{boardID}, o.query(), opts)
 }
 
 // All iterates over the sections of a board, asking for pages as they are reached.
 func (s *SectionsService) All(ctx context.Context, boardID string, o *ListOptions, opts ...CallOption) iter.Seq2[*Section, error] {
-	return all(ctx, s.client, OpSectionsList, []string{boardID}, o.orDefault(), nil, sectionID, opts)
+	return all(ctx, s.client, OpSectionsList, []string{boardID}, o.query(), sectionID, opts)
 }
 
 // Update renames a section.
@@ -74,10 +74,10 @@ func (s *SectionsService) Delete(ctx context.Context, boardID, id string, opts .
 //
 // Operation board_sections/list_pins: https://developers.pinterest.com/docs/api/v5/board_sections-list_pins
 func (s *SectionsService) ListPins(ctx context.Context, boardID, id string, o *ListOptions, opts ...CallOption) (*Page[Pin], error) {
-	return list[Pin](ctx, s.client, OpSectionsListPins, []string{boardID, id}, o.orDefault(), nil, opts)
+	return list[Pin](ctx, s.client, OpSectionsListPins, []string{boardID, id}, o.query(), opts)
 }
 
 // AllPins iterates over the pins in a section, asking for pages as they are reached.
 func (s *SectionsService) AllPins(ctx context.Context, boardID, id string, o *ListOptions, opts ...CallOption) iter.Seq2[*Pin, error] {
-	return all(ctx, s.client, OpSectionsListPins, []string{boardID, id}, o.orDefault(), nil, pinID, opts)
+	return all(ctx, s.client, OpSectionsListPins, []string{boardID, id}, o.query(), pinID, opts)
 }

@@ -11,6 +11,18 @@ import (
 // fieldErrors is every wrong field of a request, found before it is sent.
 type fieldErrors []FieldError
 
+// Is makes what Validate finds answer to ErrInvalid.
+func (e fieldErrors) Is(target error) bool { return target == ErrInvalid }
+
+// Unwrap returns each of them.
+func (e fieldErrors) Unwrap() []error {
+	errs := make([]error, len(e))
+	for i, f := range e {
+		errs[i] = f
+	}
+	return errs
+}
+
 func (e fieldErrors) Error() string {
 	parts := make([]string, len(e))
 	for i, f := range e {

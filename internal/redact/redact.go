@@ -9,14 +9,15 @@ import (
 // Mark stands where a credential stood.
 const Mark = "[redacted]"
 
+// The first group of a pattern is what stays of a match.
 var patterns = []*regexp.Regexp{
 	// Pinterest's tokens: access (pina_), refresh (pinr.), client (pinc...).
-	regexp.MustCompile(`\bpin[arc][._][A-Za-z0-9._~+/=-]{4,}`),
-	regexp.MustCompile(`\bpinc[A-Za-z0-9._~+/=-]{16,}`),
+	regexp.MustCompile(`()\bpin[arc][._][A-Za-z0-9._~+/=-]{4,}`),
+	regexp.MustCompile(`()\bpinc[A-Za-z0-9._~+/=-]{16,}`),
 	// Authorization values, wherever they were echoed.
-	regexp.MustCompile(`(?i)\b(?:bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}`),
+	regexp.MustCompile(`(?i)(\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{8,}`),
 	// The parameters that make a URL a signed one, in queries and in JSON.
-	regexp.MustCompile(`(?i)\b(?:x-amz-(?:signature|credential|security-token)|signature|sig|access_token|refresh_token|client_secret|policy|token)(?:=|%3d|"\s*:\s*")[^&\s"'<>\\]{4,}`),
+	regexp.MustCompile(`(?i)((?:x-amz-(?:signature|credential|security-token)|(?:\b|\\u0026)(?:signature|sig|access_token|refresh_token|client_secret|policy|token))(?:=|%3d|"\s*:\s*"))[^&\s"'<>\\]{4,}`),
 }
 
 // String returns s without the secrets given and without anything that has the
@@ -29,7 +30,7 @@ func String(s string, secrets ...string) string {
 		}
 	}
 	for _, p := range patterns {
-		s = p.ReplaceAllString(s, Mark)
+		s = p.ReplaceAllString(s, "${1}"+Mark)
 	}
 	return s
 }

@@ -1,0 +1,20 @@
+module github.com/pinterest-go/pinterest/examples
+
+go 1.26.0
+
+replace github.com/pinterest-go/pinterest => ../
+
+require (
+	github.com/gofrs/flock v0.13.0
+	github.com/pinterest-go/pinterest v0.0.0
+	github.com/rivo/uniseg v0.4.7
+	github.com/schollz/progressbar/v3 v3.19.1
+	golang.org/x/oauth2 v0.36.0
+	golang.org/x/term v0.47.0
+)
+
+require (
+	github.com/cenkalti/backoff/v4 v4.3.0 // indirect
+	github.com/mitchellh/colorstring v0.0.0-20190213212951-d06e56a500db // indirect
+	golang.org/x/sys v0.49.0 // indirect
+)

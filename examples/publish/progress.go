@@ -1,0 +1,74 @@
+package main
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/schollz/progressbar/v3"
+)
+
+// progress shows how the work goes on while it does. It is told from many
+// goroutines at once.
+type progress interface {
+	done(o outcome)  // a row has come to its outcome
+	note(s string)   // what is happening just now
+	say(line string) // something to be kept
+	finish()
+}
+
+func newProgress(p paper, rows int) progress {
+	if !p.terminal {
+		return &lines{paper: p, rows: rows}
+	}
+	const beside = 47 // the description, the count and the brackets
+	bar := progressbar.NewOptions(rows,
+		progressbar.OptionSetWriter(p),
+		progressbar.OptionSetWidth(max(10, p.width-beside)),
+		progressbar.OptionShowCount(),
+		progressbar.OptionSetPredictTime(false),
+		progressbar.OptionSetElapsedTime(false),
+		progressbar.OptionClearOnFinish(),
+		progressbar.OptionSetTheme(progressbar.Theme{Saucer: "█", SaucerPadding: "░"}),
+		progressbar.OptionSetDescription(fit("publishing", noteWidth)),
+		progressbar.OptionSetRenderBlankState(true),
+	)
+	return &liveBar{bar: bar}
+}
+
+// noteWidth keeps the bar where it is when the words before it change.
+const noteWidth = 30
+
+// liveBar is a bar on a terminal. What it returns is an error of writing to
+// the terminal, about which nothing can be done.
+type liveBar struct{ bar *progressbar.ProgressBar }
+
+func (b *liveBar) done(outcome)    { _ = b.bar.Add(1) }
+func (b *liveBar) note(s string)   { b.bar.Describe(fit(s, noteWidth)) }
+func (b *liveBar) say(line string) { _, _ = progressbar.Bprintln(b.bar, line) }
+func (b *liveBar) finish()         { _ = b.bar.Exit(); _ = b.bar.Clear() }
+
+// lines is for a log: one line a row.
+type lines struct {
+	paper
+	rows int
+
+	mu sync.Mutex
+	n  int
+}
+
+func (l *lines) done(o outcome) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.n++
+	fmt.Fprintf(l, "[%*d/%d] %s: %s\n", len(fmt.Sprint(l.rows)), l.n, l.rows, o.row.name(), o.kind)
+}
+
+func (l *lines) note(string) {}
+
+func (l *lines) say(line string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	fmt.Fprintln(l, line)
+}
+
+func (l *lines) finish() {}

@@ -1,0 +1,219 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/gofrs/flock"
+
+	"github.com/pinterest-go/pinterest"
+)
+
+// state is how far a pin has come, as the results file says it.
+type state string
+
+const (
+	stateIntent    state = "intent"    // it is about to be sent; found in a file: the program was interrupted
+	statePublished state = "published" // PinID is its id
+	stateUncertain state = "uncertain" // it may be on the board: LookFor says what to look for
+	stateFailed    state = "failed"    // it is not on the board
+)
+
+// entry is what is known of one pin.
+type entry struct {
+	Key     string               `json:"key"` // of the row
+	Title   string               `json:"title"`
+	State   state                `json:"state"`
+	PinID   string               `json:"pin_id,omitzero"`
+	At      time.Time            `json:"at"`
+	Problem string               `json:"problem,omitzero"`
+	LookFor *pinterest.Uncertain `json:"look_for,omitzero"` // stateIntent, stateUncertain
+}
+
+// open reports whether the pin may be on the board without our knowing.
+func (e *entry) open() bool {
+	return e != nil && e.LookFor != nil && (e.State == stateIntent || e.State == stateUncertain)
+}
+
+// results is the results file: what makes a second run publish only what the
+// first one did not. Each change is on disk before put returns.
+type results struct {
+	path string
+	lock *flock.Flock
+
+	mu      sync.Mutex
+	entries []*entry // in the order in which they came up
+	byKey   map[string]*entry
+}
+
+type resultsFile struct {
+	About   string   `json:"about"`
+	Version int      `json:"version"`
+	Pins    []*entry `json:"pins"`
+}
+
+const (
+	resultsVersion = 1
+	resultsAbout   = "What became of each pin. Keep this file: with it, publishing again sends only what is missing."
+)
+
+// openResults opens or makes the results file and takes its lock. It writes
+// the file at once: one that cannot be written has to come to light before
+// anything is sent. With fresh, what the file said is set aside.
+func openResults(path string, fresh bool) (*results, error) {
+	r := &results{path: path, byKey: map[string]*entry{}}
+	var err error
+	if r.lock, err = lock(path + ".lock"); err != nil {
+		return nil, err
+	}
+	if err = r.load(fresh); err == nil {
+		err = r.write()
+	}
+	if err != nil {
+		r.close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// lock keeps a second run on the same file from sending the same pins.
+func lock(path string) (*flock.Flock, error) {
+	for {
+		l := flock.New(path, flock.SetPermissions(0o600))
+		ok, err := l.TryLock()
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("the results file cannot be written: %w", err)
+		case !ok:
+			return nil, fmt.Errorf("another run is working on this file (it holds %s)", path)
+		}
+		// Whoever held it before removes the file before letting go: the lock
+		// counts only on the file that is still there.
+		mine, err := l.Stat()
+		there, errThere := os.Stat(path)
+		if err == nil && errThere == nil && os.SameFile(mine, there) {
+			return l, nil
+		}
+		if err := l.Close(); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// close gives the lock back.
+func (r *results) close() {
+	// Neither can be helped, and the system gives back what stays.
+	_ = os.Remove(r.lock.Path())
+	_ = r.lock.Close()
+}
+
+func (r *results) load(fresh bool) error {
+	data, err := os.ReadFile(r.path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return fmt.Errorf("the results file cannot be read: %w", err)
+	case fresh:
+		return os.Rename(r.path, r.path+".old")
+	}
+	var file resultsFile
+	if err := json.Unmarshal(data, &file); err != nil {
+		return fmt.Errorf("the results file %s is damaged (%w); mend it, or ignore it with -fresh, which publishes everything again", r.path, err)
+	}
+	if file.Version != resultsVersion {
+		return fmt.Errorf("the results file %s has version %d, this program knows version %d", r.path, file.Version, resultsVersion)
+	}
+	for _, e := range file.Pins {
+		if e != nil && e.Key != "" {
+			r.entries = append(r.entries, e)
+			r.byKey[e.Key] = e
+		}
+	}
+	return nil
+}
+
+// get returns what is known of a row, nil when nothing is.
+func (r *results) get(key string) *entry {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e := r.byKey[key]
+	if e == nil {
+		return nil
+	}
+	known := *e
+	return &known
+}
+
+// put records what is known of a row now.
+func (r *results) put(e entry) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if known := r.byKey[e.Key]; known != nil {
+		*known = e
+	} else {
+		r.entries = append(r.entries, &e)
+		r.byKey[e.Key] = &e
+	}
+	return r.write()
+}
+
+// pinIDs returns the pins that are known to belong to other rows.
+func (r *results) pinIDs() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var ids []string
+	for _, e := range r.entries {
+		if e.PinID != "" {
+			ids = append(ids, e.PinID)
+		}
+	}
+	return ids
+}
+
+// write replaces the file whole, so that a crash at any point leaves either
+// the old one or the new one.
+func (r *results) write() error {
+	pins := r.entries
+	if pins == nil {
+		pins = []*entry{}
+	}
+	data, err := json.MarshalIndent(resultsFile{About: resultsAbout, Version: resultsVersion, Pins: pins}, "", "  ")
+	if err == nil {
+		err = replaceFile(r.path, append(data, '\n'))
+	}
+	if err != nil {
+		return fmt.Errorf("the results file cannot be written: %w", err)
+	}
+	return nil
+}
+
+// replaceFile writes beside the file, has that reach the disk, and renames.
+func replaceFile(path string, data []byte) error {
+	dir := filepath.Dir(path)
+	tmp, err := os.CreateTemp(dir, filepath.Base(path)+".tmp*")
+	if err != nil {
+		return err
+	}
+	_, err = tmp.Write(data)
+	err = errors.Join(err, tmp.Sync(), tmp.Close())
+	if err == nil {
+		err = os.Rename(tmp.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(tmp.Name()))
+	}
+	// The rename itself is on disk when the folder is. Not all systems can sync a
+	// folder, and those that cannot order renames by themselves.
+	if d, err := os.Open(dir); err == nil { //nolint:gosec // the folder of the user's own file
+		_ = d.Sync()
+		_ = d.Close()
+	}
+	return nil
+}
