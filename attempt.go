@@ -74,6 +74,9 @@ func (r *run) begin(ctx context.Context) *attempt {
 func (at *attempt) fail(phase Phase, reason Reason, err error) {
 	at.failed = true
 	at.failure.Phase, at.failure.Reason, at.err = phase, reason, err
+	if at.resp != nil {
+		at.failure.Status = at.resp.StatusCode
+	}
 }
 
 // authorize gives the request its credentials: the app's for a token call, else
@@ -210,7 +213,6 @@ func (at *attempt) read() {
 
 func (at *attempt) readError(data []byte) {
 	at.body = errbody.Parse(data)
-	at.failure.Status = at.resp.StatusCode
 	at.failure.Code = at.body.Code
 	at.failure.Message = at.body.Message
 	if at.body.Detail != "" {

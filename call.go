@@ -103,13 +103,16 @@ func (s *secrets) clean(text string) string {
 	return redact.String(text, values...)
 }
 
-// cleanCut cleans at most limit bytes of a body. A credential that the cut goes
-// through is no longer found whole, so what may be its beginning goes, too.
-func (s *secrets) cleanCut(body []byte, limit int) string {
-	if len(body) < limit {
-		return s.clean(string(body))
+// cleanBody cleans a body. A credential that a cut went through is no longer
+// found whole, so what may be its beginning goes, too.
+func (s *secrets) cleanBody(body []byte, cut bool) string {
+	if len(body) > errorBodyLimit {
+		body, cut = body[:errorBodyLimit], true
 	}
-	text := s.clean(string(body[:limit]))
+	text := s.clean(string(body))
+	if !cut {
+		return text
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, secret := range slices.Concat(s.app, s.tokens) {

@@ -220,8 +220,7 @@ func (cl *call) request(ctx context.Context, c *Client, authorization []string) 
 
 // succeed ends a call that has its result.
 func (r *run) succeed(at *attempt) {
-	at.record.Class, at.record.Action = ClassNone, ActionNone
-	r.book(at, 0)
+	r.book(at, 0, nil)
 	at.release()
 	r.c.quota.give(r.spent)
 	if r.cl.seek != nil {
@@ -256,7 +255,7 @@ func (r *run) uncertain(at *attempt, rule Rule, stops ...error) error {
 }
 
 func (r *run) end(at *attempt, err *Error) error {
-	r.book(at, 0)
+	r.book(at, 0, nil)
 	at.release()
 	err.Attempts = r.attempts
 	switch err.Class {
@@ -286,7 +285,7 @@ func (r *run) newError(at *attempt, rule Rule, wait time.Duration, stops ...erro
 		e.Details = cleanJSON(clean, at.body.Details)
 	}
 	if at.buf != nil && at.failed {
-		e.Body = Body(r.c.secrets.cleanCut(at.buf.Bytes(), errorBodyLimit))
+		e.Body = Body(r.c.secrets.cleanBody(at.buf.Bytes(), at.limit.N == 0))
 	}
 	if e.Message == "" && e.CodeName == "" && at.failure.Status != 0 {
 		e.Message = clean(at.unexplained())

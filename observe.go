@@ -66,12 +66,16 @@ type Response struct {
 	Odd error
 }
 
-// book enters the attempt in the books, once, and tells the observers.
-func (r *run) book(at *attempt, wait time.Duration) {
+// book enters the attempt in the books, once, and tells the observers. wait
+// follows it, unless there is a reason to stop.
+func (r *run) book(at *attempt, wait time.Duration, stop error) {
 	if at.booked {
 		return
 	}
 	at.booked = true
+	if stop != nil {
+		wait = 0
+	}
 	at.record.Wait = wait
 	if r.attempts == nil {
 		r.attempts = r.first[:0]

@@ -172,15 +172,9 @@ func (r *run) act(ctx context.Context, at *attempt) (again bool, err error) {
 	if rule.Action == ActionRefresh {
 		return r.refresh(ctx, at, rule)
 	}
-	create := r.cl.op.Kind == KindCreate
-	ambiguous := rule.Ambiguous && at.failure.Phase != PhaseNotSent
-	// A conflict after an own ambiguous attempt is that attempt's success seen
-	// from behind.
-	ambiguous = ambiguous || create && r.mayExist && rule.Class == ClassConflict
-	r.mayExist = r.mayExist || ambiguous
-
 	wait, stop := r.plan(ctx, at, rule)
-	if create && ambiguous && !r.cl.opts.resend {
+	r.book(at, wait, stop)
+	if r.mayHaveCreated(at, rule) {
 		started := r.c.clock.Now()
 		switch state, lookErr := r.reconcile(ctx); state {
 		case stateFound:
@@ -190,17 +184,29 @@ func (r *run) act(ctx context.Context, at *attempt) (again bool, err error) {
 			return false, r.uncertain(at, rule, stop, lookErr)
 		case stateAbsent:
 		}
-		wait = max(0, wait-r.c.clock.Now().Sub(started)) // proving absence was waiting, too
+		if stop == nil { // proving absence was waiting, too
+			wait = max(0, wait-r.c.clock.Now().Sub(started))
+			r.attempts[len(r.attempts)-1].Wait = wait
+		}
 	}
 	if stop != nil {
 		return false, r.fail(at, rule, wait, stop)
 	}
-	r.book(at, wait)
 	if err := r.c.clock.Sleep(ctx, wait); err != nil {
 		return false, r.fail(at, rule, wait, err)
 	}
 	at.release()
 	return true, nil
+}
+
+// mayHaveCreated reports whether the attempt failed in a way after which the
+// create may have taken effect. A conflict after an own attempt of that kind is
+// that attempt's success, seen from behind.
+func (r *run) mayHaveCreated(at *attempt, rule Rule) bool {
+	create := r.cl.op.Kind == KindCreate
+	may := rule.Ambiguous && at.failure.Phase != PhaseNotSent || create && r.mayExist && rule.Class == ClassConflict
+	r.mayExist = r.mayExist || may
+	return create && may && !r.cl.opts.resend
 }
 
 // doneBefore reports whether the failure is a DELETE's 404 after an own
@@ -216,8 +222,8 @@ func (r *run) refresh(ctx context.Context, at *attempt, rule Rule) (again bool, 
 		return false, r.fail(at, rule, 0, nil)
 	}
 	r.refreshed = true
+	r.book(at, 0, nil)
 	if _, err = r.c.tokens.renew(ctx, at.credential); err == nil {
-		r.book(at, 0)
 		at.release()
 		r.counted--
 		return true, nil

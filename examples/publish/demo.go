@@ -25,10 +25,14 @@ var sample []byte
 // demo is a fake of the API on this machine, with an account, a board and
 // everything that can go wrong with a pin.
 type demo struct {
-	srv    *pinteresttest.Server
-	board  pinteresttest.Board
-	target target
-	dir    string // where the results file goes
+	srv       *pinteresttest.Server
+	board     pinteresttest.Board
+	dir       string // where the results file goes
+	transport http.RoundTripper
+	expire    func(pinterest.Event)
+
+	mu    sync.Mutex
+	token *oauth2.Token
 }
 
 // latency makes the demo as slow as a network, so that the bar can be watched.
@@ -46,20 +50,39 @@ func newDemo(rows []row, watched bool) (*demo, error) {
 	clock.Advance(time.Hour) // the board is not new
 	d.goWrong(rows)
 
-	options := []pinterest.Option{
-		pinterest.WithBaseURL(srv.URL),
-		pinterest.WithRefreshToken(pinterest.RefreshConfig{
-			ClientID: srv.App().ID, ClientSecret: srv.App().Secret,
-			AccessToken: account.AccessToken, RefreshToken: account.RefreshToken,
-			Store: func(context.Context, *oauth2.Token) error { return nil }, // the demo ends with its account
-		}),
-		pinterest.WithObserver(d.expireAfter(len(rows) / 2)),
-	}
+	d.transport = http.DefaultTransport
 	if watched {
-		options = append(options, pinterest.WithHTTPClient(&http.Client{Transport: slow{http.DefaultTransport}}))
+		d.transport = slow{http.DefaultTransport}
 	}
-	d.target = target{board: d.board.ID, clock: clock, options: options, passing: true}
+	d.expire = d.expireAfter(len(rows) / 2)
+	d.token = &oauth2.Token{AccessToken: account.AccessToken, RefreshToken: account.RefreshToken}
 	return d, nil
+}
+
+// target is the fake, seen by a program that has just been started.
+func (d *demo) target() target {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	refresh := pinterest.RefreshConfig{
+		ClientID: d.srv.App().ID, ClientSecret: d.srv.App().Secret,
+		AccessToken: d.token.AccessToken, RefreshToken: d.token.RefreshToken,
+		Store: d.store,
+	}
+	return target{board: d.board.ID, clock: d.srv.Clock(), passing: true, options: []pinterest.Option{
+		pinterest.WithBaseURL(d.srv.URL),
+		pinterest.WithHTTPClient(&http.Client{Transport: d.transport}),
+		pinterest.WithRefreshToken(refresh),
+		pinterest.WithObserver(d.expire),
+	}}
+}
+
+// store keeps a renewed pair of tokens, as a program does in its database. The
+// old refresh token is worth nothing from now on.
+func (d *demo) store(_ context.Context, tok *oauth2.Token) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.token = tok
+	return nil
 }
 
 func (d *demo) close() {

@@ -141,34 +141,18 @@ func parseInput(file string, data []byte) (*input, error) {
 }
 
 func (in *input) parseJSON(data []byte) error {
-	dec := json.NewDecoder(bytes.NewReader(data))
-	at := func(err error) error {
-		offset := dec.InputOffset()
-		var syntax *json.SyntaxError
-		if errors.As(err, &syntax) {
-			offset = syntax.Offset
-		}
-		line := 1 + bytes.Count(data[:min(offset, int64(len(data)))], []byte("\n"))
-		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-			err = errors.New("it ends in the middle")
-		}
+	var objects []json.RawMessage
+	err := json.Unmarshal(data, &objects)
+	var syntax *json.SyntaxError
+	switch {
+	case errors.As(err, &syntax):
+		line := 1 + bytes.Count(data[:syntax.Offset], []byte("\n"))
 		return fmt.Errorf("line %d: %w", line, err)
-	}
-	if start, err := dec.Token(); err != nil || start != json.Delim('[') {
+	case err != nil:
 		return errors.New("the JSON must be an array of objects: [{\"title\": ...}, ...]")
 	}
-	for number := 1; dec.More(); number++ {
-		var raw json.RawMessage
-		if err := dec.Decode(&raw); err != nil {
-			return at(err)
-		}
-		in.addObject(number, raw)
-	}
-	if _, err := dec.Token(); err != nil {
-		return at(err)
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return at(errors.New("there is something after the array"))
+	for i, raw := range objects {
+		in.addObject(i+1, raw)
 	}
 	return nil
 }

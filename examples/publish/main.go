@@ -225,13 +225,13 @@ func (p *program) runDemo(ctx context.Context, f flags) error {
 		f.results = d.results(in.file)
 	}
 	p.out.paragraph("", demoIntro)
-	first := p.work(ctx, f, d.target, in)
+	first := p.work(ctx, f, d.target(), in)
 	sent := d.srv.Count(pinterest.OpPinsCreate.ID)
 	if first == nil {
 		// The same once more, unseen, for the last line of the proof.
 		again := *p
 		again.out.Writer, again.err = io.Discard, paper{Writer: io.Discard}
-		if err := again.work(ctx, f, d.target, in); err != nil {
+		if err := again.work(ctx, f, d.target(), in); err != nil {
 			return err
 		}
 	}

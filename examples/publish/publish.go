@@ -59,29 +59,28 @@ type publisher struct {
 func (p *publisher) publish(soft, hard context.Context, rows []row) []outcome {
 	outcomes := make([]outcome, len(rows))
 	for i, r := range rows {
-		outcomes[i] = outcome{row: r, kind: kindNotDone, reason: "not begun"}
+		outcomes[i] = outcome{row: r, kind: kindNotDone}
 	}
 	rest := p.settle(soft, hard, outcomes)
 
 	var workers sync.WaitGroup
 	work := make(chan int)
-	for range min(p.parallel, max(1, len(rest))) {
+	for range min(p.parallel, len(rest)) {
 		workers.Go(func() {
 			for i := range work {
+				// Asked here and not where rows are handed out, since one may have been
+				// on offer for a while.
+				if why := p.stopped(soft); why != "" {
+					outcomes[i].reason = why
+					continue
+				}
 				outcomes[i] = p.send(hard, outcomes[i])
 				p.progress.done(outcomes[i])
 			}
 		})
 	}
 	for _, i := range rest {
-		if p.stopped(soft) == "" {
-			select {
-			case work <- i:
-				continue
-			case <-soft.Done():
-			}
-		}
-		outcomes[i].reason = p.stopped(soft)
+		work <- i
 	}
 	close(work)
 	workers.Wait()

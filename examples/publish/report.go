@@ -48,7 +48,7 @@ func reportWay(p paper, j *journal, outcomes []outcome) {
 	}
 	j.mu.Lock()
 	for _, e := range j.refreshes {
-		text := "renewed once for all pins under way, and stored"
+		text := "renewed once, for all pins under way"
 		if e.Err != nil {
 			text = "could not be renewed: " + e.Err.Error()
 		}
@@ -61,7 +61,7 @@ func reportWay(p paper, j *journal, outcomes []outcome) {
 	slices.SortStableFunc(list, func(a, b happening) int { return a.at.Compare(b.at) })
 	p.heading("What happened on the way")
 	const clock, gap = 5, 2
-	name := min(34, (p.width-clock)/3)
+	name := min(34, p.width*3/10)
 	for _, h := range list {
 		since := max(0, h.at.Sub(j.began)).Round(time.Second)
 		at := fmt.Sprintf("%2d:%02d", int(since.Minutes()), int(since.Seconds())%60)
@@ -87,17 +87,17 @@ func story(o outcome, began time.Time) []happening {
 	var list []happening
 	add := func(at time.Time, text string) { list = append(list, happening{at, o.row.name(), text}) }
 	if o.resumed {
-		text := "left open by an earlier run: looked up, and not on the board; sent again"
-		switch o.kind {
-		case kindFound:
-			text = "left open by an earlier run: looked up, and it is on the board"
-		case kindUncertain:
-			text = "left open by an earlier run: it could not be looked up"
+		text := "not on the board, sent again"
+		switch {
+		case len(o.attempts) > 0:
+		case o.kind == kindFound:
+			text = "found on the board"
+		case o.kind == kindUncertain:
+			text = "could not be looked up"
+		default:
+			text = "not on the board, not sent again yet"
 		}
-		if len(o.attempts) > 0 {
-			text = "left open by an earlier run: looked up, and not on the board; sent again"
-		}
-		add(began, text)
+		add(began, "left open by an earlier run; "+text)
 	}
 	for i, a := range o.attempts {
 		if a.Rule == "" {
@@ -112,16 +112,16 @@ func story(o outcome, began time.Time) []happening {
 func trouble(a pinterest.Attempt) string {
 	switch {
 	case a.Class == pinterest.ClassMediaUnreachable:
-		return "Pinterest could not fetch the image"
+		return "image not fetched"
 	case a.Class == pinterest.ClassCanceled:
 		return "interrupted"
 	case a.Phase == pinterest.PhaseNotSent:
 		return "could not be sent"
 	case a.Phase == pinterest.PhaseUnanswered:
-		return "the connection broke"
+		return "connection broke"
 	case a.Rule == "garbled answer":
-		return "the answer could not be read"
-	case a.Code != 0 && a.Code != a.Status:
+		return "answer garbled"
+	case a.Status == http.StatusBadRequest && a.Code != 0: // where the code says more than the status
 		return fmt.Sprintf("%d %s (code %d)", a.Status, http.StatusText(a.Status), a.Code)
 	}
 	return fmt.Sprintf("%d %s", a.Status, http.StatusText(a.Status))
@@ -136,13 +136,13 @@ func remedy(o outcome, a pinterest.Attempt, last bool) string {
 	}
 	switch {
 	case a.Action == pinterest.ActionRefresh && !last:
-		return "sent again with the new token"
+		return "new token, sent again"
 	case unclear && !last:
-		return "looked up: not on the board; " + waited + "sent again"
+		return "not on the board, " + waited + "sent again"
 	case unclear && o.kind == kindFound:
-		return "looked up: it is on the board"
+		return "found on the board"
 	case unclear && o.kind == kindUncertain:
-		return "looked up: it cannot be told"
+		return "whether it took effect cannot be told"
 	case !last:
 		return waited + "sent again"
 	case o.kind == kindNotDone:
