@@ -80,20 +80,30 @@ func set(p *pinterest.PinCreate, name, value string) bool {
 type input struct {
 	file     string
 	rows     []row
-	problems []string // nothing is sent while there is one
-	notes    []string // worth knowing, no reason to stop
+	problems []problem // nothing is sent while there is one
+	notes    []string  // worth knowing, no reason to stop
+}
+
+// problem is something wrong with a row.
+type problem struct {
+	row  int
+	text string
 }
 
 func (in *input) problem(row int, format string, args ...any) {
-	in.problems = append(in.problems, fmt.Sprintf("%s, row %d: ", in.file, row)+fmt.Sprintf(format, args...))
+	in.problems = append(in.problems, problem{row, fmt.Sprintf(format, args...)})
 }
 
 // inputError lists what is wrong with a file.
 type inputError struct{ *input }
 
 func (e inputError) Error() string {
-	return fmt.Sprintf("%s cannot be published: %s; nothing was sent\n  %s",
-		e.file, count(len(e.problems), "problem"), strings.Join(e.problems, "\n  "))
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s cannot be published: %s; nothing was sent", e.file, count(len(e.problems), "problem"))
+	for _, p := range slices.SortedStableFunc(slices.Values(e.problems), func(a, b problem) int { return a.row - b.row }) {
+		fmt.Fprintf(&b, "\n  %s, row %d: %s", e.file, p.row, p.text)
+	}
+	return b.String()
 }
 
 // readInput reads the file, or stdin where it is "-".

@@ -340,7 +340,7 @@ func TestResultsFileBecomesUnwritable(t *testing.T) {
 	assert.Equal(t, exitSome, res.status, res)
 	assert.Equal(t, 3, b.creates())
 	assert.Contains(t, res.out, "the results file cannot be written")
-	assert.Contains(t, res.out, "8 pins not begun: the results file cannot be written any more")
+	assert.Contains(t, res.out, "9 pins not begun: the results file cannot be written any more")
 
 	require.NoError(t, os.Rename(dir+"-gone", dir))
 	again := b.run(t.Context(), "-results", path)
