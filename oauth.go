@@ -268,17 +268,16 @@ func (t *tokens) fly(ctx context.Context, f *flight) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.unstored, t.failure = nil, nil
-	switch stored := (storeError{}); {
+	switch _, unstored := errors.AsType[storeError](err); {
 	case err == nil:
 		t.keep(tok)
 		f.cred = t.current
-	case errors.As(err, &stored):
-		t.unstored = tok
-		fallthrough
+	case unstored:
+		t.unstored = tok // the next call stores it again
 	default:
-		f.err = err
 		t.failure, t.until = err, t.clock.Now().Add(shareFailure)
 	}
+	f.err = err
 	t.flight = nil
 	close(f.done)
 }

@@ -459,7 +459,7 @@ func TestRenewalOutlivesTheCallThatBeganIt(t *testing.T) {
 	cancel()
 	assert.ErrorIs(t, <-done, context.Canceled)
 	close(release)
-	assert.NoError(t, <-stored, "Store's context is not the one that ended")
+	assert.NoError(t, promptly(t, func() error { return <-stored }), "Store's context is not the one that ended")
 	require.NoError(t, get(t.Context(), a.Client))
 	assert.Equal(t, 1, s.count(toToken))
 }

@@ -9,6 +9,8 @@ import (
 
 // Attempt is the record of one sending of a call. An [Error] lists those of a
 // failed call, a [Response] those of any, and an [Event] brings each as it ends.
+// (What net/http sends again by itself, a read that met a connection which the
+// server had just closed, is not seen here.)
 type Attempt struct {
 	Number    int           // from 1
 	Start     time.Time     // by the client's clock
