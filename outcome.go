@@ -1,0 +1,122 @@
+package pinterest
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// This file is how a call ends: with a result, or with an error that says what
+// is known.
+
+// succeed ends a call that has its result.
+func (r *run) succeed(at *attempt) {
+	r.book(at, 0, nil)
+	at.release()
+	r.c.quota.give(r.spent)
+	if r.cl.seek != nil {
+		r.settled()
+	}
+	r.cl.respond(r, at)
+	r.done(nil)
+}
+
+// settled remembers the result of a create: no equal create may adopt it, and
+// a list that lacks it proves nothing.
+func (r *run) settled() {
+	if seek := r.cl.seek; seek.made != nil {
+		id, created := seek.made()
+		r.cl.intent.ids = append(r.cl.intent.ids, id)
+		r.c.creates.made(seek.want.list(), id, created)
+	}
+}
+
+// fail ends a call with an error that the table explains.
+func (r *run) fail(at *attempt, rule Rule, wait time.Duration, stop error) error {
+	return r.end(at, r.newError(at, rule, wait, stop))
+}
+
+// uncertain ends a create that may have taken effect.
+func (r *run) uncertain(at *attempt, rule Rule, stops ...error) error {
+	err := r.newError(at, rule, 0, stops...)
+	err.Disposition, err.RetryAt = DispositionUncertain, time.Time{}
+	err.Uncertain = r.uncertainty()
+	r.cl.intent.unresolved++
+	return r.end(at, err)
+}
+
+func (r *run) end(at *attempt, err *Error) error {
+	r.book(at, 0, nil)
+	at.release()
+	err.Attempts = r.attempts
+	switch err.Class {
+	case ClassServer, ClassUnavailable, ClassThrottled:
+	default:
+		if at.failure.Phase == PhaseAnswered {
+			r.c.quota.give(r.spent) // a definite answer: the API is up
+		}
+	}
+	r.cl.respond(r, at)
+	r.done(err)
+	return err
+}
+
+// newError says what is known of the failure, with every credential taken out.
+func (r *run) newError(at *attempt, rule Rule, wait time.Duration, stops ...error) *Error {
+	clean := r.c.secrets.clean
+	e := &Error{
+		Operation: r.cl.op.ID, Class: rule.Class, Disposition: rule.Disposition, Rule: rule.Name,
+		Phase: at.failure.Phase, Status: at.failure.Status, Code: at.body.Code, CodeName: clean(at.body.CodeName),
+		Message: clean(at.body.Message), RequiredScope: clean(at.body.Scope), RequestID: at.record.RequestID,
+	}
+	for _, f := range at.body.Fields {
+		e.Fields = append(e.Fields, FieldError{Field: clean(f.Name), Value: clean(f.Value), Problem: clean(f.Problem)})
+	}
+	if at.body.Details != nil {
+		e.Details = cleanJSON(clean, at.body.Details)
+	}
+	if at.buf != nil && at.failed {
+		e.Body = Body(r.c.secrets.cleanBody(at.buf.Bytes(), at.limit.N == 0))
+	}
+	if e.Message == "" && e.CodeName == "" && at.failure.Status != 0 {
+		e.Message = clean(at.unexplained())
+	}
+	if e.Disposition == DispositionPark && wait >= 0 {
+		e.RetryAt = r.c.clock.Now().Add(wait)
+	}
+	if at.err != nil {
+		e.causes = append(e.causes, r.c.secrets.hide(at.err))
+	}
+	for _, stop := range stops {
+		if stop != nil && stop != errFinal { //nolint:errorlint // compared, not searched: it is never wrapped
+			e.causes = append(e.causes, r.c.secrets.hide(stop))
+		}
+	}
+	return e
+}
+
+// cleanJSON keeps details JSON: what is not after cleaning becomes a string.
+func cleanJSON(clean func(string) string, details json.RawMessage) json.RawMessage {
+	text := clean(string(details))
+	if json.Valid([]byte(text)) {
+		return json.RawMessage(text)
+	}
+	quoted, _ := json.Marshal(text) //nolint:errchkjson // a string has no way to fail
+	return quoted
+}
+
+// unexplained describes an answer that carried no message of the API.
+func (at *attempt) unexplained() string {
+	if location := at.resp.Header.Get("Location"); location != "" && at.failure.Status < 400 {
+		if u, err := url.Parse(location); err == nil {
+			return "a redirect to " + u.Scheme + "://" + u.Host + " was refused"
+		}
+	}
+	kind := at.resp.Header.Get("Content-Type")
+	if kind == "" {
+		kind = "no content type"
+	}
+	return fmt.Sprintf("%s, without a message (%s, %d bytes)", http.StatusText(at.failure.Status), kind, at.buf.Len())
+}
