@@ -48,8 +48,27 @@ type intent struct {
 	turn       chan struct{} // holds one token: whoever put it there goes
 	users      int
 	leftAt     time.Time
-	ids        []string // what creates of the key have made
-	unresolved int      // how many of them ended uncertain
+	things     []ownThing // what creates of the key have made, of late
+	unresolved int        // how many of them ended uncertain
+}
+
+// remember adds what a create of the key has made, and forgets what is too old
+// to be mistaken for what another makes.
+func (in *intent) remember(id string, now time.Time) {
+	old := 0
+	for old < len(in.things) && now.Sub(in.things[old].known) > memory {
+		old++
+	}
+	in.things = append(in.things[old:], ownThing{id: id, known: now})
+}
+
+// ids returns what creates of the key have made.
+func (in *intent) ids() []string {
+	ids := make([]string, len(in.things))
+	for i, thing := range in.things {
+		ids[i] = thing.id
+	}
+	return ids
 }
 
 func newCreates(clock Clock) *creates {

@@ -28,7 +28,7 @@ func (r *run) succeed(at *attempt) {
 func (r *run) settled() {
 	if seek := r.cl.seek; seek.made != nil {
 		id, created := seek.made()
-		r.cl.intent.ids = append(r.cl.intent.ids, id)
+		r.cl.intent.remember(id, r.c.clock.Now())
 		r.c.creates.made(seek.want.list(), id, created)
 	}
 }

@@ -77,7 +77,7 @@ func (f finder[T]) into(out *T, want *Uncertain) func(context.Context, Window, *
 		if want.Marker == "" {
 			matches = slices.DeleteFunc(matches, func(m T) bool {
 				id, _ := f.made(&m)
-				return slices.Contains(in.ids, id)
+				return slices.ContainsFunc(in.things, func(thing ownThing) bool { return thing.id == id })
 			})
 			if n := len(matches); n > 0 && n <= in.unresolved {
 				return false, seen, errTwin

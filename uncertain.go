@@ -120,7 +120,10 @@ func (c *Client) Resolve(ctx context.Context, u Uncertain, opts ...CallOption) (
 
 // lookFor looks once, in the list of what was to be made, and puts it into res.
 func (c *Client) lookFor(ctx context.Context, u *Uncertain, opts []CallOption, res *Resolution) (bool, listing, error) {
-	in := &intent{ids: u.NotIDs, unresolved: u.Equals}
+	in := &intent{unresolved: u.Equals}
+	for _, id := range u.NotIDs {
+		in.things = append(in.things, ownThing{id: id})
+	}
 	w := u.window(c.skew)
 	switch u.Operation {
 	case OpBoardsCreate.ID:
@@ -146,6 +149,6 @@ func (r *run) uncertainty() *Uncertain {
 		u.Since, u.Local = r.sentAt, true
 	}
 	u.Until = r.c.clock.Now()
-	u.NotIDs, u.Equals = slices.Clone(r.cl.intent.ids), r.cl.intent.unresolved
+	u.NotIDs, u.Equals = r.cl.intent.ids(), r.cl.intent.unresolved
 	return &u
 }

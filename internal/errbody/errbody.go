@@ -36,12 +36,18 @@ const maxDepth = 4
 // {meta: {...}}; codes as numbers, as digits and as words; and bodies that end
 // in the middle, of which it keeps what came. What is not JSON gives a zero Body.
 func Parse(data []byte) Body {
-	var b Body
-	b.object(data, maxDepth)
-	return b
+	var p parser
+	p.object(data, maxDepth)
+	return p.Body
 }
 
-func (b *Body) object(data []byte, depth int) {
+// parser is a Body in the making.
+type parser struct {
+	Body
+	coded bool // CodeName comes from a code, not from an "error" that is a word
+}
+
+func (b *parser) object(data []byte, depth int) {
 	if depth == 0 {
 		return
 	}
@@ -69,7 +75,7 @@ func (b *Body) object(data []byte, depth int) {
 
 // member takes one key of an object. The outermost word for a thing wins,
 // since inner objects explain outer ones.
-func (b *Body) member(key string, value json.RawMessage, depth int) {
+func (b *parser) member(key string, value json.RawMessage, depth int) {
 	switch strings.ToLower(key) {
 	case "code":
 		b.code(value)
@@ -105,7 +111,7 @@ func (b *Body) member(key string, value json.RawMessage, depth int) {
 
 // details reads the object under "details": further members, and a single
 // field error where it names a field itself.
-func (b *Body) details(value json.RawMessage, depth int) {
+func (b *parser) details(value json.RawMessage, depth int) {
 	if !isObject(value) {
 		return
 	}
@@ -115,7 +121,7 @@ func (b *Body) details(value json.RawMessage, depth int) {
 	}
 }
 
-func (b *Body) fields(value json.RawMessage) {
+func (b *parser) fields(value json.RawMessage) {
 	var list []json.RawMessage
 	if json.Unmarshal(value, &list) != nil {
 		return
@@ -142,7 +148,7 @@ func field(value json.RawMessage) Field {
 }
 
 // code reads a code that may be a number, digits in a string, or a word.
-func (b *Body) code(value json.RawMessage) {
+func (b *parser) code(value json.RawMessage) {
 	s := text(value)
 	if n, err := strconv.ParseFloat(s, 64); err == nil {
 		if b.Code == 0 && n == math.Trunc(n) && math.Abs(n) <= math.MaxInt32 {
@@ -150,20 +156,19 @@ func (b *Body) code(value json.RawMessage) {
 		}
 		return
 	}
-	b.word(s)
+	if s != "" && !b.coded {
+		b.CodeName, b.coded = s, true
+	}
 }
 
 // word takes a name such as "RATE_LIMITED"; words with spaces are a message.
-func (b *Body) word(s string) {
+func (b *parser) word(s string) {
 	if strings.ContainsRune(s, ' ') {
 		first(&b.Detail, s)
 		return
 	}
-	// "error": "Unauthorized" beside "code": "INVALID_API_KEY": the code is the
-	// narrower word, and always in capitals.
-	if b.CodeName == "" || (s == strings.ToUpper(s) && b.CodeName != strings.ToUpper(b.CodeName)) {
-		b.CodeName = s
-	}
+	// Beside a code ("error": "Forbidden", "code": "missing_scope") it says less.
+	first(&b.CodeName, s)
 }
 
 func first(dst *string, values ...string) {

@@ -1,0 +1,358 @@
+//go:build unix
+
+package fileledger_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/pinterest-go/pinterest"
+	"github.com/pinterest-go/pinterest/fileledger"
+	"github.com/pinterest-go/pinterest/pinteresttest"
+)
+
+// The crash test: processes call CreateOnce and are killed at every step of it.
+// Others then call it again. However it went, there is one pin a key, and the
+// key's callers are told it.
+
+// A crashRole is one call of CreateOnce in a process of its own.
+type crashRole struct {
+	URL, Token, Board string
+	Key, Title        string
+	Kill              int // the step to die at, counted from 1; 0: none
+}
+
+// A crashResult is what that process was told.
+type crashResult struct {
+	ID        string
+	Error     string
+	Uncertain bool
+}
+
+const crashSettle = 50 * time.Millisecond
+
+// steps counts the steps of a process, names them on stderr, and ends the
+// process at one of them.
+type steps struct {
+	mu    sync.Mutex
+	n     int
+	kill  int
+	kinds map[string]int
+}
+
+// number returns how many steps of this kind there were, with this one.
+func (s *steps) number(kind string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.kinds[kind]++
+	return s.kinds[kind]
+}
+
+func (s *steps) at(format string, args ...any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.n++
+	fmt.Fprintf(os.Stderr, format+"\n", args...)
+	if s.n == s.kill {
+		die()
+	}
+}
+
+// A steppedLedger has a step before and after everything that a ledger does.
+type steppedLedger struct {
+	pinterest.Ledger
+	steps *steps
+}
+
+func (l steppedLedger) Lock(ctx context.Context, names ...string) (func(), error) {
+	l.steps.at("before the lock")
+	unlock, err := l.Ledger.Lock(ctx, names...)
+	l.steps.at("after the lock")
+	return func() {
+		l.steps.at("before the unlock")
+		unlock()
+		l.steps.at("after the unlock")
+	}, err
+}
+
+func (l steppedLedger) Load(ctx context.Context, name string) ([]byte, error) {
+	n := l.steps.number("load")
+	l.steps.at("before load %d", n)
+	record, err := l.Ledger.Load(ctx, name)
+	l.steps.at("after load %d", n)
+	return record, err
+}
+
+func (l steppedLedger) Save(ctx context.Context, name string, record []byte) error {
+	n := l.steps.number("save")
+	l.steps.at("before save %d", n)
+	err := l.Ledger.Save(ctx, name, record)
+	l.steps.at("after save %d", n)
+	return err
+}
+
+// A steppedTransport has a step before each request, and one when the headers
+// of its answer have come.
+type steppedTransport struct {
+	http.RoundTripper
+	steps *steps
+}
+
+func (s steppedTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	n := s.steps.number(req.Method)
+	s.steps.at("before %s %d", req.Method, n)
+	resp, err := s.RoundTripper.RoundTrip(req)
+	s.steps.at("after %s %d", req.Method, n)
+	return resp, err
+}
+
+func playCreateOnce(ctx context.Context, r role) error {
+	l, err := fileledger.Open(ctx, r.Dir)
+	if err != nil {
+		return err
+	}
+	s := &steps{kill: r.Crash.Kill, kinds: map[string]int{}}
+	client, err := pinterest.New(
+		pinterest.WithAccessToken(r.Crash.Token), pinterest.WithBaseURL(r.Crash.URL),
+		pinterest.WithHTTPClient(&http.Client{Transport: steppedTransport{http.DefaultTransport, s}}),
+		pinterest.WithLedger(steppedLedger{l, s}),
+		pinterest.WithRetry(pinterest.RetryPolicy{SettleTime: crashSettle, ServerDelay: time.Millisecond, Jitter: -1}),
+	)
+	if err != nil {
+		return err
+	}
+	pin, err := client.Pins.CreateOnce(ctx, r.Crash.Key, pinterest.PinCreate{
+		BoardID: r.Crash.Board, Title: r.Crash.Title, MediaSource: pinterest.ImageURL("https://shop.example/oak.jpg"),
+	})
+	s.at("after the call")
+	var res crashResult
+	if pin != nil {
+		res.ID = pin.ID
+	}
+	if err != nil {
+		res.Error, res.Uncertain = err.Error(), errors.Is(err, pinterest.ErrUncertain)
+	}
+	if err := json.NewEncoder(os.Stdout).Encode(res); err != nil {
+		return err
+	}
+	return l.Close()
+}
+
+// A crashScene is a server in this process and a ledger's folder, for the
+// children of one test.
+type crashScene struct {
+	t     *testing.T
+	srv   *pinteresttest.Server
+	alice pinteresttest.Account
+	board pinteresttest.Board
+	dir   string
+}
+
+func newCrashScene(t *testing.T, faults ...pinteresttest.Fault) *crashScene {
+	t.Helper()
+	c := &crashScene{t: t, srv: pinteresttest.NewServer(), dir: t.TempDir()}
+	t.Cleanup(c.srv.Close)
+	c.alice = c.srv.AddAccount("alice")
+	c.board = c.srv.AddBoard(c.alice, "Kitchens")
+	c.srv.SetListLag(crashSettle / 3)
+	c.srv.Inject(faults...)
+	return c
+}
+
+// call is one process that calls CreateOnce, and is killed at a step, or not.
+// It returns the steps that it took.
+func (c *crashScene) call(key string, kill int) (res crashResult, taken []string) {
+	c.t.Helper()
+	stdout, stderr, killed := run(c.t, role{Play: "create once", Dir: c.dir, Crash: &crashRole{
+		URL: c.srv.URL, Token: c.alice.AccessToken, Board: c.board.ID, Key: key, Title: "Oak kitchen", Kill: kill,
+	}})
+	taken = strings.Split(strings.TrimSpace(stderr), "\n")
+	require.Equal(c.t, kill > 0, killed, "killed at step %d of %q", kill, taken)
+	if killed {
+		require.Len(c.t, taken, kill)
+		return res, taken
+	}
+	require.NoError(c.t, json.Unmarshal([]byte(stdout), &res), stderr)
+	return res, taken
+}
+
+// ids are those of all pins on the board.
+func (c *crashScene) ids() (ids []string) {
+	for _, p := range c.srv.Pins(c.board.ID) {
+		ids = append(ids, p.ID)
+	}
+	return ids
+}
+
+// requireOne checks what a process was told: the one pin on the board.
+func (c *crashScene) requireOne(res crashResult) {
+	c.t.Helper()
+	require.Empty(c.t, res.Error)
+	require.Equal(c.t, []string{res.ID}, c.ids())
+}
+
+// crashFaults are the ways in which a first POST can go.
+func crashFaults() map[string][]pinteresttest.Fault {
+	return map[string][]pinteresttest.Fault{
+		"all goes well":                 nil,
+		"the answer is lost":            {pinteresttest.NoAnswer().On("pins/create").AfterTheCommit()},
+		"the first request is lost":     {pinteresttest.ServerError(500).On("pins/create")},
+		"the list cannot be read, then": {pinteresttest.NoAnswer().On("pins/create").AfterTheCommit(), pinteresttest.ServerError(403).On("boards/list_pins")},
+	}
+}
+
+func TestCrashAtEveryStep(t *testing.T) {
+	for name, faults := range crashFaults() {
+		_, taken := newCrashScene(t, faults...).call("job-8841", 0)
+		for _, want := range []string{
+			"before the lock", "after the lock", "after load 1", "before save 1", "after save 1", "before POST 1", "after POST 1", "before the unlock", "after the unlock", "after the call",
+		} {
+			require.Contains(t, taken, want, name)
+		}
+		for i, step := range taken {
+			t.Run(fmt.Sprintf("%s, killed %s", name, step), func(t *testing.T) {
+				t.Parallel()
+				c := newCrashScene(t, faults...)
+				_, again := c.call("job-8841", i+1)
+				require.Equal(t, taken[:i+1], again, "the steps are the same each time")
+
+				res, _ := c.call("job-8841", 0)
+				if res.Uncertain { // the list cannot be read; it can the next time
+					require.Contains(t, name, "the list cannot be read")
+					res, _ = c.call("job-8841", 0)
+				}
+				c.requireOne(res)
+				c.srv.ResetBooks()
+				res, _ = c.call("job-8841", 0)
+				c.requireOne(res)
+				assert.Zero(t, c.srv.Count(""), "what is known takes no request")
+				assert.Empty(t, lockFiles(t, c.dir))
+			})
+		}
+	}
+}
+
+// The process that comes after a crash is killed, too, at each of its steps.
+func TestCrashWhileResuming(t *testing.T) {
+	for _, first := range []string{"before POST 1", "after POST 1", "after save 2"} {
+		probe := newCrashScene(t)
+		kill := probe.stepNumber(first)
+		probe.call("job-8841", kill)
+		_, taken := probe.call("job-8841", 0)
+		for i, step := range taken {
+			t.Run(fmt.Sprintf("killed %s, then %s", first, step), func(t *testing.T) {
+				t.Parallel()
+				c := newCrashScene(t)
+				c.call("job-8841", kill)
+				c.call("job-8841", i+1)
+				res, _ := c.call("job-8841", 0)
+				c.requireOne(res)
+			})
+		}
+	}
+}
+
+// stepNumber finds the number of a step by its name, where all goes well.
+func (c *crashScene) stepNumber(name string) int {
+	c.t.Helper()
+	_, taken := newCrashScene(c.t).call("job-8841", 0)
+	n := slices.Index(taken, name) + 1
+	require.Positive(c.t, n, "no step %q in %q", name, taken)
+	return n
+}
+
+// Two processes call with one key at the same time.
+func TestCrashRace(t *testing.T) {
+	for name, faults := range crashFaults() {
+		if name == "the list cannot be read, then" {
+			continue // one of them is told that it is uncertain
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newCrashScene(t, faults...)
+			results := make([]crashResult, 3)
+			var wg sync.WaitGroup
+			for i := range results {
+				wg.Go(func() { results[i], _ = c.call("job-8841", 0) })
+			}
+			wg.Wait()
+			for _, res := range results {
+				c.requireOne(res)
+			}
+		})
+	}
+	for _, step := range []string{"after the lock", "after save 1", "after POST 1", "before save 3", "before the unlock"} {
+		t.Run("one is killed "+step, func(t *testing.T) {
+			t.Parallel()
+			c := newCrashScene(t)
+			kill := c.stepNumber(step)
+			results := make([]crashResult, 2)
+			var wg sync.WaitGroup
+			wg.Go(func() { c.race(kill) })
+			for i := range results {
+				wg.Go(func() { results[i], _ = c.call("job-8841", 0) })
+			}
+			wg.Wait()
+			for _, res := range results {
+				c.requireOne(res)
+			}
+		})
+	}
+}
+
+// race is a call that is killed at a step, if it comes that far: another may
+// have done the work before, so that it takes fewer.
+func (c *crashScene) race(kill int) {
+	stdout, _, killed := run(c.t, role{Play: "create once", Dir: c.dir, Crash: &crashRole{
+		URL: c.srv.URL, Token: c.alice.AccessToken, Board: c.board.ID, Key: "job-8841", Title: "Oak kitchen", Kill: kill,
+	}})
+	if killed {
+		return
+	}
+	var res crashResult
+	if assert.NoError(c.t, json.Unmarshal([]byte(stdout), &res)) {
+		assert.Empty(c.t, res.Error)
+	}
+}
+
+// Two keys have equal content, and a process of each is killed. There is a pin
+// for either.
+func TestCrashOfTwoKeys(t *testing.T) {
+	points := []string{"after save 1", "before POST 1", "after POST 1", "after save 2", "before save 3"}
+	numbers := map[string]int{}
+	for _, point := range points {
+		numbers[point] = newCrashScene(t).stepNumber(point)
+	}
+	for _, first := range points {
+		for _, second := range points {
+			for _, order := range [][]string{{"one", "two"}, {"two", "one"}} {
+				t.Run(fmt.Sprintf("one %s, the other %s, resumed %s first", first, second, order[0]), func(t *testing.T) {
+					t.Parallel()
+					c := newCrashScene(t)
+					c.call("one", numbers[first])
+					c.call("two", numbers[second])
+					told := map[string]string{}
+					for _, key := range order {
+						res, _ := c.call(key, 0)
+						require.Empty(t, res.Error, key)
+						told[key] = res.ID
+					}
+					assert.NotEqual(t, told["one"], told["two"])
+					assert.ElementsMatch(t, c.ids(), []string{told["one"], told["two"]})
+				})
+			}
+		}
+	}
+}

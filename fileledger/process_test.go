@@ -1,0 +1,252 @@
+//go:build unix
+
+package fileledger_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/pinterest-go/pinterest/fileledger"
+)
+
+// The tests that need other processes start this very program again: with a
+// role in its environment it plays that, in place of running tests.
+const roleVariable = "FILELEDGER_TEST_ROLE"
+
+// A role is what a child process is to do.
+type role struct {
+	Play string // a key of roles
+	Dir  string // of the ledger
+	N    int
+
+	Crash *crashRole `json:",omitzero"` // for "create once"
+}
+
+var roles = map[string]func(ctx context.Context, r role) error{
+	"count": playCount, "hold": playHold, "save and die": playSaveAndDie, "open": playOpen, "create once": playCreateOnce,
+}
+
+func TestMain(m *testing.M) {
+	text, ok := os.LookupEnv(roleVariable)
+	if !ok {
+		os.Exit(m.Run())
+	}
+	if err := play(text); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func play(text string) error {
+	var r role
+	if err := json.Unmarshal([]byte(text), &r); err != nil {
+		return err
+	}
+	// Whatever happens to the parent, no child stays.
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	return roles[r.Play](ctx, r)
+}
+
+// command is a process that plays a role.
+func command(t *testing.T, r role) *exec.Cmd {
+	t.Helper()
+	text, err := json.Marshal(r)
+	require.NoError(t, err)
+	self, err := os.Executable()
+	require.NoError(t, err)
+	cmd := exec.CommandContext(t.Context(), self)
+	// The race detector has a program sleep for a second when it ends.
+	cmd.Env = append(os.Environ(), roleVariable+"="+string(text), "GORACE=atexit_sleep_ms=0 "+os.Getenv("GORACE"))
+	return cmd
+}
+
+// run plays a role to its end and returns what it wrote, and whether it ended
+// by SIGKILL.
+func run(t *testing.T, r role) (stdout, stderr string, killed bool) {
+	t.Helper()
+	cmd := command(t, r)
+	var out, errOut bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errOut
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		status, ok := exit.Sys().(syscall.WaitStatus)
+		killed = ok && status.Signaled() && status.Signal() == syscall.SIGKILL
+	}
+	if err != nil && !killed {
+		assert.NoError(t, err, "%s: %s", r.Play, errOut.String())
+	}
+	return out.String(), errOut.String(), killed
+}
+
+// die ends the process as a power cut does: nothing is flushed or unlocked.
+func die() {
+	_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	select {}
+}
+
+// playCount counts up in the record "counter" N times, which only the lock makes safe.
+func playCount(ctx context.Context, r role) error {
+	l, err := fileledger.Open(ctx, r.Dir)
+	if err != nil {
+		return err
+	}
+	for range r.N {
+		unlock, err := l.Lock(ctx, "counter", "and another")
+		if err != nil {
+			return err
+		}
+		record, err := l.Load(ctx, "counter")
+		if err != nil {
+			return err
+		}
+		n := 0
+		if record != nil {
+			if n, err = strconv.Atoi(string(record)); err != nil {
+				return err
+			}
+		}
+		if err := l.Save(ctx, "counter", []byte(strconv.Itoa(n+1))); err != nil {
+			return err
+		}
+		unlock()
+	}
+	return l.Close()
+}
+
+// playHold takes a lock, says so, and keeps it until it is killed.
+func playHold(ctx context.Context, r role) error {
+	l, err := fileledger.Open(ctx, r.Dir)
+	if err != nil {
+		return err
+	}
+	if _, err := l.Lock(ctx, "content", "key"); err != nil {
+		return err
+	}
+	fmt.Println("held")
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// playSaveAndDie saves N records and dies the moment the last Save has returned.
+func playSaveAndDie(ctx context.Context, r role) error {
+	l, err := fileledger.Open(ctx, r.Dir)
+	if err != nil {
+		return err
+	}
+	if _, err := l.Lock(ctx, "key"); err != nil {
+		return err
+	}
+	for i := range r.N {
+		if err := l.Save(ctx, "key", []byte(strconv.Itoa(i))); err != nil {
+			return err
+		}
+		if err := l.Save(ctx, fmt.Sprint("key ", i), bytes.Repeat([]byte{byte(i)}, 10_000)); err != nil {
+			return err
+		}
+	}
+	die()
+	return nil
+}
+
+// playOpen opens and closes the ledger N times.
+func playOpen(ctx context.Context, r role) error {
+	for i := range r.N {
+		l, err := fileledger.Open(ctx, r.Dir)
+		if err != nil {
+			return err
+		}
+		if err := l.Save(ctx, strconv.Itoa(os.Getpid()), []byte(strconv.Itoa(i))); err != nil {
+			return err
+		}
+		if err := l.Close(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func TestProcessesShareAFolder(t *testing.T) {
+	dir := t.TempDir()
+	const processes, rounds = 4, 25
+	var wg sync.WaitGroup
+	for range processes {
+		wg.Go(func() { run(t, role{Play: "count", Dir: dir, N: rounds}) })
+	}
+	wg.Wait()
+	requireRecord(t, open(t, dir), "counter", strconv.Itoa(processes*rounds))
+	assert.Empty(t, lockFiles(t, dir))
+}
+
+// Many processes open a folder that none has opened before.
+func TestProcessesOpenAtOnce(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "ledger")
+	var wg sync.WaitGroup
+	for range 6 {
+		wg.Go(func() { run(t, role{Play: "open", Dir: dir, N: 3}) })
+	}
+	wg.Wait()
+	n, err := open(t, dir).Prune(t.Context(), time.Now().Add(time.Hour))
+	require.NoError(t, err)
+	assert.Equal(t, int64(6), n, "a record of each")
+}
+
+// The lock of a process that is killed is given back, to a waiter, too.
+func TestProcessKilledWhileItHolds(t *testing.T) {
+	dir := t.TempDir()
+	l := open(t, dir)
+	for range 2 { // also on the files that the first one left
+		cmd := command(t, role{Play: "hold", Dir: dir})
+		out, err := cmd.StdoutPipe()
+		require.NoError(t, err)
+		require.NoError(t, cmd.Start())
+		line, err := bufio.NewReader(out).ReadString('\n')
+		require.NoError(t, err)
+		require.Equal(t, "held\n", line)
+		requireHeld(t, l, "key")
+		requireHeld(t, l, "content")
+
+		waiting := make(chan func())
+		go func() { waiting <- lock(t, l, "key", "content") }()
+		require.NoError(t, cmd.Process.Signal(syscall.SIGKILL))
+		_, _ = io.Copy(io.Discard, out)
+		require.Error(t, cmd.Wait())
+		(<-waiting)()
+		assert.Empty(t, lockFiles(t, dir))
+	}
+}
+
+// What Save has returned for survives the process.
+func TestProcessKilledAfterSave(t *testing.T) {
+	for _, n := range []int{1, 2, 40} {
+		dir := t.TempDir()
+		_, _, killed := run(t, role{Play: "save and die", Dir: dir, N: n})
+		require.True(t, killed)
+		l := open(t, dir)
+		requireRecord(t, l, "key", strconv.Itoa(n-1))
+		for i := range n {
+			requireRecord(t, l, fmt.Sprint("key ", i), strings.Repeat(string(rune(i)), 10_000))
+		}
+		lock(t, l, "key")()
+		require.NoError(t, l.Save(t.Context(), "key", []byte("by another")))
+		requireRecord(t, l, "key", "by another")
+	}
+}

@@ -1,0 +1,164 @@
+package pinterest_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/pinterest-go/pinterest"
+)
+
+// pageOf is one page of a list: pins with these ids, and a bookmark.
+func pageOf(bookmark string, ids ...int) reply {
+	items := make([]string, len(ids))
+	for i, id := range ids {
+		items[i] = fmt.Sprintf(`{"id":"%d"}`, id)
+	}
+	next := "null"
+	if bookmark != "" {
+		next = `"` + bookmark + `"`
+	}
+	return answer(200, `{"items":[`+strings.Join(items, ",")+`],"bookmark":`+next+`}`)
+}
+
+// collect ranges over all pins of a board.
+func collect(t *testing.T, c *pinterest.Client, o *pinterest.BoardPinsOptions) (ids []string, err error) {
+	t.Helper()
+	for pin, err := range c.Boards.AllPins(t.Context(), boardID, o) {
+		if err != nil {
+			return ids, err
+		}
+		ids = append(ids, pin.ID)
+	}
+	return ids, nil
+}
+
+func TestAllGoesOnUntilThereIsNoBookmark(t *testing.T) {
+	t.Parallel()
+	s := newServer(t).onLookup(
+		pageOf("a", 1, 2), // a short page is not the last
+		pageOf("b"),       // nor is an empty one
+		pageOf("c", 3),
+		answer(200, `{"items":[],"bookmark":""}`), // an empty bookmark is none
+	)
+	ids, err := collect(t, newClient(t, s), &pinterest.BoardPinsOptions{ListOptions: pinterest.ListOptions{PageSize: 100}})
+	require.NoError(t, err)
+	assert.Equal(t, []string{"1", "2", "3"}, ids)
+	var queries []string
+	for _, r := range s.received(toLookup) {
+		queries = append(queries, r.query)
+	}
+	assert.Equal(t, []string{"page_size=100", "bookmark=a&page_size=100", "bookmark=b&page_size=100", "bookmark=c&page_size=100"}, queries)
+}
+
+func TestAllStopsOnEndlessPages(t *testing.T) {
+	t.Parallel()
+	many := func(page func(n int) reply) []reply {
+		replies := make([]reply, 50)
+		for n := range replies {
+			replies[n] = page(n)
+		}
+		return replies
+	}
+	for name, tt := range map[string]struct {
+		pages    []reply
+		requests int
+	}{
+		"the same bookmark":                        {many(func(n int) reply { return pageOf("a", n) }), 2},
+		"other bookmarks, the same content":        {many(func(n int) reply { return pageOf(fmt.Sprint("b", n), 1, 2) }), 2},
+		"other bookmarks, content that comes back": {many(func(n int) reply { return pageOf(fmt.Sprint("b", n), n%3) }), 4},
+		"empty for ever":                           {many(func(n int) reply { return pageOf(fmt.Sprint("b", n)) }), 20},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newServer(t).onLookup(tt.pages...)
+			_, err := collect(t, newClient(t, s), nil)
+			assert.ErrorIs(t, err, pinterest.ErrEndlessPages)
+			assert.Equal(t, tt.requests, s.count(toLookup))
+		})
+	}
+}
+
+func TestAllIsLazyAndCanBeRangedAgain(t *testing.T) {
+	t.Parallel()
+	s := newServer(t).onLookup(pageOf("a", 1, 2), pageOf("a", 1, 2), pageOf("", 3))
+	c := newClient(t, s)
+	all := c.Boards.AllPins(t.Context(), boardID, nil)
+	assert.Zero(t, s.count(toLookup), "nothing is asked before the range")
+	for pin, err := range all {
+		require.NoError(t, err)
+		assert.Equal(t, "1", pin.ID)
+		break
+	}
+	assert.Equal(t, 1, s.count(toLookup), "the second page was not reached")
+	var ids []string
+	for pin, err := range all {
+		require.NoError(t, err)
+		ids = append(ids, pin.ID)
+	}
+	assert.Equal(t, []string{"1", "2", "3"}, ids)
+}
+
+func TestAllGivesWhatCameBeforeAnError(t *testing.T) {
+	t.Parallel()
+	s := newServer(t).onLookup(pageOf("a", 1), pageOf("b", 2), fault(403, 29, "You are not permitted to access that resource."))
+	ids, err := collect(t, newClient(t, s), nil)
+	assert.Equal(t, []string{"1", "2"}, ids)
+	assert.ErrorIs(t, err, pinterest.ErrForbidden)
+}
+
+func TestListThatIsNoneIsNotAnEmptyList(t *testing.T) {
+	t.Parallel()
+	s := newServer(t).onLookup(repeated(5, answer(200, `{"message":"hello"}`))...)
+	_, err := newClient(t, s).Boards.ListPins(t.Context(), boardID, nil)
+	assert.ErrorIs(t, err, pinterest.ErrResponse)
+}
+
+// Recorded pins decode, whatever is null, new or strange in them.
+func TestRecordedPins(t *testing.T) {
+	t.Parallel()
+	load := func(name string) *pinterest.Pin {
+		data, err := os.ReadFile(filepath.Join("testdata", "pins", name))
+		require.NoError(t, err)
+		pin, err := newClient(t, newServer(t, answer(200, string(data)))).Pins.Get(t.Context(), pinID)
+		require.NoError(t, err)
+		return pin
+	}
+
+	pin := load("captured.json")
+	assert.Equal(t, time.Date(2026, 7, 9, 9, 33, 55, 0, time.UTC), pin.CreatedAt.Time)
+	assert.Equal(t, " ", pin.Description)
+	assert.Empty(t, pin.Link)
+	assert.Empty(t, pin.BoardSectionID)
+	assert.Nil(t, pin.PinMetrics)
+	assert.Equal(t, "alice", pin.BoardOwner.Username)
+	assert.Len(t, pin.Media.Images, 4)
+	assert.Equal(t, 900, *pin.Media.Images["600x"].Height)
+	assert.Nil(t, pin.Media.Images["1200x"].Height)
+	assert.Equal(t, pinterest.CreativeType("SOMETHING_NEW"), pin.CreativeType)
+	data, err := json.Marshal(pin)
+	require.NoError(t, err)
+	assert.Contains(t, string(data), `"creative_type":"SOMETHING_NEW"`, "an unknown value survives")
+
+	video := load("video.json")
+	assert.Equal(t, 801*time.Millisecond, time.Duration(video.CreatedAt.Nanosecond()))
+	assert.Nil(t, video.Media.Duration)
+	assert.Equal(t, 1280, *video.Media.Height)
+	assert.InDelta(t, 10, video.PinMetrics.Lifetime["reaction"], 0)
+
+	carousel := load("carousel.json")
+	assert.Equal(t, time.Date(2026, 7, 9, 9, 33, 55, 0, time.UTC), carousel.CreatedAt.Time)
+	assert.Len(t, carousel.Media.Items, 2)
+	assert.Equal(t, "a", carousel.Media.Items[0].Title)
+
+	bare := load("bare.json")
+	assert.True(t, bare.CreatedAt.IsZero())
+	assert.Empty(t, bare.Media.MediaType)
+}
