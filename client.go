@@ -108,7 +108,7 @@ type Request struct {
 // It is how all methods of this package call the API, exported for operations
 // that have no method yet.
 func (c *Client) Do(ctx context.Context, op Operation, req Request, out any, opts ...CallOption) error {
-	return c.do(ctx, &call{op: op, req: req, out: out, opts: callOptions{list: opts}, seek: req.Lookup.seeker()})
+	return c.do(ctx, &call{op: op, req: req, out: out, opts: callOptions{list: opts}, seek: req.Lookup.seeker(op)})
 }
 
 // invoke is Do for a service method: it makes the value that is returned.

@@ -81,7 +81,7 @@ func (cs *creates) enter(ctx context.Context, cl *call) (leave func(), err error
 		cl.intent = &intent{}
 		return func() {}, nil
 	}
-	key := cl.op.ID + "\x00" + cl.seek.key
+	key := cl.seek.key
 	cs.mu.Lock()
 	cs.forget()
 	in := cs.intents[key]

@@ -26,8 +26,15 @@ func wantSave(id string, to PinSave) Uncertain {
 	return Uncertain{Operation: OpPinsSave.ID, BoardID: to.BoardID, SectionID: to.BoardSectionID, ParentPinID: id}
 }
 
+// adsOnlyName is the name that the API gives a board which is for ads only.
+const adsOnlyName = "Ad-only Pins"
+
 func wantBoard(b BoardCreate) Uncertain {
-	return Uncertain{Operation: OpBoardsCreate.ID, Name: b.Name}
+	name := b.Name
+	if b.IsAdsOnly {
+		name = adsOnlyName
+	}
+	return Uncertain{Operation: OpBoardsCreate.ID, Name: name}
 }
 
 func wantSection(boardID string, s SectionWrite) Uncertain {
@@ -36,11 +43,15 @@ func wantSection(boardID string, s SectionWrite) Uncertain {
 
 // key is equal for creates whose results could be taken for one another.
 func (u *Uncertain) key() string {
-	if u.Marker != "" {
-		return fingerprint(u.Operation, u.BoardID, u.Marker)
+	switch {
+	case u.Marker != "":
+		return fingerprint(u.list(), "marker", u.Marker)
+	case u.ParentPinID != "":
+		// What is made from another pin takes over what it was not given, so its
+		// texts do not tell it apart from others of the same parent.
+		return fingerprint(u.list(), "parent", u.SectionID, u.ParentPinID)
 	}
-	return fingerprint(u.Operation, u.BoardID, u.SectionID, u.ParentPinID, strings.ToLower(normal(u.Name)),
-		normal(u.Title), normal(u.Description), normal(u.Link), normal(u.AltText))
+	return fingerprint(u.list(), u.SectionID, strings.ToLower(normal(u.Name)), normal(u.Title), normal(u.Description), normal(u.Link), normal(u.AltText))
 }
 
 // list names the list that the result is found in.
@@ -105,7 +116,7 @@ func find[T any](all iter.Seq2[*Page[T], error], made func(*T) (string, time.Tim
 				found = append(found, *item)
 			}
 		}
-		if !last.IsZero() && !in.Contains(last) {
+		if !last.IsZero() && in.after(last) {
 			seen.oldest = last
 			return found, seen, nil
 		}

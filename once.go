@@ -72,6 +72,17 @@ type onceRecord struct {
 	Pin     *Pin       `json:"pin,omitzero"`  // stateDone: the result
 }
 
+// whole reports whether the record is one that this library writes.
+func (r *onceRecord) whole() bool {
+	switch r.State {
+	case onceDone:
+		return r.Pin != nil && r.Pin.complete()
+	case onceIntent:
+		return r.Want != nil && r.Want.Operation == OpPinsCreate.ID && r.Want.validate() == nil
+	}
+	return r.State == onceFailed
+}
+
 const (
 	onceIntent = "intent" // it was or is about to be sent
 	onceDone   = "done"   // it was made
@@ -111,9 +122,8 @@ func (o *once) load(ctx context.Context) (onceRecord, error) {
 	if err := json.Unmarshal(data, &rec); err != nil {
 		return rec, ledgerError(fmt.Errorf("the record of key %q cannot be read: %w", o.key, err))
 	}
-	whole := rec.State == onceFailed || rec.State == onceDone && rec.Pin != nil || rec.State == onceIntent && rec.Want != nil
 	switch {
-	case !whole:
+	case !rec.whole():
 		return rec, ledgerError(fmt.Errorf("the record of key %q is not one of this library's", o.key))
 	case rec.State != onceFailed && rec.Content != o.content():
 		err := FieldError{Field: "key", Value: o.key, Problem: "was used for a pin with other content"}
@@ -129,9 +139,15 @@ func (o *once) resume(ctx context.Context, want Uncertain) (pin *Pin, absent boo
 		return nil, false, err
 	}
 	for _, c := range claims {
-		if c.Key != o.key {
-			want.NotIDs = append(want.NotIDs, c.ID)
+		if c.Key == o.key {
+			// It was made, and claimed; only the result was not recorded.
+			pin, err = o.service.Get(ctx, c.ID, o.opts...)
+			if err == nil {
+				pin, err = o.finish(ctx, pin, nil)
+			}
+			return pin, false, err
 		}
+		want.NotIDs = append(want.NotIDs, c.ID)
 	}
 	res, err := o.service.client.Resolve(ctx, want, o.opts...)
 	switch res.Outcome {
@@ -167,13 +183,12 @@ func (o *once) claims(ctx context.Context) (list []claimed, err error) {
 // content adopts it. It comes before the result is recorded: a crash between
 // the two leaves the key's own claim, which does not stand in its way.
 func (o *once) claim(ctx context.Context, id string) error {
-	const keep = 100 // older ones lie before any window
 	list, err := o.claims(ctx)
 	if err != nil {
 		return err
 	}
 	list = append(list, claimed{ID: id, Key: o.key})
-	data, err := json.Marshal(list[max(0, len(list)-keep):])
+	data, err := json.Marshal(list)
 	if err != nil {
 		return err
 	}

@@ -28,12 +28,16 @@ type seeker struct {
 	made func() (id string, created time.Time) // the call's result
 }
 
-func (l *Lookup) seeker() *seeker {
+func (l *Lookup) seeker(op Operation) *seeker {
 	if l == nil || l.Find == nil {
 		return nil
 	}
+	key := l.Key
+	if key != "" {
+		key = fingerprint(op.ID, key)
+	}
 	return &seeker{
-		key: l.Key,
+		key: key,
 		find: func(ctx context.Context, w Window, _ *intent, _ []CallOption) (bool, listing, error) {
 			found, err := l.Find(ctx, w)
 			return found, listing{}, err
@@ -74,19 +78,24 @@ func (f finder[T]) into(out *T, want *Uncertain) func(context.Context, Window, *
 		if err != nil {
 			return false, seen, err
 		}
-		if want.Marker == "" {
+		unresolved := in.unresolved
+		if want.Marker != "" {
+			unresolved = 0 // only one thing can carry it
+		} else {
 			matches = slices.DeleteFunc(matches, func(m T) bool {
 				id, _ := f.made(&m)
 				return slices.ContainsFunc(in.things, func(thing ownThing) bool { return thing.id == id })
 			})
-			if n := len(matches); n > 0 && n <= in.unresolved {
-				return false, seen, errTwin
-			}
 		}
 		if len(matches) == 0 {
 			return false, seen, nil
 		}
-		*out = matches[0]
+		// Those of earlier equal creates are older, those of later ones newer.
+		own := len(matches) - 1 - unresolved
+		if own < 0 {
+			return false, seen, errTwin
+		}
+		*out = matches[own]
 		return true, seen, nil
 	}
 }
@@ -103,6 +112,7 @@ type Window struct {
 	sent  time.Time // by the client's clock
 	skew  *skew
 	fixed time.Time // by the API's clock, where it is known
+	late  time.Time // after it nothing belongs to the create, on the clock of the one above; zero: open
 }
 
 // tolerance is how far a creation time may lie before the first attempt and
@@ -123,7 +133,16 @@ func (w Window) Since() time.Time {
 
 // Contains reports whether a thing made at this time, on the API's clock, can
 // be what the create made.
-func (w Window) Contains(created time.Time) bool { return !created.Before(w.Since()) }
+func (w Window) Contains(created time.Time) bool {
+	late := w.late
+	if !late.IsZero() && w.fixed.IsZero() {
+		late = late.Add(w.skew.offset())
+	}
+	return !w.after(created) && (late.IsZero() || !created.After(late))
+}
+
+// after reports whether the window begins after this time.
+func (w Window) after(created time.Time) bool { return created.Before(w.Since()) }
 
 // state is what looking has shown.
 type state uint8

@@ -2,6 +2,7 @@ package pinterest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -25,6 +26,7 @@ type Uncertain struct {
 	Name        string `json:"name,omitzero"` // of a board or a section
 
 	Since  time.Time `json:"since"`            // the earliest creation time it can have, on the API's clock
+	Before time.Time `json:"before,omitzero"`  // the latest, on the clock of Since; zero: not known
 	Until  time.Time `json:"until,omitzero"`   // when it was last sent, on the client's clock; zero: not known, maybe a moment ago
 	Local  bool      `json:"local,omitzero"`   // Since is on the client's clock: the API's was not known yet
 	NotIDs []string  `json:"not_ids,omitzero"` // what is known to be others'
@@ -58,12 +60,16 @@ func (u *Uncertain) validate() error {
 	return c.err()
 }
 
+// lateness is how long after the last answer was given up the API may still
+// carry a request out.
+const lateness = time.Minute
+
 // window is the time in which it can have been made.
 func (u *Uncertain) window(s *skew) Window {
 	if u.Local {
-		return Window{sent: u.Since, skew: s}
+		return Window{sent: u.Since, skew: s, late: u.Before}
 	}
-	return Window{skew: s, fixed: u.Since}
+	return Window{skew: s, fixed: u.Since, late: u.Before}
 }
 
 // Outcome is what became of a create.
@@ -97,33 +103,72 @@ func (c *Client) Resolve(ctx context.Context, u Uncertain, opts ...CallOption) (
 	if err := cl.opts.apply(c); err != nil {
 		return unknown, cl.invalid(err)
 	}
+	if cl.opts.dryRun != nil {
+		return unknown, cl.invalid(errors.New("a look-up has no dry run"))
+	}
 	if u.AdAccountID != "" {
 		opts = append(slices.Clone(opts), AdAccount(u.AdAccountID))
 	}
-	res := &Resolution{Outcome: OutcomeCreated}
-	policy := cl.opts.policy
+	// It takes its turn among the equal creates of this client, so that it does
+	// not take for its own what one of them is making.
+	cl.seek = &seeker{key: u.key()}
+	done, err := c.creates.enter(ctx, cl)
+	if err != nil {
+		return unknown, cl.notBegun(err)
+	}
+	defer done()
+	res, err := c.resolve(ctx, &u, cl, opts)
+	if err != nil {
+		return unknown, fmt.Errorf("pinterest: resolving %s: %w", u.Operation, err)
+	}
+	return res, nil
+}
+
+// resolve looks until it is known what became of u, and enters that in the
+// books of equal creates.
+func (c *Client) resolve(ctx context.Context, u *Uncertain, cl *call, opts []CallOption) (*Resolution, error) {
+	known := &intent{things: slices.Clone(cl.intent.things), unresolved: u.Equals}
+	if n := cl.intent.unresolved; n > 0 { // it is one of these itself
+		known.unresolved = min(known.unresolved, n-1)
+	}
+	for _, id := range u.NotIDs {
+		known.things = append(known.things, ownThing{id: id})
+	}
 	if u.Until.IsZero() {
 		u.Until = c.clock.Now()
 	}
-	search := search{c: c, op: cl.op, want: &u, last: u.Until, settle: policy.SettleTime, reads: policy.SettleReads}
-	search.find = func(ctx context.Context) (bool, listing, error) { return c.lookFor(ctx, &u, opts, res) }
+	policy := cl.opts.policy
+	res := &Resolution{Outcome: OutcomeCreated}
+	search := search{c: c, op: cl.op, want: u, last: u.Until, settle: policy.SettleTime, reads: policy.SettleReads}
+	search.find = func(ctx context.Context) (bool, listing, error) { return c.lookFor(ctx, u, known, opts, res) }
 	state, err := search.prove(ctx)
 	switch state {
-	case stateFound:
-		return res, nil
-	case stateAbsent:
-		return &Resolution{Outcome: OutcomeAbsent}, nil
 	case stateUnknown:
+		return nil, err
+	case stateAbsent:
+		res = &Resolution{Outcome: OutcomeAbsent}
+	case stateFound:
+		cl.intent.remember(res.id(), c.clock.Now())
 	}
-	return unknown, fmt.Errorf("pinterest: resolving %s: %w", u.Operation, err)
+	cl.intent.unresolved = max(0, cl.intent.unresolved-1)
+	return res, nil
+}
+
+// id returns the id of what was made.
+func (r *Resolution) id() string {
+	switch {
+	case r.Pin != nil:
+		return r.Pin.ID
+	case r.Board != nil:
+		return r.Board.ID
+	case r.Section != nil:
+		return r.Section.ID
+	}
+	return ""
 }
 
 // lookFor looks once, in the list of what was to be made, and puts it into res.
-func (c *Client) lookFor(ctx context.Context, u *Uncertain, opts []CallOption, res *Resolution) (bool, listing, error) {
-	in := &intent{unresolved: u.Equals}
-	for _, id := range u.NotIDs {
-		in.things = append(in.things, ownThing{id: id})
-	}
+func (c *Client) lookFor(ctx context.Context, u *Uncertain, in *intent, opts []CallOption, res *Resolution) (bool, listing, error) {
 	w := u.window(c.skew)
 	switch u.Operation {
 	case OpBoardsCreate.ID:
@@ -144,11 +189,12 @@ func (r *run) uncertainty() *Uncertain {
 	}
 	u := *r.cl.seek.want
 	u.AdAccountID = r.cl.opts.adAccount
-	u.Since, u.Local = Window{sent: r.sentAt, skew: r.c.skew}.Since(), false
-	if !r.c.skew.isKnown() {
-		u.Since, u.Local = r.sentAt, true
-	}
 	u.Until = r.c.clock.Now()
+	u.Since, u.Before, u.Local = r.sentAt, u.Until.Add(lateness), true
+	if r.c.skew.isKnown() {
+		u.Since, u.Local = Window{sent: r.sentAt, skew: r.c.skew}.Since(), false
+		u.Before = u.Before.Add(r.c.skew.offset() + tolerance)
+	}
 	u.NotIDs, u.Equals = r.cl.intent.ids(), r.cl.intent.unresolved
 	return &u
 }

@@ -111,6 +111,9 @@ func (p *pin) media() any {
 // parseMedia reads the media source of a new pin.
 func parseMedia(in *body) source {
 	given := in.object("media_source")
+	if !given.present && in.id("parent_pin_id").present {
+		return source{fromParent: true}
+	}
 	in.require("media_source", given)
 	if in.err != nil {
 		return source{}
