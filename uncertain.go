@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -53,6 +54,9 @@ func (u *Uncertain) validate() error {
 	}
 	if u.Operation == OpBoardsCreate.ID || u.Operation == OpSectionsCreate.ID {
 		c.name(u.Name)
+	}
+	if u.Equals < 0 {
+		c.add("equals", strconv.Itoa(u.Equals), "must not be negative")
 	}
 	if u.Since.IsZero() {
 		c.add("since", "", "is required")
@@ -134,8 +138,8 @@ func (c *Client) resolve(ctx context.Context, u *Uncertain, cl *call, opts []Cal
 	for _, id := range u.NotIDs {
 		known.things = append(known.things, ownThing{id: id})
 	}
-	if u.Until.IsZero() {
-		u.Until = c.clock.Now()
+	if now := c.clock.Now(); u.Until.IsZero() || u.Until.After(now) { // or by a clock that is ahead of ours
+		u.Until = now
 	}
 	policy := cl.opts.policy
 	res := &Resolution{Outcome: OutcomeCreated}
