@@ -158,9 +158,9 @@ func (cs *creates) gone(id string) {
 	}
 }
 
-// lagMemory is how long a lag that was seen is held against all lists. What is
-// missing for longer than that may as well have been deleted by someone else.
-const lagMemory = time.Minute
+// longestMissing is how long something may be missing from a list and still
+// show that lists lag: after that it was rather deleted by someone else.
+const longestMissing = time.Minute
 
 // lags reports whether a reading of the list that began at this time can not
 // prove that something sent last is absent: it lacks what this client made
@@ -169,7 +169,7 @@ func (cs *creates) lags(list string, last, began time.Time, seen listing) bool {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	lacks := false
-	if began.Sub(cs.lagSeen) > lagMemory {
+	if began.Sub(cs.lagSeen) > memory {
 		cs.lag = 0
 	}
 	for _, thing := range cs.own[list] {
@@ -178,7 +178,7 @@ func (cs *creates) lags(list string, last, began time.Time, seen listing) bool {
 			continue
 		}
 		lacks = lacks || !thing.known.After(last)
-		if age := began.Sub(thing.known); age > 0 && age <= lagMemory {
+		if age := began.Sub(thing.known); age > 0 && age <= longestMissing {
 			cs.lag, cs.lagSeen = max(cs.lag, age), began
 		}
 	}

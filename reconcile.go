@@ -195,40 +195,61 @@ type search struct {
 	find   func(ctx context.Context) (found bool, seen listing, err error)
 }
 
+// longestLag bounds how long is waited for a list that is seen to lag.
+const longestLag = 2 * time.Minute
+
 // prove looks until the result is found or shown to be absent. Lists lag behind
 // writes, so one absent read proves nothing: absence counts only when reads
 // spread until the settle time after the last sending all say so, and what this
-// client has made of late does not show that lists lag longer than that. A hit counts at
-// once. Where reading fails, nothing is known.
+// client has made of late does not show that lists lag longer than that. If it
+// does, longer is waited. A hit counts at once. Where reading fails, nothing is
+// known.
 func (s *search) prove(ctx context.Context) (state, error) {
 	for n := 1; ; n++ {
 		// What a read shows is as old as its beginning, however long it took.
 		began := s.c.clock.Now()
 		found, seen, err := s.look(ctx)
+		age := began.Sub(s.last)
 		lags := s.want != nil && s.c.creates.lags(s.want.list(), s.last, began, seen)
 		switch {
 		case err != nil:
 			return stateUnknown, err
 		case found:
 			return stateFound, nil
-		case began.Sub(s.last) < s.settle:
-		case lags:
-			return stateUnknown, errLag
-		default:
+		case age >= s.settle && !lags:
 			return stateAbsent, nil
+		case age >= max(s.settle, longestLag):
+			return stateUnknown, errLag
 		}
-		at := s.settle // when the next read is due, after s.last
-		if n < s.reads-1 {
-			at = s.settle * time.Duration(n) / time.Duration(s.reads-1)
-		}
-		pause := max(0, at-s.c.clock.Now().Sub(s.last))
-		if deadline, ok := ctx.Deadline(); ok && s.c.clock.Now().Add(pause).After(deadline) {
-			return stateUnknown, withError(errUnproved, context.DeadlineExceeded)
-		}
-		if err := s.c.clock.Sleep(ctx, pause); err != nil {
-			return stateUnknown, withError(errUnproved, err)
+		if err := s.pause(ctx, s.next(n, age)); err != nil {
+			return stateUnknown, err
 		}
 	}
+}
+
+// next returns when, after the last sending, to read again: spread over the
+// settle time, and beyond it twice as late each time.
+func (s *search) next(n int, age time.Duration) time.Duration {
+	switch {
+	case age >= s.settle:
+		return min(2*age, max(s.settle, longestLag))
+	case n < s.reads-1:
+		return s.settle * time.Duration(n) / time.Duration(s.reads-1)
+	}
+	return s.settle
+}
+
+// pause waits until this long after the last sending. A wait that does not fit
+// the caller's deadline is not begun.
+func (s *search) pause(ctx context.Context, after time.Duration) error {
+	wait := max(0, after-s.c.clock.Now().Sub(s.last))
+	if deadline, ok := ctx.Deadline(); ok && s.c.clock.Now().Add(wait).After(deadline) {
+		return withError(errUnproved, context.DeadlineExceeded)
+	}
+	if err := s.c.clock.Sleep(ctx, wait); err != nil {
+		return withError(errUnproved, err)
+	}
+	return nil
 }
 
 // look looks once.

@@ -1010,14 +1010,37 @@ func TestCreateMarkers(t *testing.T) {
 }
 
 // The list lags for longer than the settle time, and shows it: it lacks a pin
-// that this client was told of. So it proves nothing.
+// that this client was told of. So longer is waited, until it shows that pin.
 func TestCreateLagBeyondTheSettleTime(t *testing.T) {
+	for _, committed := range []bool{true, false} {
+		t.Run(fmt.Sprintf("made: %v", committed), func(t *testing.T) {
+			t.Parallel()
+			s := newStudio(t)
+			s.srv.SetListLag(20 * time.Second)
+			earlier := s.pin()
+			earlier.Title = "Beech kitchen"
+			_, err := s.client.Pins.Create(t.Context(), earlier)
+			require.NoError(t, err)
+
+			fault := pinteresttest.ServerError(500).On("pins/create")
+			fault.AfterCommit = committed
+			s.srv.Inject(fault)
+			pin, err := s.client.Pins.Create(t.Context(), s.pin())
+			require.NoError(t, err)
+			assert.Equal(t, s.ids()[1], pin.ID)
+			assert.Len(t, s.ids(), 2, "no duplicate")
+		})
+	}
+}
+
+// A list that still lacks that pin after two minutes proves nothing at all.
+func TestCreateLagBeyondAllWaiting(t *testing.T) {
 	for _, committed := range []bool{true, false} {
 		for _, marker := range []string{"", "job=8841"} {
 			t.Run(fmt.Sprintf("made: %v, marker %q", committed, marker), func(t *testing.T) {
 				t.Parallel()
 				s := newStudio(t)
-				s.srv.SetListLag(20 * time.Second)
+				s.srv.SetListLag(5 * time.Minute)
 				earlier := s.pin()
 				earlier.Title = "Beech kitchen"
 				_, err := s.client.Pins.Create(t.Context(), earlier)
@@ -1033,7 +1056,7 @@ func TestCreateLagBeyondTheSettleTime(t *testing.T) {
 				require.ErrorContains(t, err, "lags behind")
 				s.counts("pins/create", 2)
 
-				s.clock.Advance(30 * time.Second)
+				s.clock.Advance(10 * time.Minute)
 				require.NotNil(t, e.Uncertain)
 				found, err := s.newClient().Resolve(t.Context(), *e.Uncertain)
 				require.NoError(t, err)
