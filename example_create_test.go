@@ -93,24 +93,6 @@ func ExampleClient_Resolve() {
 	// outcome: created Oak kitchen
 }
 
-// A key makes a pin once, however often a job runs. This ledger lasts as long as
-// the process; one on disk or in a database lasts longer.
-func ExamplePinsService_CreateOnce() {
-	ctx := context.Background()
-	srv, client, board := fake(pinterest.WithLedger(pinterest.NewMemoryLedger()))
-	defer srv.Close()
-
-	for range 3 {
-		if _, err := client.Pins.CreateOnce(ctx, "job-8841", oak(board.ID)); err != nil {
-			log.Panic(err)
-		}
-	}
-	fmt.Println("requests:", srv.Count("pins/create"), "pins:", len(srv.Pins(board.ID)))
-
-	// Output:
-	// requests: 1 pins: 1
-}
-
 // Mistakes are found when a pin is entered, all of them at once, without a request.
 func ExamplePinCreate_Validate() {
 	err := pinterest.PinCreate{BoardID: "kitchens", Link: "shop.example/oak"}.Validate()
@@ -118,4 +100,35 @@ func ExamplePinCreate_Validate() {
 
 	// Output:
 	// board_id must be the numeric id, not the board's name (got "kitchens"); link must be an absolute URL, such as https://shop.example/p/1 (got "shop.example/oak"); media_source is required, such as ImageURL(...)
+}
+
+// A job is submitted twice, as after a crash. The same key gives the same pin.
+func ExamplePinsService_CreateOnce() {
+	ctx := context.Background()
+	srv := pinteresttest.NewServer()
+	defer srv.Close()
+	alice := srv.AddAccount("alice")
+	board := srv.AddBoard(alice, "Kitchens")
+
+	client, err := pinterest.New(
+		pinterest.WithAccessToken(alice.AccessToken), pinterest.WithBaseURL(srv.URL),
+		pinterest.WithLedger(pinterest.NewMemoryLedger()), // or fileledger.Open, which survives the process
+	)
+	if err != nil {
+		log.Panic(err)
+	}
+	first, err := client.Pins.CreateOnce(ctx, "job-8841", oak(board.ID))
+	if err != nil {
+		log.Panic(err)
+	}
+	again, err := client.Pins.CreateOnce(ctx, "job-8841", oak(board.ID))
+	if err != nil {
+		log.Panic(err)
+	}
+	fmt.Println("the same pin:", first.ID == again.ID)
+	fmt.Println("requests:", srv.Count("pins/create"), "pins:", len(srv.Pins(board.ID)))
+
+	// Output:
+	// the same pin: true
+	// requests: 1 pins: 1
 }

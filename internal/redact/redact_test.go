@@ -9,12 +9,12 @@ import (
 
 func TestStringTakesCredentialsOut(t *testing.T) {
 	for text, want := range map[string]string{
-		"refused pina_AMAS3KZQAAVHQBQA": "refused [redacted]",
-		"old pinr.eyJhbGciOiJI.x-y_z":   "old [redacted]",
-		"Authorization: Bearer abcdefghijk and more":  "Authorization: Bearer [redacted] and more",
-		"basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==":          "basic [redacted]",
-		`{"access_token":"abcdef","scope":"a"}`:       `{"access_token":"[redacted]","scope":"a"}`,
-		"https://s3.example/k?X-Amz-Signature=0a1b2c": "https://s3.example/k?X-Amz-Signature=[redacted]",
+		"refused pina_AMAS3KZQAAVHQBQA":                                     "refused [redacted]",
+		"old pinr.eyJhbGciOiJI.x-y_z":                                       "old [redacted]",
+		"Authorization: Bearer abcdefghijk and more":                        "Authorization: Bearer [redacted] and more",
+		"basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==":                                "basic [redacted]",
+		`{"access_token":"abcdef","scope":"a"}`:                             `{"access_token":"[redacted]","scope":"a"}`,
+		"https://s3.example/k?X-Amz-Signature=0a1b2c":                       "https://s3.example/k?X-Amz-Signature=[redacted]",
 		`https://s3.example/k?a=b\u0026X-Amz-Credential=AKIA%2Fus\u0026c=d`: `https://s3.example/k?a=b\u0026X-Amz-Credential=[redacted]\u0026c=d`,
 		"https://cdn.example/a.jpg?sig=abcdef&w=100":                        "https://cdn.example/a.jpg?sig=[redacted]&w=100",
 	} {
