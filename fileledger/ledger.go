@@ -19,6 +19,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -31,6 +32,7 @@ import (
 // use. Close it when done.
 type Ledger struct {
 	db    *sql.DB
+	dir   string
 	locks string
 	local *pinterest.MemoryLedger // the locks among this process's own calls
 }
@@ -49,18 +51,30 @@ func Open(ctx context.Context, dir string) (*Ledger, error) {
 	if err := os.MkdirAll(locks, 0o700); err != nil {
 		return nil, fmt.Errorf("fileledger: %w", err)
 	}
+	file := filepath.Join(dir, "ledger.sqlite")
+	l := &Ledger{dir: dir, locks: locks, local: pinterest.NewMemoryLedger()}
 	pragmas := url.Values{"_pragma": {"busy_timeout(30000)", "journal_mode(WAL)", "synchronous(FULL)"}}
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(dir, "ledger.sqlite")+"?"+pragmas.Encode())
+	// SQLite reads the name as a URI, in which a folder's "?" or "%" has to be escaped.
+	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: file}).EscapedPath()+"?"+pragmas.Encode())
 	if err != nil {
-		return nil, fmt.Errorf("fileledger: %w", err)
+		return nil, l.wrap(err)
 	}
 	// SQLite has one writer at a time; waiting in line here is fairer and quicker
 	// than having each connection poll for its turn.
 	db.SetMaxOpenConns(1)
 	if _, err := db.ExecContext(ctx, schema); err != nil {
-		return nil, errors.Join(fmt.Errorf("fileledger: %w", err), db.Close())
+		return nil, errors.Join(l.wrap(err), db.Close())
 	}
-	return &Ledger{db: db, locks: locks, local: pinterest.NewMemoryLedger()}, nil
+	l.db = db
+	return l, nil
+}
+
+// wrap says which ledger failed.
+func (l *Ledger) wrap(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("fileledger: %s: %w", l.dir, err)
 }
 
 // Close closes the ledger's files. Calls under way must have ended.
@@ -73,15 +87,24 @@ func (l *Ledger) Load(ctx context.Context, name string) ([]byte, error) {
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
-	return record, err
+	if err != nil {
+		return nil, l.wrap(err)
+	}
+	if record == nil {
+		record = []byte{} // an empty record is there
+	}
+	return record, nil
 }
 
 // Save implements pinterest.Ledger.
 func (l *Ledger) Save(ctx context.Context, name string, record []byte) error {
 	const upsert = `INSERT INTO ledger (name, record, saved) VALUES (?, ?, ?)
 		ON CONFLICT (name) DO UPDATE SET record = excluded.record, saved = excluded.saved`
+	if record == nil {
+		record = []byte{}
+	}
 	_, err := l.db.ExecContext(ctx, upsert, name, record, time.Now().Unix())
-	return err
+	return l.wrap(err)
 }
 
 // Prune forgets all that was last saved before this time. A key that is
@@ -89,9 +112,10 @@ func (l *Ledger) Save(ctx context.Context, name string, record []byte) error {
 func (l *Ledger) Prune(ctx context.Context, before time.Time) (records int64, err error) {
 	res, err := l.db.ExecContext(ctx, `DELETE FROM ledger WHERE saved < ?`, before.Unix())
 	if err != nil {
-		return 0, err
+		return 0, l.wrap(err)
 	}
-	return res.RowsAffected()
+	records, err = res.RowsAffected()
+	return records, l.wrap(err)
 }
 
 // retryLock is how often a lock that another process holds is asked for.
@@ -106,17 +130,17 @@ func (l *Ledger) Lock(ctx context.Context, names ...string) (unlock func(), err 
 		return nil, err
 	}
 	var held []*flock.Flock
-	unlock = func() {
+	unlock = sync.OnceFunc(func() {
 		for _, f := range held {
 			release(f)
 		}
 		unlockLocal()
-	}
+	})
 	for _, path := range l.paths(names) {
 		f, err := acquire(ctx, path)
 		if err != nil {
 			unlock()
-			return nil, err
+			return nil, l.wrap(err)
 		}
 		held = append(held, f)
 	}
@@ -129,7 +153,7 @@ func acquire(ctx context.Context, path string) (*flock.Flock, error) {
 	for {
 		f := flock.New(path, flock.SetPermissions(0o600))
 		if _, err := f.TryLockContext(ctx, retryLock); err != nil {
-			return nil, errors.Join(fmt.Errorf("fileledger: locking: %w", err), f.Close())
+			return nil, errors.Join(fmt.Errorf("locking: %w", err), f.Close())
 		}
 		mine, err := f.Stat()
 		there, errThere := os.Stat(path)
@@ -137,7 +161,7 @@ func acquire(ctx context.Context, path string) (*flock.Flock, error) {
 			return f, nil
 		}
 		if err := f.Close(); err != nil {
-			return nil, fmt.Errorf("fileledger: locking: %w", err)
+			return nil, fmt.Errorf("locking: %w", err)
 		}
 	}
 }
