@@ -496,7 +496,7 @@ func chain(err error) []error {
 		return nil
 	}
 	list := []error{err}
-	switch w := err.(type) {
+	switch w := err.(type) { //nolint:errorlint // it walks the chain itself
 	case interface{ Unwrap() []error }:
 		for _, e := range w.Unwrap() {
 			list = append(list, chain(e)...)

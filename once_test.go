@@ -139,7 +139,7 @@ func TestCreateOnce(t *testing.T) {
 	client := s.newClient(pinterest.WithLedger(ledger))
 	first, err := client.Pins.CreateOnce(t.Context(), "job-8841", s.pin())
 	require.NoError(t, err)
-	assert.Equal(t, s.ids(), []string{first.ID})
+	assert.Equal(t, []string{first.ID}, s.ids())
 	s.counts("pins/create", 1, "boards/list_pins", 0)
 
 	s.clock.Advance(400 * 24 * time.Hour)
@@ -154,7 +154,7 @@ func TestCreateOnce(t *testing.T) {
 
 	other, err := client.Pins.CreateOnce(t.Context(), "job-8842", s.pin())
 	require.NoError(t, err)
-	assert.Equal(t, s.ids(), []string{first.ID, other.ID}, "another key, another pin")
+	assert.Equal(t, []string{first.ID, other.ID}, s.ids(), "another key, another pin")
 }
 
 func TestCreateOnceKeys(t *testing.T) {
@@ -292,7 +292,7 @@ func TestCreateOnceKeyReused(t *testing.T) {
 
 				again, err := s.createOnce(ledger, "job-8841", s.pin(), noCrash, 0)
 				require.NoError(t, err, "the key is as it was")
-				assert.Equal(t, s.ids(), []string{again.ID})
+				assert.Equal(t, []string{again.ID}, s.ids())
 			})
 		}
 	}
@@ -323,7 +323,7 @@ func TestCreateOnceDefiniteFailure(t *testing.T) {
 				}
 				made, err := client.Pins.CreateOnce(t.Context(), "job-8841", pin)
 				require.NoError(t, err)
-				assert.Equal(t, s.ids(), []string{made.ID})
+				assert.Equal(t, []string{made.ID}, s.ids())
 				s.counts("pins/create", 1, "boards/list_pins", 0)
 			})
 		}
@@ -353,7 +353,7 @@ func TestCreateOnceUncertain(t *testing.T) {
 			client := s.newClient(pinterest.WithLedger(ledger))
 			pin, err := client.Pins.CreateOnce(t.Context(), "job-8841", s.pin())
 			require.NoError(t, err)
-			assert.Equal(t, s.ids(), []string{pin.ID})
+			assert.Equal(t, []string{pin.ID}, s.ids())
 			if committed {
 				s.counts("pins/create", 1)
 			} else {
@@ -377,7 +377,7 @@ func TestCreateOnceUncertainThenLost(t *testing.T) {
 		client := s.newClient(pinterest.WithLedger(ledger))
 		s.srv.Inject(pinteresttest.NoAnswer().On("pins/create"), pinteresttest.ServerError(403).On("boards/list_pins"))
 		_, err := client.Pins.CreateOnce(t.Context(), "job-8841", s.pin())
-		requireUncertain(t, err)
+		_ = requireUncertain(t, err)
 
 		if other {
 			client = s.newClient(pinterest.WithLedger(ledger))
@@ -385,7 +385,7 @@ func TestCreateOnceUncertainThenLost(t *testing.T) {
 		s.srv.Inject(pinteresttest.NoAnswer().On("pins/create").AfterTheCommit())
 		pin, err := client.Pins.CreateOnce(t.Context(), "job-8841", s.pin())
 		require.NoError(t, err, "with another client: %v", other)
-		assert.Equal(t, s.ids(), []string{pin.ID})
+		assert.Equal(t, []string{pin.ID}, s.ids())
 	}
 }
 
@@ -407,15 +407,15 @@ func TestCreateOnceCanceled(t *testing.T) {
 			pin, err := s.newClient(pinterest.WithLedger(ledger)).Pins.CreateOnce(ctx, "job-8841", s.pin())
 			if committed {
 				require.NoError(t, err)
-				assert.Equal(t, s.ids(), []string{pin.ID})
+				assert.Equal(t, []string{pin.ID}, s.ids())
 			} else {
-				requireUncertain(t, err)
+				_ = requireUncertain(t, err)
 			}
 			s.clock.Advance(time.Minute)
 			s.srv.ResetBooks()
 			pin, err = s.newClient(pinterest.WithLedger(ledger)).Pins.CreateOnce(t.Context(), "job-8841", s.pin())
 			require.NoError(t, err)
-			assert.Equal(t, s.ids(), []string{pin.ID})
+			assert.Equal(t, []string{pin.ID}, s.ids())
 			if committed {
 				s.counts("", 0)
 			}
@@ -475,7 +475,7 @@ func TestCreateOnceLedgerFails(t *testing.T) {
 				s.counts("", 0)
 			} else {
 				require.NotNil(t, pin, "it was made: the caller learns which")
-				assert.Equal(t, s.ids(), []string{pin.ID})
+				assert.Equal(t, []string{pin.ID}, s.ids())
 				require.ErrorContains(t, err, pin.ID)
 			}
 
@@ -483,7 +483,7 @@ func TestCreateOnceLedgerFails(t *testing.T) {
 			for range 2 {
 				again, err := client.Pins.CreateOnce(t.Context(), "job-8841", s.pin())
 				require.NoError(t, err)
-				assert.Equal(t, s.ids(), []string{again.ID})
+				assert.Equal(t, []string{again.ID}, s.ids())
 			}
 			s.counts("pins/create", 1)
 		})
@@ -497,7 +497,7 @@ func TestCreateOnceLedgerFails(t *testing.T) {
 		require.ErrorIs(t, err, errDisk)
 		again, err := s.newClient(pinterest.WithLedger(ledger)).Pins.CreateOnce(t.Context(), "job-8841", s.pin())
 		require.NoError(t, err)
-		assert.Equal(t, s.ids(), []string{again.ID})
+		assert.Equal(t, []string{again.ID}, s.ids())
 	})
 	t.Run("recording what is uncertain", func(t *testing.T) {
 		for _, committed := range []bool{true, false} {
@@ -511,7 +511,7 @@ func TestCreateOnceLedgerFails(t *testing.T) {
 			require.ErrorIs(t, err, errDisk)
 			again, err := s.newClient(pinterest.WithLedger(ledger)).Pins.CreateOnce(t.Context(), "job-8841", s.pin())
 			require.NoError(t, err)
-			assert.Equal(t, s.ids(), []string{again.ID})
+			assert.Equal(t, []string{again.ID}, s.ids())
 		}
 	})
 	t.Run("while an intent is looked up", func(t *testing.T) {
@@ -529,7 +529,7 @@ func TestCreateOnceLedgerFails(t *testing.T) {
 			}}
 			pin, err := s.newClient(pinterest.WithLedger(watched)).Pins.CreateOnce(t.Context(), "job-8841", s.pin())
 			if pin != nil {
-				assert.Equal(t, s.ids(), []string{pin.ID})
+				assert.Equal(t, []string{pin.ID}, s.ids())
 			}
 			if err == nil {
 				require.Greater(t, n, 4)
@@ -678,7 +678,7 @@ func TestCreateOnceCrashLongAfterTheIntent(t *testing.T) {
 
 			pin, err := s.createOnce(ledger, "job-8841", s.pin(), noCrash, 0)
 			require.NoError(t, err)
-			assert.Equal(t, s.ids(), []string{pin.ID}, "one pin, and it is told")
+			assert.Equal(t, []string{pin.ID}, s.ids(), "one pin, and it is told")
 		})
 	}
 }
@@ -714,7 +714,7 @@ func TestCreateOnceBesideCreate(t *testing.T) {
 			lost.AfterCommit = committed
 			s.srv.Inject(lost, pinteresttest.ServerError(403).On("boards/list_pins"))
 			_, err := client.Pins.CreateOnce(t.Context(), "job-8841", s.pin())
-			requireUncertain(t, err)
+			_ = requireUncertain(t, err)
 
 			plain, err := client.Pins.Create(t.Context(), s.pin())
 			require.NoError(t, err)
@@ -763,5 +763,5 @@ func TestCreateOnceDryRun(t *testing.T) {
 
 	pin, err := client.Pins.CreateOnce(t.Context(), "job-8841", s.pin())
 	require.NoError(t, err)
-	assert.Equal(t, s.ids(), []string{pin.ID}, "the dry run has used the key up")
+	assert.Equal(t, []string{pin.ID}, s.ids(), "the dry run has used the key up")
 }

@@ -863,7 +863,7 @@ type shortConn struct {
 
 func (c *shortConn) Write(p []byte) (int, error) {
 	if c.n += len(p); c.n > 100<<10 {
-		_ = c.Conn.Close()
+		_ = c.Close()
 		return 0, io.ErrClosedPipe
 	}
 	return c.Conn.Write(p)

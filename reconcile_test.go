@@ -161,7 +161,7 @@ func TestCreateAdopts(t *testing.T) {
 			var res pinterest.Response
 			pin, err := s.client.Pins.Create(t.Context(), s.pin(), pinterest.WithResponse(&res), pinterest.AttemptTimeout(500*time.Millisecond))
 			require.NoError(t, err)
-			assert.Equal(t, s.ids(), []string{pin.ID})
+			assert.Equal(t, []string{pin.ID}, s.ids())
 			assert.Equal(t, "Oak kitchen", pin.Title)
 			assert.True(t, res.Adopted)
 			assert.Len(t, res.Attempts, 1)
@@ -181,7 +181,7 @@ func TestCreateSentAgainWhenAbsent(t *testing.T) {
 			var res pinterest.Response
 			pin, err := s.client.Pins.Create(t.Context(), s.pin(), pinterest.WithResponse(&res), pinterest.AttemptTimeout(500*time.Millisecond))
 			require.NoError(t, err)
-			assert.Equal(t, s.ids(), []string{pin.ID})
+			assert.Equal(t, []string{pin.ID}, s.ids())
 			assert.False(t, res.Adopted)
 			s.counts("pins/create", 2, "boards/list_pins", 2)
 			assert.Equal(t, 5*time.Second, s.waited(), "the settle time, of which the delay is a part")
@@ -212,7 +212,7 @@ func TestCreateAdoptsFromALaggingList(t *testing.T) {
 		s.srv.Inject(pinteresttest.ServerError(500).On("pins/create").AfterTheCommit())
 		pin, err := s.client.Pins.Create(t.Context(), s.pin())
 		require.NoError(t, err, lag)
-		assert.Equal(t, s.ids(), []string{pin.ID}, lag)
+		assert.Equal(t, []string{pin.ID}, s.ids(), lag)
 		s.counts("pins/create", 1, "boards/list_pins", 2)
 	}
 }
@@ -285,7 +285,7 @@ func TestCreateNotSentMakesNoLookUp(t *testing.T) {
 			require.NotErrorIs(t, err, pinterest.ErrUncertain, "what was not sent was not made")
 		} else {
 			require.NoError(t, err)
-			assert.Equal(t, s.ids(), []string{pin.ID})
+			assert.Equal(t, []string{pin.ID}, s.ids())
 		}
 		s.counts("pins/create", made, "boards/list_pins", 0)
 	}
@@ -324,7 +324,7 @@ func TestCreateOnABusyBoard(t *testing.T) {
 					own = append(own, p.ID)
 				}
 			}
-			assert.Equal(t, own, []string{pin.ID})
+			assert.Equal(t, []string{pin.ID}, own)
 			// 300 newer pins, its own, and the first old one: four pages of 100.
 			if name == "made" {
 				s.counts("pins/create", 1, "boards/list_pins", 4)
@@ -427,7 +427,7 @@ func TestCreateLastAttempt(t *testing.T) {
 			s.srv.Inject(pinteresttest.ServerError(500).On("pins/create").AfterTheCommit())
 			pin, err := s.client.Pins.Create(t.Context(), s.pin())
 			require.NoError(t, err)
-			assert.Equal(t, s.ids(), []string{pin.ID})
+			assert.Equal(t, []string{pin.ID}, s.ids())
 			s.counts("pins/create", attempts)
 		})
 		t.Run(fmt.Sprint("absent after attempt ", attempts), func(t *testing.T) {
@@ -446,7 +446,7 @@ func TestCreateLastAttempt(t *testing.T) {
 		s.srv.Inject(pinteresttest.ServerError(500).On("pins/create").AfterTheCommit())
 		pin, err := s.client.Pins.Create(t.Context(), s.pin())
 		require.NoError(t, err)
-		assert.Equal(t, s.ids(), []string{pin.ID})
+		assert.Equal(t, []string{pin.ID}, s.ids())
 	})
 }
 
@@ -464,7 +464,7 @@ func TestCreateCanceledWhileUnanswered(t *testing.T) {
 		var res pinterest.Response
 		pin, err := s.client.Pins.Create(ctx, s.pin(), pinterest.WithResponse(&res))
 		require.NoError(t, err)
-		assert.Equal(t, s.ids(), []string{pin.ID})
+		assert.Equal(t, []string{pin.ID}, s.ids())
 		assert.True(t, res.Adopted)
 		s.counts("pins/create", 1, "boards/list_pins", 1)
 	})
@@ -494,7 +494,7 @@ func TestCreateCanceledWhileUnanswered(t *testing.T) {
 		}()
 		pin, err := s.client.Pins.Create(ctx, s.pin())
 		require.NoError(t, err)
-		assert.Equal(t, s.ids(), []string{pin.ID})
+		assert.Equal(t, []string{pin.ID}, s.ids())
 		s.counts("pins/create", 1, "boards/list_pins", 2)
 	})
 	t.Run("before it was sent", func(t *testing.T) {
@@ -530,7 +530,7 @@ func TestCreateDeadlineBeforeTheSettleTime(t *testing.T) {
 			require.NoError(t, err)
 			if committed {
 				require.Equal(t, pinterest.OutcomeCreated, found.Outcome)
-				assert.Equal(t, s.ids(), []string{found.Pin.ID})
+				assert.Equal(t, []string{found.Pin.ID}, s.ids())
 			} else {
 				assert.Equal(t, pinterest.OutcomeAbsent, found.Outcome)
 			}
@@ -570,7 +570,7 @@ func TestCreateReadingBackFails(t *testing.T) {
 		)
 		pin, err := s.client.Pins.Create(t.Context(), s.pin())
 		require.NoError(t, err)
-		assert.Equal(t, s.ids(), []string{pin.ID})
+		assert.Equal(t, []string{pin.ID}, s.ids())
 		s.counts("pins/create", 1, "boards/list_pins", 4)
 	})
 	t.Run("on the second page", func(t *testing.T) {
@@ -583,7 +583,7 @@ func TestCreateReadingBackFails(t *testing.T) {
 			pinteresttest.ServerError(403).On("boards/list_pins").After(1),
 		)
 		_, err := s.client.Pins.Create(t.Context(), s.pin())
-		requireUncertain(t, err)
+		_ = requireUncertain(t, err)
 		s.counts("pins/create", 1)
 	})
 	// The pin is there, but when it was made cannot be read: it must not be
@@ -599,7 +599,7 @@ func TestCreateReadingBackFails(t *testing.T) {
 		_, err := s.client.Pins.Create(t.Context(), s.pin())
 		s.counts("pins/create", 1)
 		if err != nil {
-			requireUncertain(t, err)
+			_ = requireUncertain(t, err)
 		}
 	})
 }
@@ -633,7 +633,7 @@ func TestSave(t *testing.T) {
 		s.srv.Inject(pinteresttest.ServerError(500).On("pins/save"))
 		saved, err := s.client.Pins.Save(t.Context(), parent.ID, to)
 		require.NoError(t, err)
-		assert.Equal(t, s.ids(), []string{earlier.ID, other.ID, saved.ID})
+		assert.Equal(t, []string{earlier.ID, other.ID, saved.ID}, s.ids())
 		s.counts("pins/save", 2)
 	})
 	t.Run("without a board", func(t *testing.T) {
@@ -726,7 +726,7 @@ func TestBoardCreate(t *testing.T) {
 		s := newStudio(t)
 		s.srv.Inject(pinteresttest.ServerError(500).On("boards/create").AfterTheCommit(), pinteresttest.ServerError(503).On("boards/list").Repeat(pinteresttest.Forever))
 		_, err := s.client.Boards.Create(t.Context(), pinterest.BoardCreate{Name: "Gardens"})
-		requireUncertain(t, err)
+		_ = requireUncertain(t, err)
 		s.counts("boards/create", 1)
 	})
 	t.Run("one of many", func(t *testing.T) {
@@ -797,7 +797,7 @@ func TestSectionCreate(t *testing.T) {
 		s := newStudio(t)
 		s.srv.Inject(pinteresttest.ServerError(500).On("board_sections/create"), pinteresttest.ServerError(503).On("board_sections/list").Repeat(pinteresttest.Forever))
 		_, err := s.client.Sections.Create(t.Context(), s.board.ID, islands)
-		requireUncertain(t, err)
+		_ = requireUncertain(t, err)
 		s.counts("board_sections/create", 1)
 	})
 }
@@ -879,7 +879,7 @@ func TestDoLookup(t *testing.T) {
 		s := newStudio(t)
 		s.srv.Inject(pinteresttest.ServerError(500).On("pins/create"), pinteresttest.ServerError(404).On("boards/list_pins"))
 		_, _, err := do(s, true)
-		requireUncertain(t, err)
+		_ = requireUncertain(t, err)
 		require.ErrorIs(t, err, pinterest.ErrNotFound)
 		s.counts("pins/create", 1)
 	})
@@ -973,7 +973,7 @@ func TestCreateTwinsOfOneParent(t *testing.T) {
 			s.srv.Inject(pinteresttest.NoAnswer()) // the request is lost before it takes effect
 			second, err := test.lost(s, parent)
 			require.NoError(t, err)
-			assert.Equal(t, s.ids(), []string{first.ID, second.ID}, "each has a pin of its own")
+			assert.Equal(t, []string{first.ID, second.ID}, s.ids(), "each has a pin of its own")
 		})
 	}
 }
@@ -1097,7 +1097,7 @@ func TestCreateAfterAnUncertainTwin(t *testing.T) {
 					if err == nil {
 						claim("the second", pin.ID)
 					} else {
-						requireUncertain(t, err)
+						_ = requireUncertain(t, err)
 					}
 					resolvers := []*pinterest.Client{s.client}
 					if first || gap > time.Minute {
@@ -1139,7 +1139,7 @@ func TestCreateAgainAfterResolve(t *testing.T) {
 	s.srv.Inject(pinteresttest.NoAnswer().On("pins/create").AfterTheCommit())
 	pin, err := s.client.Pins.Create(t.Context(), s.pin())
 	require.NoError(t, err)
-	assert.Equal(t, s.ids(), []string{pin.ID})
+	assert.Equal(t, []string{pin.ID}, s.ids())
 }
 
 // uncertain has a create end uncertain, with the lists down. It took effect, or not.

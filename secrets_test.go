@@ -68,7 +68,7 @@ func assertErrorClean(t *testing.T, err error) {
 		assertClean(t, at+"json", string(data))
 
 		var own *pinterest.Error
-		if !errors.As(e, &own) || error(own) != e {
+		if !errors.As(e, &own) || error(own) != e { //nolint:errorlint // is it this very one?
 			continue
 		}
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s"} {

@@ -271,7 +271,7 @@ func newBench(t *testing.T, r row) (*bench, *pinterest.Client) {
 	if r.prepare != nil {
 		r.prepare(t, b)
 	}
-	opts := append(b.opts, pinterest.WithObserver(b.seen.observe))
+	opts := append([]pinterest.Option{pinterest.WithObserver(b.seen.observe)}, b.opts...)
 	if b.bare {
 		return b, newBareClient(t, b.server, opts...)
 	}
@@ -456,7 +456,7 @@ func TestRuleForCreateThatTookEffect(t *testing.T) {
 		var res pinterest.Response
 		pin, err := create(b, c, pinterest.WithResponse(&res))
 		if !r.unclear {
-			r.check(t, name, b, err)
+			_ = r.check(t, name, b, err)
 			assert.Zero(t, b.count(toLookup))
 			assert.False(t, res.Adopted)
 			return

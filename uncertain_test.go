@@ -116,7 +116,7 @@ func TestResolve(t *testing.T) {
 				found, err := s.newClient().Resolve(t.Context(), u)
 				require.NoError(t, err)
 				require.Equal(t, pinterest.OutcomeCreated, found.Outcome)
-				assert.Equal(t, kind.made(s), []string{kind.id(found)})
+				assert.Equal(t, []string{kind.id(found)}, kind.made(s))
 				assert.Empty(t, s.clock.Slept())
 				s.counts(kind.operation, 0)
 			})
@@ -127,7 +127,7 @@ func TestResolve(t *testing.T) {
 				found, err := s.newClient().Resolve(t.Context(), u)
 				require.NoError(t, err)
 				require.Equal(t, pinterest.OutcomeCreated, found.Outcome)
-				assert.Equal(t, kind.made(s), []string{kind.id(found)})
+				assert.Equal(t, []string{kind.id(found)}, kind.made(s))
 			})
 			t.Run("created, asked a week later", func(t *testing.T) {
 				s := newStudio(t)

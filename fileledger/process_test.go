@@ -224,12 +224,21 @@ func TestProcessKilledWhileItHolds(t *testing.T) {
 		requireHeld(t, l, "key")
 		requireHeld(t, l, "content")
 
-		waiting := make(chan func())
-		go func() { waiting <- lock(t, l, "key", "content") }()
+		type held struct {
+			unlock func()
+			err    error
+		}
+		waiting := make(chan held)
+		go func() {
+			unlock, err := l.Lock(t.Context(), "key", "content")
+			waiting <- held{unlock, err}
+		}()
 		require.NoError(t, cmd.Process.Signal(syscall.SIGKILL))
 		_, _ = io.Copy(io.Discard, out)
 		require.Error(t, cmd.Wait())
-		(<-waiting)()
+		got := <-waiting
+		require.NoError(t, got.err)
+		got.unlock()
 		assert.Empty(t, lockFiles(t, dir))
 	}
 }
