@@ -11,14 +11,14 @@ import (
 // advice turns the disposition of an error into what a person can do.
 func advice(o outcome, now time.Time) []string {
 	var e *pinterest.Error
-	if !errors.As(o.err, &e) {
+	if o.err == nil || !errors.As(o.err, &e) {
 		if o.kind == kindUncertain {
 			return uncertain(o)
 		}
-		return []string{"To do: see to that, and run the same command again: it sends only what is missing."}
+		return []string{"To do: see to that, and run the same command again: it looks on the board before it sends."}
 	}
-	if o.onBoard() || o.kind == kindNotDone {
-		return []string{"To do: run the same command again: it looks on the board first, and sends only what is missing."}
+	if o.kind == kindNotDone {
+		return []string{"To do: run the same command again: it sends only what is missing."}
 	}
 	switch e.Disposition {
 	case pinterest.DispositionFix:
@@ -58,8 +58,9 @@ func fix(e *pinterest.Error) []string {
 		return []string{"To do: check -board and board_section_id: one of them is not there, or not this account's."}
 	case pinterest.ClassTooLarge:
 		return []string{"To do: make the row smaller."}
+	default:
+		return []string{"To do: change what Pinterest complains of, and run the same command again."}
 	}
-	return []string{"To do: change what Pinterest complains of, and run the same command again."}
 }
 
 // park says when trying again makes sense.

@@ -39,7 +39,7 @@ type demo struct {
 const latency = 80 * time.Millisecond
 
 func newDemo(rows []row, watched bool) (*demo, error) {
-	dir, err := os.MkdirTemp("", "publish-demo-") //nolint:usetesting // not a test
+	dir, err := os.MkdirTemp("", "publish-demo-")
 	if err != nil {
 		return nil, err
 	}
@@ -108,7 +108,7 @@ func (d *demo) goWrong(rows []row) {
 		pinteresttest.SomethingWentWrong().AfterTheCommit(),
 		pinteresttest.Throttled(0),
 		pinteresttest.ConnectionReset(),
-		pinteresttest.Truncated(),
+		pinteresttest.Truncated().AfterTheCommit(),
 		{},
 	}
 	for i, r := range rows[:min(len(rows), len(troubles))] {

@@ -250,10 +250,22 @@ func (in *input) check() {
 			in.problem(r.number, "image_url is required")
 			pin.MediaSource = pinterest.ImageURL("https://example.com/")
 		}
-		if err := pin.Validate(); err != nil {
-			in.problem(r.number, "%s", ownNames(err.Error()))
+		for _, f := range fieldErrors(pin.Validate()) {
+			in.problem(r.number, "%s", ownNames(f.Error()))
 		}
 	}
+}
+
+// fieldErrors takes apart what Validate says of several fields.
+func fieldErrors(err error) []error {
+	var list interface{ Unwrap() []error }
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &list):
+		return list.Unwrap()
+	}
+	return []error{err}
 }
 
 // ownNames turns the API's name of a field into the file's.

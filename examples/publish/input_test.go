@@ -32,9 +32,9 @@ func TestMistakesInAFile(t *testing.T) {
 			  {"titel": "b", "alt_text": 7},
 			  "c"]`,
 			[]string{
-				"5 problems; nothing was sent",
+				"6 problems; nothing was sent",
 				"f, row 1: title must have at most 100 characters, has 101 (got \"xxx",
-				"; link must be an absolute URL",
+				"f, row 1: link must be an absolute URL",
 				"f, row 3: unknown field \"titel\" (known are title, description,",
 				"f, row 3: alt_text must be a text, is 7",
 				"f, row 3: image_url is required",

@@ -71,7 +71,7 @@ func (p *program) work(ctx context.Context, f flags, t target, in *input) error 
 // graceful returns the context of the pins under way. It goes on for a short
 // grace after soft, the first Ctrl-C, and no longer than until the second.
 func graceful(soft context.Context, grace time.Duration, say func(string)) (hard context.Context, stop func()) {
-	hard, cancel := context.WithCancel(context.WithoutCancel(soft))
+	hard, cancel := context.WithCancel(context.WithoutCancel(soft)) //nolint:gosec // cancel is called by the goroutine, which stop ends
 	ended, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
@@ -82,7 +82,7 @@ func graceful(soft context.Context, grace time.Duration, say func(string)) (hard
 			return
 		}
 		if grace > 0 {
-			say(fmt.Sprintf("Stopping: no new pins begin, those under way have %s; Ctrl-C again cancels them", seconds(grace)))
+			say(fmt.Sprintf("Stopping: no new pins begin, those under way have %v; Ctrl-C again cancels them", grace))
 		}
 		again := make(chan os.Signal, 1)
 		signal.Notify(again, os.Interrupt, syscall.SIGTERM)
@@ -138,7 +138,7 @@ func (p *program) findBoard(ctx context.Context, client *pinterest.Client, id st
 func (p *program) refused(err error) error {
 	fmt.Fprintln(p.err, "publish: nothing was sent:")
 	o := outcome{kind: kindFailed, err: err}
-	p.err.paragraph("  ", "Why: "+reason(o))
+	p.err.paragraph("  ", "Why: "+reason(err))
 	for _, text := range advice(o, p.clock.Now()) {
 		p.err.paragraph("  ", text)
 	}

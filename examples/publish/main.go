@@ -46,7 +46,7 @@ Flags:
 
 const helpEnd = `
 Environment:
-  PINTEREST_ACCESS_TOKEN  the account's token (boards:read, pins:read, pins:write)
+  PINTEREST_ACCESS_TOKEN  the account's token (boards:read pins:read pins:write)
   PINTEREST_BASE_URL      another address of the API
   NO_COLOR                no colours
 

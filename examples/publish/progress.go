@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"sync"
 
 	"github.com/schollz/progressbar/v3"
@@ -32,20 +33,51 @@ func newProgress(p paper, rows int) progress {
 		progressbar.OptionSetDescription(fit("publishing", noteWidth)),
 		progressbar.OptionSetRenderBlankState(true),
 	)
-	return &liveBar{bar: bar}
+	return &liveBar{bar: bar, out: p}
 }
+
+const clearLine = "\r\x1b[K"
 
 // noteWidth keeps the bar where it is when the words before it change.
 const noteWidth = 30
 
-// liveBar is a bar on a terminal. What it returns is an error of writing to
-// the terminal, about which nothing can be done.
-type liveBar struct{ bar *progressbar.ProgressBar }
+// liveBar is a bar on a terminal. What its methods drop is an error of writing
+// to the terminal, about which nothing can be done.
+type liveBar struct {
+	mu    sync.Mutex
+	bar   *progressbar.ProgressBar
+	out   io.Writer
+	ended bool // a late note must not draw it again
+}
 
-func (b *liveBar) done(outcome)    { _ = b.bar.Add(1) }
-func (b *liveBar) note(s string)   { b.bar.Describe(fit(s, noteWidth)) }
-func (b *liveBar) say(line string) { _, _ = progressbar.Bprintln(b.bar, line) }
-func (b *liveBar) finish()         { _ = b.bar.Exit(); _ = b.bar.Clear() }
+func (b *liveBar) draw(f func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.ended {
+		f()
+	}
+}
+
+func (b *liveBar) done(outcome)  { b.draw(func() { _ = b.bar.Add(1) }) }
+func (b *liveBar) note(s string) { b.draw(func() { b.bar.Describe(fit(s, noteWidth)) }) }
+
+// say writes the line above the bar, which prints it when it is drawn anew. The
+// line is cleared of what the terminal itself wrote, such as ^C.
+func (b *liveBar) say(line string) {
+	b.draw(func() {
+		_, _ = progressbar.Bprintln(b.bar, clearLine+line)
+		b.bar.Describe(fit("stopping", noteWidth))
+	})
+}
+
+func (b *liveBar) finish() {
+	b.draw(func() {
+		b.ended = true
+		_ = b.bar.Exit()
+		_ = b.bar.Clear()
+		fmt.Fprint(b.out, clearLine)
+	})
+}
 
 // lines is for a log: one line a row.
 type lines struct {

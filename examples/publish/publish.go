@@ -32,6 +32,7 @@ type outcome struct {
 	waited   time.Duration // slept by the library, looking up included
 	err      error
 	reason   string // why it was not begun, where there is no err
+	lost     error  // why the results file does not have it
 }
 
 // onBoard reports whether the pin is published, by whichever way.
@@ -135,9 +136,11 @@ func (p *publisher) settle(soft, hard context.Context, outcomes []outcome) (rest
 func (p *publisher) lookUp(ctx context.Context, o *outcome, known entry, began time.Time) (absent bool) {
 	o.resumed, o.reason = true, ""
 	want := *known.LookFor
-	// The file says when the pin was to be sent first. The last sending may have
-	// been much later, just before the crash, so the settle time counts from now.
-	want.Until = began
+	if want.Until.IsZero() {
+		// The file says when the pin was to be sent first. The last sending may have
+		// been much later, just before the crash, so the settle time counts from now.
+		want.Until = began
+	}
 	want.NotIDs = slices.Concat(want.NotIDs, p.results.pinIDs())
 	ctx, waits := p.meter.follow(ctx, o.row)
 	res, err := p.client.Resolve(ctx, want)
@@ -160,7 +163,7 @@ func (p *publisher) send(ctx context.Context, o outcome) outcome {
 	o.reason = ""
 	now := p.meter.Now()
 	intent := entry{State: stateIntent, LookFor: lookFor(o.row.pin, now)}
-	if p.record(&o, intent); o.err != nil {
+	if p.record(&o, intent); o.lost != nil {
 		return o // what cannot be recorded is not sent
 	}
 	var res pinterest.Response
@@ -200,7 +203,7 @@ func (p *publisher) send(ctx context.Context, o outcome) outcome {
 func (p *publisher) record(o *outcome, e entry) {
 	e.Key, e.Title, e.At = o.row.key(), o.row.name(), p.meter.Now().UTC().Truncate(time.Second)
 	if err := p.results.put(e); err != nil {
-		o.err = errors.Join(o.err, err)
+		o.lost = err
 		p.halt("the results file cannot be written any more")
 	}
 }
@@ -210,7 +213,7 @@ func lookFor(pin pinterest.PinCreate, now time.Time) *pinterest.Uncertain {
 	return &pinterest.Uncertain{
 		Operation: pinterest.OpPinsCreate.ID, BoardID: pin.BoardID, SectionID: pin.BoardSectionID,
 		Title: pin.Title, Description: pin.Description, Link: pin.Link, AltText: pin.AltText,
-		Since: now, Until: now, Local: true,
+		Since: now, Local: true,
 	}
 }
 

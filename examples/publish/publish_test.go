@@ -8,11 +8,13 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/rivo/uniseg"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -347,4 +349,34 @@ func TestResultsFileBecomesUnwritable(t *testing.T) {
 	assert.Equal(t, exitDone, again.status, again)
 	assert.Contains(t, again.out, "1 found published")
 	assert.Len(t, b.titles(), 12)
+}
+
+// On a terminal no line is wider than it, and taking the colours away changes
+// nothing else.
+func TestTerminal(t *testing.T) {
+	codes := regexp.MustCompile(`\x1b\[[0-9;]*[mK]`)
+	for _, width := range []int{60, 80, 100} {
+		b := newBench(t)
+		b.strike(sampleRows(t)[1].pin.Title, pinteresttest.ServerError(500).AfterTheCommit())
+		b.strike(sampleRows(t)[2].pin.Title, pinteresttest.BlockedLink())
+		b.strike(sampleRows(t)[3].pin.Title, pinteresttest.Throttled(5*time.Second))
+		var out, errs bytes.Buffer
+		p := &program{env: b.getenv, clock: b.srv.Clock()}
+		p.out = paper{Writer: &out, width: width, terminal: true, colours: true}
+		p.err = paper{Writer: &errs, width: width, terminal: true}
+		require.Equal(t, exitSome, p.run(t.Context(), []string{"-board", b.board.ID, b.file}))
+		assert.Contains(t, out.String(), "\x1b[31mfailed")
+		assert.Contains(t, errs.String(), "█")
+		for line := range strings.Lines(codes.ReplaceAllString(out.String(), "")) {
+			line = strings.TrimRight(line, "\n")
+			if !strings.Contains(line, b.file) { // a path stays whole, to be copied
+				assert.LessOrEqual(t, uniseg.StringWidth(line), width, line)
+			}
+		}
+		for _, frame := range strings.FieldsFunc(errs.String(), func(r rune) bool { return r == '\r' || r == '\n' }) {
+			if strings.Contains(frame, "█") || strings.Contains(frame, "░") {
+				assert.Less(t, uniseg.StringWidth(frame), width, frame)
+			}
+		}
+	}
 }

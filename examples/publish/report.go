@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -188,19 +189,24 @@ func reportAdvice(p paper, outcomes []outcome, now time.Time) {
 	headed := false
 	unbegun := map[string][]string{}
 	for _, o := range outcomes {
-		if o.onBoard() && o.err == nil {
+		if o.onBoard() && o.lost == nil {
 			continue
 		}
 		if !headed {
 			p.heading("What to do")
 			headed = true
 		}
-		if o.err == nil {
+		if o.err == nil && o.lost == nil {
 			unbegun[o.reason] = append(unbegun[o.reason], fmt.Sprintf("row %d, %s", o.row.number, o.row.name()))
 			continue
 		}
 		fmt.Fprintf(p, "%s (row %d): %s\n", o.row.name(), o.row.number, p.paint(kindColours[o.kind], string(o.kind)))
-		p.paragraph(indent, "Why: "+reason(o))
+		if o.err != nil {
+			p.paragraph(indent, "Why: "+reason(o.err))
+		}
+		if o.lost != nil {
+			p.paragraph(indent, "Not recorded: "+o.lost.Error())
+		}
 		for _, text := range advice(o, now) {
 			p.paragraph(indent, text)
 		}
@@ -227,11 +233,12 @@ func reportTotals(p paper, outcomes []outcome, waited time.Duration) {
 			parts = append(parts, p.paint(kindColours[k], fmt.Sprintf("%d %s", n, k)))
 		}
 	}
-	fmt.Fprintf(p, "\n%s: %s", count(len(outcomes), "pin"), strings.Join(parts, ", "))
+	total := count(len(outcomes), "pin") + ": " + strings.Join(parts, ", ")
 	if waited > 0 {
-		fmt.Fprintf(p, "; waited %s in all", seconds(waited))
+		total += "; waited " + seconds(waited) + " in all"
 	}
 	fmt.Fprintln(p)
+	p.paragraph("", total)
 	if counts[kindFound] > 0 {
 		p.paragraph("", "Found published: the answer was lost, and the pin was found on the board, so it was not sent again.")
 	}
@@ -239,15 +246,15 @@ func reportTotals(p paper, outcomes []outcome, waited time.Duration) {
 
 // complete reports whether every pin is published and recorded.
 func complete(outcomes []outcome) bool {
-	return !slices.ContainsFunc(outcomes, func(o outcome) bool { return !o.onBoard() || o.err != nil })
+	return !slices.ContainsFunc(outcomes, func(o outcome) bool { return !o.onBoard() || o.lost != nil })
 }
 
 // reason is the error in the words of Pinterest or of the library, without what
 // is told elsewhere.
-func reason(o outcome) string {
+func reason(err error) string {
 	var e *pinterest.Error
-	if !errors.As(o.err, &e) {
-		return o.err.Error()
+	if !errors.As(err, &e) {
+		return err.Error()
 	}
 	text := e.Class.String()
 	if e.Status != 0 {
@@ -261,6 +268,9 @@ func reason(o outcome) string {
 		text += ": " + printable(e.Message)
 	}
 	for _, cause := range e.Unwrap() {
+		if errors.Is(cause, context.Canceled) && e.Class == pinterest.ClassCanceled {
+			continue // that says it twice
+		}
 		text += "; " + printable(strings.TrimPrefix(cause.Error(), "pinterest: "))
 	}
 	return text

@@ -194,24 +194,26 @@ func (r *results) write() error {
 	return nil
 }
 
-// replaceFile writes beside the file, has that reach the disk, and renames.
+// replaceFile writes beside the file, has that reach the disk, and renames. The
+// name beside it is always the same: the lock is held, and a crash leaves one
+// such file at the most.
 func replaceFile(path string, data []byte) error {
-	dir := filepath.Dir(path)
-	tmp, err := os.CreateTemp(dir, filepath.Base(path)+".tmp*")
+	beside := path + ".tmp"
+	tmp, err := os.OpenFile(beside, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600) //nolint:gosec // beside the user's own file
 	if err != nil {
 		return err
 	}
 	_, err = tmp.Write(data)
 	err = errors.Join(err, tmp.Sync(), tmp.Close())
 	if err == nil {
-		err = os.Rename(tmp.Name(), path)
+		err = os.Rename(beside, path)
 	}
 	if err != nil {
-		return errors.Join(err, os.Remove(tmp.Name()))
+		return errors.Join(err, os.Remove(beside))
 	}
 	// The rename itself is on disk when the folder is. Not all systems can sync a
 	// folder, and those that cannot order renames by themselves.
-	if d, err := os.Open(dir); err == nil { //nolint:gosec // the folder of the user's own file
+	if d, err := os.Open(filepath.Dir(path)); err == nil {
 		_ = d.Sync()
 		_ = d.Close()
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -83,7 +84,7 @@ func wrap(text string, width int) []string {
 	var lines []string
 	line := ""
 	for _, word := range strings.Fields(text) {
-		if line != "" && uniseg.StringWidth(line)+1+uniseg.StringWidth(word) > width {
+		if line != "" && shown(line)+1+shown(word) > width {
 			lines = append(lines, line)
 			line = ""
 		}
@@ -94,6 +95,11 @@ func wrap(text string, width int) []string {
 	}
 	return append(lines, line)
 }
+
+var colourCode = regexp.MustCompile(`\x1b\[[0-9;]*m`)
+
+// shown is how many columns text takes, its colours aside.
+func shown(text string) int { return uniseg.StringWidth(colourCode.ReplaceAllString(text, "")) }
 
 // fit makes text exactly as wide as asked, in columns of the terminal: letters
 // can be two columns wide or none.
