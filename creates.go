@@ -24,8 +24,7 @@ type creates struct {
 	own     map[string][]ownThing // what was made, by the list it should be in
 	where   map[string]string     // the list of each id in own
 	left    []departure           // in the order of leaving, for forgetting
-	lag     time.Duration         // how far lists were seen to lag behind, at least
-	lagSeen time.Time             // when that was
+	lagSeen time.Time             // when a list was last seen to lag longer than the settle time
 }
 
 // departure is something to forget some time after.
@@ -158,31 +157,38 @@ func (cs *creates) gone(id string) {
 	}
 }
 
-// longestMissing is how long something may be missing from a list and still
-// show that lists lag: after that it was rather deleted by someone else.
-const longestMissing = time.Minute
+const (
+	// longestMissing is how long something may be missing from a list and still
+	// show that lists lag: after that it was rather deleted by someone else.
+	longestMissing = time.Minute
+	// lagMemory is how long a lag beyond the settle time is held against lists.
+	lagMemory = time.Hour
+)
 
-// lags reports whether a reading of the list that began at this time can not
-// prove that something sent last is absent: it lacks what this client made
-// before it, or lists were lately seen to lag as long as that is ago.
-func (cs *creates) lags(list string, last, began time.Time, seen listing) bool {
+// proves reports whether a reading of a list that began at this time can prove
+// that something sent last is absent. It cannot if it lacks what this client
+// made before that. And where lists have lately been seen to lag longer than
+// the settle time, it can only if it shows something made since.
+func (cs *creates) proves(list string, last, began time.Time, settle, offset time.Duration, seen listing) bool {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
-	lacks := false
-	if began.Sub(cs.lagSeen) > memory {
-		cs.lag = 0
-	}
+	lacks, fresh := false, false
 	for _, thing := range cs.own[list] {
-		read := seen.oldest.IsZero() || thing.created.After(seen.oldest)
-		if thing.id == "" || !read || seen.ids[thing.id] {
-			continue
-		}
-		lacks = lacks || !thing.known.After(last)
-		if age := began.Sub(thing.known); age > 0 && age <= longestMissing {
-			cs.lag, cs.lagSeen = max(cs.lag, age), began
+		switch {
+		case thing.id == "", !seen.oldest.IsZero() && !thing.created.After(seen.oldest):
+			// Deleted or moved, or older than what was read.
+		case seen.ids[thing.id]:
+			// Its time is in whole seconds, and so is our knowledge of the API's clock.
+			fresh = fresh || thing.created.After(last.Add(offset+time.Second))
+		default:
+			lacks = lacks || !thing.known.After(last)
+			if age := began.Sub(thing.known); age >= settle && age <= longestMissing {
+				cs.lagSeen = began
+			}
 		}
 	}
-	return lacks || cs.lag > 0 && cs.lag >= began.Sub(last)
+	lagging := !cs.lagSeen.IsZero() && began.Sub(cs.lagSeen) <= lagMemory
+	return !lacks && (fresh || !lagging || began.Sub(last) >= longestLag)
 }
 
 // fingerprint turns what identifies a create into a key of fixed size.

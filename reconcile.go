@@ -210,13 +210,13 @@ func (s *search) prove(ctx context.Context) (state, error) {
 		began := s.c.clock.Now()
 		found, seen, err := s.look(ctx)
 		age := began.Sub(s.last)
-		lags := s.want != nil && s.c.creates.lags(s.want.list(), s.last, began, seen)
+		proves := s.want == nil || s.c.creates.proves(s.want.list(), s.last, began, s.settle, s.c.skew.offset(), seen)
 		switch {
 		case err != nil:
 			return stateUnknown, err
 		case found:
 			return stateFound, nil
-		case age >= s.settle && !lags:
+		case age >= s.settle && proves:
 			return stateAbsent, nil
 		case age >= max(s.settle, longestLag):
 			return stateUnknown, errLag
