@@ -47,8 +47,10 @@ type intent struct {
 	turn       chan struct{} // holds one token: whoever put it there goes
 	users      int
 	leftAt     time.Time
-	things     []ownThing // what creates of the key have made, of late
-	unresolved int        // how many of them ended uncertain
+	things     []ownThing        // what creates of the key have made, of late
+	unresolved int               // how many of them ended uncertain
+	resolved   map[string]string // what stored ones were resolved to here since; "" for absent
+	own        string            // the one that is looked for, where it is known already
 }
 
 // remember adds what a create of the key has made, and forgets what is too old
@@ -121,6 +123,20 @@ func (cs *creates) forget() {
 		}
 	}
 	cs.left = slices.Delete(cs.left, 0, n)
+}
+
+// disown forgets what a create of the key made, for a maker who could not
+// record it and will look for it again.
+func (cs *creates) disown(key, id string) {
+	cs.mu.Lock()
+	in := cs.intents[key]
+	cs.mu.Unlock()
+	if in == nil {
+		return
+	}
+	in.turn <- struct{}{}
+	defer func() { <-in.turn }()
+	in.things = slices.DeleteFunc(in.things, func(thing ownThing) bool { return thing.id == id })
 }
 
 // made remembers something that was made, and the list that has to show it.

@@ -219,6 +219,7 @@ func (o *once) finish(ctx context.Context, pin *Pin, err error) (*Pin, error) {
 	switch {
 	case err == nil:
 		if saveErr := o.record(ctx, pin); saveErr != nil {
+			o.service.client.creates.disown(o.want.key(), pin.ID)
 			return pin, fmt.Errorf("the pin %s was made, but not recorded: %w", pin.ID, saveErr)
 		}
 		return pin, nil

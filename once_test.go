@@ -55,19 +55,23 @@ func (l *watchedLedger) Save(ctx context.Context, name string, record []byte) er
 	return l.Ledger.Save(ctx, name, record)
 }
 
-// keyRecord is the record of the only key that l is used for: the first that
-// is saved. It returns where it is.
-func keyRecord(t *testing.T, s *studio, key string) (l *pinterest.MemoryLedger, name string) {
+// keyRecord returns a ledger in which a key was used, to its end or up to a
+// crash, and the name of its record there.
+func keyRecord(t *testing.T, s *studio, key, point string) (l *pinterest.MemoryLedger, name string) {
 	t.Helper()
 	l = pinterest.NewMemoryLedger()
 	watched := &watchedLedger{Ledger: l, on: func(step, saved string) error {
 		if step == "save" && name == "" {
-			name = saved
+			name = saved // the first is the intent
 		}
 		return nil
 	}}
-	_, err := s.newClient(pinterest.WithLedger(watched)).Pins.CreateOnce(t.Context(), key, s.pin())
-	require.NoError(t, err)
+	_, err := s.createOnce(watched, key, s.pin(), point, 1)
+	if point == noCrash {
+		require.NoError(t, err)
+	} else {
+		require.ErrorIs(t, err, errCrash)
+	}
 	require.NotEmpty(t, name)
 	return l, name
 }
@@ -239,7 +243,7 @@ func TestCreateOnceConcurrent(t *testing.T) {
 			wg.Wait()
 			require.Len(t, s.ids(), 1)
 			told = slices.DeleteFunc(told, func(id string) bool { return id == "" })
-			assert.Equal(t, s.ids(), slices.Compact(told))
+			assert.Equal(t, slices.Compact(told), s.ids())
 			if name == "refused, then made" {
 				assert.Equal(t, int32(1), refused.Load(), "the failure freed the key")
 			} else {
@@ -445,7 +449,7 @@ func TestCreateOnceCanceled(t *testing.T) {
 // The ledger fails at every step in turn.
 func TestCreateOnceLedgerFails(t *testing.T) {
 	errDisk := errors.New("the disk is full")
-	run := func(t *testing.T, s *studio, n int) (l *pinterest.MemoryLedger, steps []string, pin *pinterest.Pin, err error) {
+	run := func(t *testing.T, s *studio, n int) (client *pinterest.Client, l *pinterest.MemoryLedger, steps []string, pin *pinterest.Pin, err error) {
 		l = pinterest.NewMemoryLedger()
 		watched := &watchedLedger{Ledger: l, on: func(step, name string) error {
 			if steps = append(steps, fmt.Sprintf("%s, %d requests before", step, s.srv.Count("pins/create"))); len(steps) == n {
@@ -453,45 +457,50 @@ func TestCreateOnceLedgerFails(t *testing.T) {
 			}
 			return nil
 		}}
-		pin, err = s.newClient(pinterest.WithLedger(watched)).Pins.CreateOnce(t.Context(), "job-8841", s.pin())
-		return l, steps, pin, err
+		client = s.newClient(pinterest.WithLedger(watched))
+		pin, err = client.Pins.CreateOnce(t.Context(), "job-8841", s.pin())
+		return client, l, steps, pin, err
 	}
-	_, steps, _, err := run(t, newStudio(t), 0)
+	_, _, steps, _, err := run(t, newStudio(t), 0)
 	require.NoError(t, err)
 	require.GreaterOrEqual(t, len(steps), 4, "a lock, a load, the intent and the result")
 
 	for n, step := range steps {
-		t.Run(fmt.Sprintf("step %d: %s", n+1, step), func(t *testing.T) {
-			s := newStudio(t)
-			ledger, _, pin, err := run(t, s, n+1)
-			require.ErrorIs(t, err, pinterest.ErrLedger)
-			require.ErrorIs(t, err, errDisk)
-			require.NotErrorIs(t, err, pinterest.ErrUncertain)
-			var e *pinterest.Error
-			require.ErrorAs(t, err, &e)
-			assert.Equal(t, pinterest.DispositionPark, e.Disposition)
-			if strings.HasSuffix(step, " 0 requests before") {
-				assert.Nil(t, pin)
-				s.counts("", 0)
-			} else {
-				require.NotNil(t, pin, "it was made: the caller learns which")
-				assert.Equal(t, []string{pin.ID}, s.ids())
-				require.ErrorContains(t, err, pin.ID)
-			}
+		for _, next := range []string{"the same client", "another client"} {
+			t.Run(fmt.Sprintf("step %d: %s, then %s", n+1, step, next), func(t *testing.T) {
+				s := newStudio(t)
+				client, ledger, _, pin, err := run(t, s, n+1)
+				require.ErrorIs(t, err, pinterest.ErrLedger)
+				require.ErrorIs(t, err, errDisk)
+				require.NotErrorIs(t, err, pinterest.ErrUncertain)
+				var e *pinterest.Error
+				require.ErrorAs(t, err, &e)
+				assert.Equal(t, pinterest.DispositionPark, e.Disposition)
+				if strings.HasSuffix(step, " 0 requests before") {
+					assert.Nil(t, pin)
+					s.counts("", 0)
+				} else {
+					require.NotNil(t, pin, "it was made: the caller learns which")
+					assert.Equal(t, []string{pin.ID}, s.ids())
+					require.ErrorContains(t, err, pin.ID)
+				}
 
-			client := s.newClient(pinterest.WithLedger(ledger))
-			for range 2 {
-				again, err := client.Pins.CreateOnce(t.Context(), "job-8841", s.pin())
-				require.NoError(t, err)
-				assert.Equal(t, []string{again.ID}, s.ids())
-			}
-			s.counts("pins/create", 1)
-		})
+				if next == "another client" {
+					client = s.newClient(pinterest.WithLedger(ledger))
+				}
+				for range 2 {
+					again, err := client.Pins.CreateOnce(t.Context(), "job-8841", s.pin())
+					require.NoError(t, err)
+					assert.Equal(t, []string{again.ID}, s.ids())
+				}
+				s.counts("pins/create", 1)
+			})
+		}
 	}
 	t.Run("recording a failure", func(t *testing.T) {
 		s := newStudio(t)
 		s.srv.Inject(pinteresttest.ServerError(403).On("pins/create"))
-		ledger, _, pin, err := run(t, s, 4)
+		_, ledger, _, pin, err := run(t, s, 4)
 		assert.Nil(t, pin)
 		require.ErrorIs(t, err, pinterest.ErrForbidden, "the failure comes first")
 		require.ErrorIs(t, err, errDisk)
@@ -505,7 +514,7 @@ func TestCreateOnceLedgerFails(t *testing.T) {
 			lost := pinteresttest.NoAnswer().On("pins/create")
 			lost.AfterCommit = committed
 			s.srv.Inject(lost, pinteresttest.ServerError(403).On("boards/list_pins"))
-			ledger, _, _, err := run(t, s, 4)
+			_, ledger, _, _, err := run(t, s, 4)
 			e := requireUncertain(t, err)
 			require.NotNil(t, e.Uncertain)
 			require.ErrorIs(t, err, errDisk)
@@ -562,31 +571,34 @@ func TestCreateOnceCorruptedRecord(t *testing.T) {
 	}
 	text := func(record string) func([]byte) []byte { return func([]byte) []byte { return []byte(record) } }
 	for name, corrupt := range map[string]func([]byte) []byte{
-		"empty":                  text(""),
-		"zeros":                  func(r []byte) []byte { return make([]byte, len(r)) },
-		"cut off":                func(r []byte) []byte { return r[:len(r)/2] },
-		"twice":                  func(r []byte) []byte { return bytes.Repeat(r, 2) },
-		"not JSON":               text("job-8841"),
-		"null":                   text("null"),
-		"a list":                 text("[]"),
-		"an object":              text("{}"),
-		"another's":              text(`{"state":"published","id":"1"}`),
-		"no state":               set("state", ""),
-		"unknown state":          set("state", "cancelled"),
-		"state of another type":  set("state", 1),
-		"done without a pin":     set("pin", nil),
-		"done with an empty pin": set("pin", map[string]any{}),
-		"intent without what":    set("state", "intent"),
-		"intent of another kind": edit(func(f map[string]any) {
-			f["state"], f["want"] = "intent", map[string]any{"operation": "boards/create", "name": "Kitchens", "since": "2126-07-01T00:00:00Z"}
-		}),
-		"intent for another board": edit(func(f map[string]any) {
-			f["state"], f["want"] = "intent", map[string]any{"operation": "pins/create", "board_id": "none", "since": "2126-07-01T00:00:00Z"}
-		}),
+		"empty":                    text(""),
+		"zeros":                    func(r []byte) []byte { return make([]byte, len(r)) },
+		"cut off":                  func(r []byte) []byte { return r[:len(r)/2] },
+		"twice":                    func(r []byte) []byte { return bytes.Repeat(r, 2) },
+		"not JSON":                 text("job-8841"),
+		"null":                     text("null"),
+		"a list":                   text("[]"),
+		"an object":                text("{}"),
+		"another's":                text(`{"state":"published","id":"1"}`),
+		"no state":                 set("state", ""),
+		"unknown state":            set("state", "cancelled"),
+		"state of another type":    set("state", 1),
+		"done without a pin":       set("pin", nil),
+		"done with an empty pin":   set("pin", map[string]any{}),
+		"intent without what":      set("want", nil),
+		"intent of nothing":        set("want", map[string]any{}),
+		"intent of another kind":   set("want", map[string]any{"operation": "boards/create", "name": "Kitchens", "since": "2126-07-01T00:00:00Z"}),
+		"intent for no board":      set("want", map[string]any{"operation": "pins/create", "board_id": "none", "since": "2126-07-01T00:00:00Z"}),
+		"intent at no time":        edit(func(f map[string]any) { delete(f["want"].(map[string]any), "since") }),
+		"intent of another format": set("want", "pins/create"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newStudio(t)
-			ledger, at := keyRecord(t, s, "job-8841")
+			point := noCrash
+			if strings.HasPrefix(name, "intent") {
+				point = crashBefore
+			}
+			ledger, at := keyRecord(t, s, "job-8841", point)
 			record, err := ledger.Load(t.Context(), at)
 			require.NoError(t, err)
 			record = corrupt(record)
@@ -646,6 +658,43 @@ func TestCreateOnceEqualContent(t *testing.T) {
 						assert.ElementsMatch(t, s.ids(), []string{told["first"], told["second"]})
 					})
 				}
+			}
+		}
+	}
+}
+
+// Keys of equal content were left at their intents in one moment, and one client
+// resumes them all. What it learns of one is not another's.
+func TestCreateOnceResumedByOneClient(t *testing.T) {
+	points := []string{crashBefore, crashAnswer, crashRecord}
+	keys := []string{"first", "second", "third"}
+	for _, first := range points {
+		for _, second := range points {
+			for _, third := range points {
+				t.Run(fmt.Sprintf("%s, %s, %s", first, second, third), func(t *testing.T) {
+					t.Parallel()
+					for _, order := range [][3]int{{0, 1, 2}, {2, 1, 0}, {1, 2, 0}} {
+						s := newStudio(t)
+						ledger := pinterest.NewMemoryLedger()
+						for i, point := range []string{first, second, third} {
+							_, err := s.createOnce(ledger, keys[i], s.pin(), point, 1)
+							require.ErrorIs(t, err, errCrash)
+						}
+						client := s.newClient(pinterest.WithLedger(ledger))
+						told := map[string]string{}
+						for range 2 {
+							for _, i := range order {
+								pin, err := client.Pins.CreateOnce(t.Context(), keys[i], s.pin())
+								require.NoError(t, err)
+								if told[keys[i]] != "" {
+									assert.Equal(t, told[keys[i]], pin.ID)
+								}
+								told[keys[i]] = pin.ID
+							}
+						}
+						assert.ElementsMatch(t, s.ids(), []string{told["first"], told["second"], told["third"]}, "in order %v", order)
+					}
+				})
 			}
 		}
 	}

@@ -78,6 +78,10 @@ func (f finder[T]) into(out *T, want *Uncertain) func(context.Context, Window, *
 		if err != nil {
 			return false, seen, err
 		}
+		if i := slices.IndexFunc(matches, func(m T) bool { id, _ := f.made(&m); return in.own != "" && id == in.own }); i >= 0 {
+			*out = matches[i] // it was found before: the answer stays the same
+			return true, seen, nil
+		}
 		unresolved := in.unresolved
 		if want.Marker != "" {
 			unresolved = 0 // only one thing can carry it

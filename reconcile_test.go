@@ -409,7 +409,7 @@ func TestCreateAdoptsEveryForm(t *testing.T) {
 			made, err := s.client.Pins.Create(t.Context(), pin, pinterest.WithResponse(&res))
 			require.NoError(t, err)
 			assert.True(t, res.Adopted)
-			assert.Equal(t, s.ids(), append(before, made.ID))
+			assert.Equal(t, append(before, made.ID), s.ids())
 			s.counts("pins/create", 1)
 		})
 	}
@@ -620,7 +620,7 @@ func TestSave(t *testing.T) {
 			saved, err := s.client.Pins.Save(t.Context(), parent.ID, to, pinterest.WithResponse(&res))
 			require.NoError(t, err)
 			assert.True(t, res.Adopted)
-			assert.Equal(t, s.ids(), append(before, saved.ID))
+			assert.Equal(t, append(before, saved.ID), s.ids())
 			assert.Equal(t, parent.ID, saved.ParentPinID)
 			assert.Equal(t, to.BoardSectionID, saved.BoardSectionID)
 		}
@@ -953,7 +953,9 @@ func TestCreateTwinsOfOneParent(t *testing.T) {
 	}
 	from := func(title string) create {
 		return func(s *studio, parent pinteresttest.Pin) (*pinterest.Pin, error) {
-			return s.client.Pins.Create(context.Background(), pinterest.PinCreate{BoardID: s.board.ID, ParentPinID: parent.ID, Title: title})
+			return s.client.Pins.Create(context.Background(), pinterest.PinCreate{
+				BoardID: s.board.ID, ParentPinID: parent.ID, Title: title, MediaSource: pinterest.PinURL(false),
+			})
 		}
 	}
 	for name, test := range map[string]struct{ made, lost create }{

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -131,13 +132,17 @@ func (c *Client) Resolve(ctx context.Context, u Uncertain, opts ...CallOption) (
 // resolve looks until it is known what became of u, and enters that in the
 // books of equal creates.
 func (c *Client) resolve(ctx context.Context, u *Uncertain, cl *call, opts []CallOption) (*Resolution, error) {
-	known := &intent{things: slices.Clone(cl.intent.things), unresolved: u.Equals}
+	known := &intent{things: slices.Clone(cl.intent.things), unresolved: max(0, u.Equals-len(cl.intent.resolved))}
+	identity := u.identity()
+	own, again := cl.intent.resolved[identity]
+	known.own = own
 	if n := cl.intent.unresolved; n > 0 { // it is one of these itself
-		known.unresolved = min(known.unresolved, n-1)
+		known.unresolved = min(u.Equals, n-1)
 	}
 	for _, id := range u.NotIDs {
 		known.things = append(known.things, ownThing{id: id})
 	}
+	// Only now, since the time that is put in is not part of the identity.
 	if now := c.clock.Now(); u.Until.IsZero() || u.Until.After(now) { // or by a clock that is ahead of ours
 		u.Until = now
 	}
@@ -154,8 +159,19 @@ func (c *Client) resolve(ctx context.Context, u *Uncertain, cl *call, opts []Cal
 	case stateFound:
 		cl.intent.remember(res.id(), c.clock.Now())
 	}
-	cl.intent.unresolved = max(0, cl.intent.unresolved-1)
+	if !again {
+		cl.intent.unresolved = max(0, cl.intent.unresolved-1)
+	}
+	if cl.intent.resolved == nil {
+		cl.intent.resolved = map[string]string{}
+	}
+	cl.intent.resolved[identity] = res.id()
 	return res, nil
+}
+
+// identity tells stored creates of one key apart.
+func (u *Uncertain) identity() string {
+	return fingerprint(u.Since.String(), u.Until.String(), strconv.Itoa(u.Equals), strings.Join(u.NotIDs, " "))
 }
 
 // id returns the id of what was made.

@@ -113,10 +113,13 @@ func TestResolve(t *testing.T) {
 				u := kind.lose(s, true)
 				assert.Equal(t, kind.operation, u.Operation)
 				s.srv.ResetBooks()
-				found, err := s.newClient().Resolve(t.Context(), u)
-				require.NoError(t, err)
-				require.Equal(t, pinterest.OutcomeCreated, found.Outcome)
-				assert.Equal(t, []string{kind.id(found)}, kind.made(s))
+				other := s.newClient()
+				for _, client := range []*pinterest.Client{other, s.client, other, s.client} {
+					found, err := client.Resolve(t.Context(), u)
+					require.NoError(t, err)
+					require.Equal(t, pinterest.OutcomeCreated, found.Outcome, "as often as it is asked")
+					assert.Equal(t, []string{kind.id(found)}, kind.made(s))
+				}
 				assert.Empty(t, s.clock.Slept())
 				s.counts(kind.operation, 0)
 			})
@@ -255,37 +258,52 @@ func TestResolveWithAnotherClock(t *testing.T) {
 	}
 }
 
-// Two equal creates ended uncertain. However many of them took effect, no pin
-// is given to both.
+// Three equal creates ended uncertain. However many of them took effect, in
+// whatever order and by whomever they are resolved, no pin is given to two; and
+// if all were made within a moment, each gets one.
 func TestResolveTwins(t *testing.T) {
-	for _, committed := range [][2]bool{{true, true}, {true, false}, {false, true}, {false, false}} {
-		for _, gap := range []time.Duration{0, time.Minute} {
-			for _, order := range [][2]int{{0, 1}, {1, 0}} {
-				t.Run(fmt.Sprintf("made %v, %v between them, resolved in order %v", committed, gap, order), func(t *testing.T) {
+	const n = 3
+	orders := [][n]int{{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}}
+	for committed := range 1 << n {
+		for _, gap := range []time.Duration{0, 5 * time.Minute} {
+			for _, resolver := range []string{"the same client", "another client", "another client each"} {
+				t.Run(fmt.Sprintf("made %03b, %v between them, resolved by %s", committed, gap, resolver), func(t *testing.T) {
 					t.Parallel()
-					s := newStudio(t)
-					create := uncertainCreates()[0]
-					var stored [2]pinterest.Uncertain
-					for i := range stored {
-						stored[i] = create.lose(s, committed[i])
-						s.clock.Advance(gap)
-					}
-					s.clock.Advance(time.Minute)
-					told := map[string]int{}
-					for _, i := range order {
-						found, err := s.client.Resolve(t.Context(), stored[i])
-						switch found.Outcome {
-						case pinterest.OutcomeCreated:
-							told[found.Pin.ID]++
-							assert.Contains(t, s.ids(), found.Pin.ID)
-						case pinterest.OutcomeAbsent:
-							assert.NotEqual(t, [2]bool{true, true}, committed, "create %d was made", i)
-						case pinterest.OutcomeUnknown:
-							assert.Error(t, err)
+					for _, order := range orders {
+						s := newStudio(t)
+						create := uncertainCreates()[0]
+						var stored [n]pinterest.Uncertain
+						for i := range stored {
+							stored[i] = create.lose(s, committed&(1<<i) != 0)
+							s.clock.Advance(gap)
 						}
-					}
-					for id, n := range told {
-						assert.Equal(t, 1, n, "pin %s was given to both", id)
+						s.clock.Advance(time.Minute)
+						client := s.client
+						if resolver == "another client" {
+							client = s.newClient()
+						}
+						told := map[string]int{}
+						for _, i := range order {
+							if resolver == "another client each" {
+								client = s.newClient()
+							}
+							found, err := client.Resolve(t.Context(), stored[i])
+							switch found.Outcome {
+							case pinterest.OutcomeCreated:
+								told[found.Pin.ID]++
+								assert.Contains(t, s.ids(), found.Pin.ID)
+							case pinterest.OutcomeAbsent:
+								assert.NotEqual(t, 1<<n-1, committed, "create %d was made; resolved in order %v", i, order)
+							case pinterest.OutcomeUnknown:
+								assert.Error(t, err)
+							}
+						}
+						for id, times := range told {
+							assert.Equal(t, 1, times, "pin %s was given to more than one, resolved in order %v", id, order)
+						}
+						if committed == 1<<n-1 && gap == 0 {
+							assert.Len(t, told, n, "each was made; resolved in order %v", order)
+						}
 					}
 				})
 			}

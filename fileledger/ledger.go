@@ -62,6 +62,13 @@ func Open(ctx context.Context, dir string) (*Ledger, error) {
 	// SQLite has one writer at a time; waiting in line here is fairer and quicker
 	// than having each connection poll for its turn.
 	db.SetMaxOpenConns(1)
+	// SQLite does not wait where several processes turn a new file into one with
+	// a write-ahead log: they go one after another.
+	opening, err := acquire(ctx, filepath.Join(locks, "open"))
+	if err != nil {
+		return nil, errors.Join(l.wrap(err), db.Close())
+	}
+	defer release(opening)
 	if _, err := db.ExecContext(ctx, schema); err != nil {
 		return nil, errors.Join(l.wrap(err), db.Close())
 	}

@@ -66,13 +66,13 @@ func play(text string) error {
 }
 
 // command is a process that plays a role.
-func command(t *testing.T, r role) *exec.Cmd {
+func command(ctx context.Context, t *testing.T, r role) *exec.Cmd {
 	t.Helper()
 	text, err := json.Marshal(r)
-	require.NoError(t, err)
+	assert.NoError(t, err)
 	self, err := os.Executable()
-	require.NoError(t, err)
-	cmd := exec.CommandContext(t.Context(), self)
+	assert.NoError(t, err)
+	cmd := exec.CommandContext(ctx, self)
 	// The race detector has a program sleep for a second when it ends.
 	cmd.Env = append(os.Environ(), roleVariable+"="+string(text), "GORACE=atexit_sleep_ms=0 "+os.Getenv("GORACE"))
 	return cmd
@@ -82,7 +82,7 @@ func command(t *testing.T, r role) *exec.Cmd {
 // by SIGKILL.
 func run(t *testing.T, r role) (stdout, stderr string, killed bool) {
 	t.Helper()
-	cmd := command(t, r)
+	cmd := command(t.Context(), t, r)
 	var out, errOut bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errOut
 	err := cmd.Run()
@@ -167,14 +167,28 @@ func playSaveAndDie(ctx context.Context, r role) error {
 	return nil
 }
 
-// playOpen opens and closes the ledger N times.
+// openers is how many processes play "open" at once.
+const openers = 4
+
+// playOpen opens and closes the ledgers of N folders, each at the same moment
+// as the other processes do.
 func playOpen(ctx context.Context, r role) error {
 	for i := range r.N {
-		l, err := fileledger.Open(ctx, r.Dir)
+		ready := filepath.Join(r.Dir, fmt.Sprint("ready ", i))
+		if err := os.MkdirAll(filepath.Join(ready, strconv.Itoa(os.Getpid())), 0o700); err != nil {
+			return err
+		}
+		for here := 0; here < openers; {
+			entries, err := os.ReadDir(ready)
+			if here = len(entries); err != nil || ctx.Err() != nil {
+				return errors.Join(err, ctx.Err())
+			}
+		}
+		l, err := fileledger.Open(ctx, filepath.Join(r.Dir, strconv.Itoa(i)))
 		if err != nil {
 			return err
 		}
-		if err := l.Save(ctx, strconv.Itoa(os.Getpid()), []byte(strconv.Itoa(i))); err != nil {
+		if err := l.Save(ctx, strconv.Itoa(os.Getpid()), []byte("was here")); err != nil {
 			return err
 		}
 		if err := l.Close(); err != nil {
@@ -196,17 +210,35 @@ func TestProcessesShareAFolder(t *testing.T) {
 	assert.Empty(t, lockFiles(t, dir))
 }
 
-// Many processes open a folder that none has opened before.
+// Processes open, at the same moment, folders that none has opened before.
 func TestProcessesOpenAtOnce(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "ledger")
+	dir := t.TempDir()
+	const folders = 40
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
 	var wg sync.WaitGroup
-	for range 6 {
-		wg.Go(func() { run(t, role{Play: "open", Dir: dir, N: 3}) })
+	for range openers {
+		wg.Go(func() {
+			cmd := command(ctx, t, role{Play: "open", Dir: dir, N: folders})
+			var errOut bytes.Buffer
+			cmd.Stderr = &errOut
+			if err := cmd.Run(); ctx.Err() == nil {
+				assert.NoError(t, err, errOut.String())
+				if err != nil {
+					cancel() // the others would wait for it
+				}
+			}
+		})
 	}
 	wg.Wait()
-	n, err := open(t, dir).Prune(t.Context(), time.Now().Add(time.Hour))
-	require.NoError(t, err)
-	assert.Equal(t, int64(6), n, "a record of each")
+	if t.Failed() {
+		return
+	}
+	for i := range folders {
+		n, err := open(t, filepath.Join(dir, strconv.Itoa(i))).Prune(t.Context(), time.Now().Add(time.Hour))
+		require.NoError(t, err)
+		assert.Equal(t, int64(openers), n, "a record of each")
+	}
 }
 
 // The lock of a process that is killed is given back, to a waiter, too.
@@ -214,7 +246,7 @@ func TestProcessKilledWhileItHolds(t *testing.T) {
 	dir := t.TempDir()
 	l := open(t, dir)
 	for range 2 { // also on the files that the first one left
-		cmd := command(t, role{Play: "hold", Dir: dir})
+		cmd := command(t.Context(), t, role{Play: "hold", Dir: dir})
 		out, err := cmd.StdoutPipe()
 		require.NoError(t, err)
 		require.NoError(t, cmd.Start())
@@ -224,21 +256,18 @@ func TestProcessKilledWhileItHolds(t *testing.T) {
 		requireHeld(t, l, "key")
 		requireHeld(t, l, "content")
 
-		type held struct {
-			unlock func()
-			err    error
-		}
-		waiting := make(chan held)
+		waiting := make(chan error)
 		go func() {
 			unlock, err := l.Lock(t.Context(), "key", "content")
-			waiting <- held{unlock, err}
+			if err == nil {
+				unlock()
+			}
+			waiting <- err
 		}()
 		require.NoError(t, cmd.Process.Signal(syscall.SIGKILL))
 		_, _ = io.Copy(io.Discard, out)
 		require.Error(t, cmd.Wait())
-		got := <-waiting
-		require.NoError(t, got.err)
-		got.unlock()
+		require.NoError(t, <-waiting)
 		assert.Empty(t, lockFiles(t, dir))
 	}
 }
