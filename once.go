@@ -68,8 +68,8 @@ type once struct {
 type onceRecord struct {
 	State   string     `json:"state"`
 	Content string     `json:"content"`       // identifies the PinCreate
-	Want    *Uncertain `json:"want,omitzero"` // stateIntent: what to look for
-	Pin     *Pin       `json:"pin,omitzero"`  // stateDone: the result
+	Want    *Uncertain `json:"want,omitzero"` // onceIntent: what to look for
+	Pin     *Pin       `json:"pin,omitzero"`  // onceDone: the result
 }
 
 // whole reports whether the record is one that this library writes.
