@@ -43,6 +43,7 @@ type attempt struct {
 
 	credential credential // what it was authorized by
 	resp       *http.Response
+	rate       RateLimit // what the answer said of the quota
 	limit      io.LimitedReader
 	buf        *bytes.Buffer // the body, from the pool
 	body       errbody.Body  // what an error body said
@@ -63,7 +64,6 @@ func (r *run) begin(ctx context.Context) *attempt {
 		at = new(attempt)
 	}
 	at.run, at.caller = r, ctx
-	at.ctx, at.cancel = context.WithTimeout(ctx, r.cl.opts.policy.AttemptTimeout)
 	at.record.Number = len(r.attempts) + 1
 	at.record.Start = r.c.clock.Now()
 	at.failure.Operation = r.cl.op
@@ -79,9 +79,34 @@ func (at *attempt) fail(phase Phase, reason Reason, err error) {
 	}
 }
 
+// pace waits for the attempt's turn. Nothing of that counts against the
+// attempt's timeout.
+func (at *attempt) pace() {
+	r := at.run
+	if r.c.limiter == nil {
+		return
+	}
+	switch err := r.c.limiter.Wait(at.caller, r.permit); {
+	case err == nil:
+	case at.caller.Err() != nil:
+		at.fail(PhaseNotSent, ReasonCanceled, at.caller.Err())
+	default:
+		at.fail(PhaseNotSent, ReasonPaced, err)
+	}
+	if r.waited {
+		now := r.c.clock.Now()
+		at.record.Paced, at.record.Start, r.waited = now.Sub(at.record.Start), now, false
+	}
+}
+
 // authorize gives the request its credentials: the app's for a token call, else
-// the account's access token, renewed first when it has expired.
+// the account's access token, renewed first when it has expired. With it the
+// attempt's timeout begins.
 func (at *attempt) authorize() {
+	if at.failed {
+		return
+	}
+	at.ctx, at.cancel = context.WithTimeout(at.caller, at.run.cl.opts.policy.AttemptTimeout)
 	if err := at.caller.Err(); err != nil {
 		at.fail(PhaseNotSent, ReasonCanceled, err)
 		return
@@ -126,6 +151,15 @@ func (at *attempt) send() {
 	at.record.Status = resp.StatusCode
 	at.record.RequestID = at.run.c.secrets.cleanID(requestID(resp.Header))
 	at.run.c.skew.observe(resp.Header, at.record.Start, at.run.c.clock.Now())
+	at.observeRate()
+}
+
+// observeRate tells the limiter what the answer said of the quota.
+func (at *attempt) observeRate() {
+	var ok bool
+	if at.rate, ok = at.run.c.rates.parse(at.resp.Header, at.run.c.secrets); ok && at.run.c.limiter != nil {
+		at.run.c.limiter.Observe(at.caller, at.run.permit, at.rate)
+	}
 }
 
 // transportFailure finds out how far the exchange came and what ended it.
@@ -250,7 +284,9 @@ func (at *attempt) decode() {
 
 // end ends the attempt's time.
 func (at *attempt) end() {
-	at.cancel()
+	if at.cancel != nil {
+		at.cancel()
+	}
 	at.record.Phase = at.failure.Phase
 	if !at.failed {
 		at.record.Phase = PhaseAnswered
@@ -279,8 +315,8 @@ func (at *attempt) askedWait(rule Rule, now time.Time) time.Duration {
 		return 0
 	}
 	if at.resp.StatusCode == http.StatusTooManyRequests {
-		if rate, ok := parseRateLimit(at.resp.Header); ok && rate.Reset > 0 {
-			return rate.Reset
+		if at.rate.Reset > 0 {
+			return at.rate.Reset
 		}
 	}
 	if at.body.RetryAfter > 0 {

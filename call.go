@@ -43,12 +43,13 @@ func (cl *call) describe(ctx context.Context, c *Client) {
 }
 
 // shared returns the options that the reads of a look-up have in common with
-// the create: whose account is looked at.
+// the create: whose account is looked at, and how soon.
 func (cl *call) shared() []CallOption {
+	opts := []CallOption{AtPriority(cl.opts.priority)}
 	if cl.opts.adAccount == "" {
-		return nil
+		return opts
 	}
-	return []CallOption{AdAccount(cl.opts.adAccount)}
+	return append(opts, AdAccount(cl.opts.adAccount))
 }
 
 // respond fills the caller's Response.
@@ -62,7 +63,7 @@ func (cl *call) respond(r *run, at *attempt) {
 	}
 	if at.resp != nil {
 		res.Header = at.resp.Header
-		res.Rate = r.rate(at)
+		res.Rate = at.rate
 	}
 	*cl.opts.response = res
 }
@@ -132,15 +133,6 @@ func (s *secrets) cleanID(id string) string {
 		return id
 	}
 	return s.clean(id)
-}
-
-// cleanRate is clean for the names of rate-limit policies.
-func (s *secrets) cleanRate(r RateLimit) RateLimit {
-	r.Policy.Name = s.clean(r.Policy.Name)
-	for i := range r.Policies {
-		r.Policies[i].Name = s.clean(r.Policies[i].Name)
-	}
-	return r
 }
 
 // hide returns an error with err's text, less the credentials in it. Errors

@@ -135,7 +135,7 @@ func newChaos(t *testing.T, mix chaosMix, seed uint64) *chaos {
 	ledger := mortalLedger{pinterest.NewMemoryLedger()}
 	c.start = func() *pinterest.Client {
 		client, err := pinterest.New(
-			pinterest.WithAccessToken(acct.AccessToken), pinterest.WithBaseURL(c.srv.URL), pinterest.WithClock(clock),
+			pinterest.WithAccessToken(acct.AccessToken), pinterest.WithBaseURL(c.srv.URL), pinterest.WithClock(clock), pinterest.WithoutPacing(),
 			pinterest.WithHTTPClient(&http.Client{Transport: mortalTransport{transport}}), pinterest.WithLedger(ledger),
 			// Real time, since sockets are real: long enough for a loaded machine, and
 			// each answer that never comes costs it once.

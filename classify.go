@@ -49,9 +49,10 @@ const (
 	ReasonToken              // the token source gave no token
 	ReasonOversize           // the answer is longer than the client's bound
 	ReasonGarbled            // a 2xx answer whose body cannot be decoded
+	ReasonPaced              // the limiter refused to let it go
 )
 
-var reasonNames = [...]string{"", "canceled", "timeout", "certificate", "bad request form", "no token", "oversize answer", "garbled answer"}
+var reasonNames = [...]string{"", "canceled", "timeout", "certificate", "bad request form", "no token", "oversize answer", "garbled answer", "paced"}
 
 // String returns the reason in words; "" for ReasonNone.
 func (r Reason) String() string {
@@ -219,6 +220,7 @@ var defaultRules = []Rule{
 	{Name: "canceled", Reasons: []Reason{ReasonCanceled}, Action: ActionFail, Class: ClassCanceled, Disposition: DispositionPark, Ambiguous: true},
 	{Name: "certificate", Reasons: []Reason{ReasonCertificate}, Action: ActionFail, Class: ClassTransport, Disposition: DispositionReview},
 	{Name: "bad request form", Reasons: []Reason{ReasonRequest}, Action: ActionFail, Class: ClassTransport, Disposition: DispositionReview},
+	{Name: "paced", Reasons: []Reason{ReasonPaced}, Action: ActionFail, Class: ClassThrottled, Disposition: DispositionPark},
 	{Name: "no token", Reasons: []Reason{ReasonToken}, Action: ActionFail, Class: ClassUnauthenticated, Disposition: DispositionReview},
 	{Name: "oversize answer", Reasons: []Reason{ReasonOversize}, Action: ActionFail, Class: ClassResponse, Disposition: DispositionReview, Ambiguous: true},
 	{Name: "garbled answer", Reasons: []Reason{ReasonGarbled}, Action: ActionBackOff, Class: ClassResponse, Disposition: DispositionPark, Ambiguous: true},

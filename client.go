@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
 	"maps"
 	"net/http"
 	"net/url"
@@ -14,39 +13,14 @@ import (
 )
 
 // Client calls the Pinterest API for one account. It is safe for concurrent
-// use, and one client should serve all calls of an account, since what it
-// learns (tokens, clock skew, creates under way) is shared by them.
+// use.
 type Client struct {
 	Pins     *PinsService
 	Boards   *BoardsService
 	Sections *SectionsService
 
-	base      *url.URL
-	http      *http.Client
-	userAgent []string
-	tokens    *tokens
-	table     table
-	policy    RetryPolicy
-	quota     *retryQuota
-	clock     Clock
-	skew      *skew
-	creates   *creates
-	ledger    Ledger
-	maxBody   int64
-	observers []func(Event)
-	logger    *slog.Logger
-	secrets   *secrets
-}
-
-// New returns a client for one account. It needs one source of tokens:
-// [WithAccessToken], [WithTokenSource] or [WithRefreshToken]; all else has a
-// default. It sends nothing.
-func New(opts ...Option) (*Client, error) {
-	cfg := config{base: ProductionURL, http: defaultHTTPClient(), clock: realClock{}, maxBody: 32 << 20, userAgent: userAgent}
-	for _, opt := range opts {
-		opt(&cfg)
-	}
-	return cfg.client()
+	*core    // of the app
+	*account // of the account
 }
 
 // String names the client by its base URL; it prints no credentials.
@@ -69,10 +43,11 @@ func (c *Client) do(ctx context.Context, cl *call) error {
 		return c.refuse(cl, cl.notBegun(err))
 	}
 	defer done()
-	r := &run{c: c, cl: cl}
+	r := c.begin(cl)
 	for {
-		at := r.begin(ctx) // each attempt: a record, and a timeout of its own
-		at.authorize()     // a token, renewed when it is due
+		at := r.begin(ctx) // each attempt: a record of its own
+		at.pace()          // its turn, below the rate limits
+		at.authorize()     // a token, renewed when it is due, and a timeout of its own
 		at.send()          // one exchange on the wire
 		at.read()          // the body: whole, bounded, drained and closed
 		at.decode()        // the caller's value, where the answer is a success

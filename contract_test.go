@@ -584,7 +584,7 @@ func TestContractQuery(t *testing.T) {
 	}
 	for _, id := range sorted(calls) {
 		var sent pinterest.DryRun
-		if err := calls[id](account, pinterest.WithDryRun(&sent)); err != nil {
+		if err := calls[id](account, pinterest.DryRunTo(&sent)); err != nil {
 			t.Errorf("%s: %v", id, err)
 			continue
 		}

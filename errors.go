@@ -97,6 +97,9 @@ const (
 	// ErrRetryQuota says that this client, not Pinterest, refused a further
 	// attempt: its retry quota ([RetryPolicy.Quota]) is empty.
 	ErrRetryQuota = constError("pinterest: the retry quota of this client is empty (a local limit)")
+	// ErrPaced says that the [Limiter], not Pinterest, refused to let the call go:
+	// its turn would have come too late. Error.RetryAt has the time.
+	ErrPaced = constError("pinterest: the call would have waited too long for its turn (a local limit)")
 	// ErrEndlessPages stops an iterator whose pages do not come to an end.
 	ErrEndlessPages = constError("pinterest: the pages do not come to an end")
 )

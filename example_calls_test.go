@@ -88,7 +88,7 @@ func ExampleWithObserver() {
 }
 
 // A dry run validates and shows the request, and sends nothing.
-func ExampleWithDryRun() {
+func ExampleDryRunTo() {
 	ctx := context.Background()
 	client, err := pinterest.New(pinterest.WithAccessToken("pina_secret"))
 	if err != nil {
@@ -96,7 +96,7 @@ func ExampleWithDryRun() {
 	}
 
 	var request pinterest.DryRun
-	if _, err := client.Pins.Create(ctx, oak("549755885175"), pinterest.WithDryRun(&request)); err != nil {
+	if _, err := client.Pins.Create(ctx, oak("549755885175"), pinterest.DryRunTo(&request)); err != nil {
 		log.Panic(err)
 	}
 	fmt.Println(request.Method, request.URL)
@@ -110,13 +110,13 @@ func ExampleWithDryRun() {
 }
 
 // A Response tells what the result does not: the attempts and the quota.
-func ExampleWithResponse() {
+func ExampleResponseTo() {
 	ctx := context.Background()
 	srv, client, board := fake()
 	defer srv.Close()
 
 	var res pinterest.Response
-	if _, err := client.Boards.Get(ctx, board.ID, pinterest.WithResponse(&res)); err != nil {
+	if _, err := client.Boards.Get(ctx, board.ID, pinterest.ResponseTo(&res)); err != nil {
 		log.Panic(err)
 	}
 	fmt.Println(res.Status, "after", len(res.Attempts), "attempt; request", res.RequestID)
@@ -136,7 +136,7 @@ func ExampleAttemptTimeout() {
 	srv.Inject(pinteresttest.Hanging().On("boards/get"))
 
 	var res pinterest.Response
-	got, err := client.Boards.Get(ctx, board.ID, pinterest.AttemptTimeout(200*time.Millisecond), pinterest.WithResponse(&res))
+	got, err := client.Boards.Get(ctx, board.ID, pinterest.AttemptTimeout(200*time.Millisecond), pinterest.ResponseTo(&res))
 	if err != nil {
 		log.Panic(err)
 	}

@@ -20,7 +20,7 @@ func ExamplePinsService_Create_lostAnswer() {
 	srv.Inject(pinteresttest.ServerError(500).On("pins/create").AfterTheCommit())
 
 	var res pinterest.Response
-	pin, err := client.Pins.Create(ctx, oak(board.ID), pinterest.WithResponse(&res))
+	pin, err := client.Pins.Create(ctx, oak(board.ID), pinterest.ResponseTo(&res))
 	if err != nil {
 		log.Panic(err)
 	}
@@ -43,7 +43,7 @@ func ExamplePinsService_Create_sentAgain() {
 	srv.Inject(pinteresttest.ServerError(500).On("pins/create"))
 
 	var res pinterest.Response
-	if _, err := client.Pins.Create(ctx, oak(board.ID), pinterest.WithResponse(&res)); err != nil {
+	if _, err := client.Pins.Create(ctx, oak(board.ID), pinterest.ResponseTo(&res)); err != nil {
 		log.Panic(err)
 	}
 	fmt.Println("adopted:", res.Adopted)

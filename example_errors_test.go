@@ -116,6 +116,7 @@ func ExampleDefaultRules() {
 	// canceled -> fail, ambiguous for a create -> canceled, park
 	// certificate -> fail -> transport, review
 	// bad request form -> fail -> transport, review
+	// paced -> fail -> throttled, park
 	// no token -> fail -> unauthenticated, review
 	// oversize answer -> fail, ambiguous for a create -> unusable response, review
 	// garbled answer -> back off, ambiguous for a create -> unusable response, park

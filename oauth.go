@@ -82,7 +82,6 @@ func (cfg *config) tokens(c *Client) *tokens {
 	switch {
 	case cfg.refresh != nil:
 		r := cfg.refresh
-		c.secrets.app = append(c.secrets.app, r.ClientSecret)
 		t.early, t.store = r.Early, r.Store
 		def(&t.early, 5*time.Minute)
 		t.fetch = func(ctx context.Context, old *oauth2.Token) (*oauth2.Token, error) {
@@ -285,7 +284,7 @@ func (t *tokens) fly(ctx context.Context, f *flight) {
 // reportRenewal tells the observers of one renewal, however many calls waited for it.
 func (c *Client) reportRenewal(began time.Time, err error) {
 	if c.watched() {
-		c.observe(Event{Type: EventRefresh, Operation: OpOAuthToken.ID, Time: began, Err: c.secrets.hide(err)})
+		c.observe(Event{Type: EventRefresh, Account: c.name, Operation: OpOAuthToken.ID, Time: began, Err: c.secrets.hide(err)})
 	}
 }
 

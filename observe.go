@@ -21,6 +21,7 @@ type Attempt struct {
 	Class     Class         // what the failure was; ClassNone for a success
 	Action    Action        // what the table said
 	Rule      string        // the row that decided
+	Paced     time.Duration // waited for its turn before Start
 	Wait      time.Duration // slept after it
 	RequestID string        // x-pinterest-rid
 }
@@ -30,31 +31,35 @@ type EventType uint8
 
 // The types of events, in the order in which a call can bring them.
 const (
-	EventAttempt EventType = iota // one attempt ended; Wait follows it
+	EventPace    EventType = iota // an attempt begins to wait for its turn: Pace says why, Wait how long at least
+	EventAttempt                  // one attempt ended; Wait follows it
 	EventRefresh                  // the access token was renewed, or could not be (Err)
 	EventLookup                   // an ambiguous create was looked up: Found, or Err
 	EventDone                     // the call ended, with Err or without
 )
 
-// String returns "attempt", "refresh", "lookup" or "done".
+// String returns "pace", "attempt", "refresh", "lookup" or "done".
 func (t EventType) String() string {
-	return [...]string{"attempt", "refresh", "lookup", "done"}[min(t, EventDone)]
+	return [...]string{"pace", "attempt", "refresh", "lookup", "done"}[min(t, EventDone)]
 }
 
 // Event tells an observer what the library does. It carries no credentials.
 type Event struct {
 	Type      EventType
+	Account   string    // whose call it is
+	Call      uint64    // which call of this process, counted by the app: the same in all its events
 	Operation string    // operation id
 	Time      time.Time // when what it tells of began
 	Attempt   Attempt   // EventAttempt: the attempt; EventDone: the last one
 	Rate      RateLimit // EventAttempt: what the answer said of the quota
+	Pace      PaceWait  // EventPace: why it waits
 	Attempts  int       // EventDone: how many attempts the call took
 	Wait      time.Duration
 	Found     bool  // EventLookup: the create had taken effect; EventDone: its result was looked up
 	Err       error // what went wrong, already redacted
 }
 
-// Response is what is known of a call beside its result. [WithResponse] asks
+// Response is what is known of a call beside its result. [ResponseTo] asks
 // for it.
 type Response struct {
 	Status    int // HTTP status of the last answer
@@ -84,10 +89,8 @@ func (r *run) book(at *attempt, wait time.Duration, stop error) {
 	}
 	r.attempts = append(r.attempts, at.record)
 	if r.c.watched() {
-		e := Event{Type: EventAttempt, Operation: r.cl.op.ID, Time: at.record.Start, Attempt: at.record, Wait: wait}
-		if at.resp != nil {
-			e.Rate = r.rate(at)
-		}
+		e := r.event(EventAttempt)
+		e.Time, e.Attempt, e.Wait, e.Rate = at.record.Start, at.record, wait, at.rate
 		if at.err != nil {
 			e.Err = r.c.secrets.hide(at.err)
 		} else if at.odd != nil {
@@ -97,16 +100,26 @@ func (r *run) book(at *attempt, wait time.Duration, stop error) {
 	}
 }
 
-// rate returns what the answer said of the quota.
-func (r *run) rate(at *attempt) RateLimit {
-	rate, _ := parseRateLimit(at.resp.Header)
-	return r.c.secrets.cleanRate(rate)
+// event returns an event of this call.
+func (r *run) event(t EventType) Event {
+	return Event{Type: t, Account: r.c.name, Call: r.call, Operation: r.cl.op.ID}
+}
+
+// waits tells the observers that an attempt begins to wait for its turn.
+func (r *run) waits(w PaceWait) {
+	r.waited = true
+	if r.c.watched() {
+		e := r.event(EventPace)
+		e.Time, e.Pace = r.c.clock.Now(), w
+		e.Wait = max(0, w.Until.Sub(e.Time))
+		r.c.observe(e)
+	}
 }
 
 // refuse ends a call of which nothing was sent.
 func (c *Client) refuse(cl *call, err error) error {
 	if c.watched() {
-		c.observe(Event{Type: EventDone, Operation: cl.op.ID, Time: c.clock.Now(), Err: err})
+		c.observe(Event{Type: EventDone, Account: c.name, Call: c.calls.Add(1), Operation: cl.op.ID, Time: c.clock.Now(), Err: err})
 	}
 	return err
 }
@@ -117,7 +130,8 @@ func (r *run) done(err *Error) {
 		return
 	}
 	last := r.attempts[len(r.attempts)-1]
-	e := Event{Type: EventDone, Operation: r.cl.op.ID, Time: r.attempts[0].Start, Attempt: last, Attempts: len(r.attempts), Found: r.adopted}
+	e := r.event(EventDone)
+	e.Time, e.Attempt, e.Attempts, e.Found = r.attempts[0].Start, last, len(r.attempts), r.adopted
 	if err != nil {
 		e.Err = err
 	}
@@ -142,7 +156,7 @@ func (c *Client) log(e Event) {
 	switch {
 	case e.Err != nil && e.Type != EventAttempt:
 		level = slog.LevelWarn
-	case e.Wait > 0 || e.Type == EventRefresh || e.Type == EventLookup:
+	case e.Type == EventAttempt && e.Wait > 0, e.Wait > time.Second, e.Type == EventRefresh, e.Type == EventLookup:
 		level = slog.LevelInfo
 	}
 	ctx := context.Background()
@@ -150,7 +164,12 @@ func (c *Client) log(e Event) {
 		return
 	}
 	attrs := []slog.Attr{slog.String("operation", e.Operation)}
+	if e.Account != "" {
+		attrs = append(attrs, slog.String("account", e.Account))
+	}
 	switch e.Type {
+	case EventPace:
+		attrs = append(attrs, slog.String("reason", e.Pace.Reason.String()), slog.String("limit", e.Pace.Limit), slog.Int("ahead", e.Pace.Ahead))
 	case EventAttempt:
 		attrs = append(attrs, slog.Int("attempt", e.Attempt.Number), slog.Int("status", e.Attempt.Status),
 			slog.Int("code", e.Attempt.Code), slog.String("class", e.Attempt.Class.String()),

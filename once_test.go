@@ -321,6 +321,7 @@ func TestCreateOnceDefiniteFailure(t *testing.T) {
 				require.Empty(t, s.ids())
 
 				s.srv.ResetBooks()
+				s.clock.Advance(time.Hour) // what was throttled is parked until then
 				pin := s.pin()
 				if content == "other" {
 					pin.Title = "Beech kitchen"
@@ -805,7 +806,7 @@ func TestCreateOnceDryRun(t *testing.T) {
 	s := newStudio(t)
 	client := s.newClient(pinterest.WithLedger(pinterest.NewMemoryLedger()))
 	var dry pinterest.DryRun
-	_, err := client.Pins.CreateOnce(t.Context(), "job-8841", s.pin(), pinterest.WithDryRun(&dry))
+	_, err := client.Pins.CreateOnce(t.Context(), "job-8841", s.pin(), pinterest.DryRunTo(&dry))
 	require.NoError(t, err)
 	assert.Equal(t, http.MethodPost, dry.Method)
 	s.counts("", 0)

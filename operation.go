@@ -59,10 +59,24 @@ func (o Operation) kind() Kind {
 // category share one quota per (app, user).
 type Category string
 
-// The rate-limit categories of the operations in this package.
+// The rate-limit categories of the API. An operation of one that is not here
+// yet is paced by what the headers say of it.
 const (
-	CategoryOrgRead  Category = "org_read"
-	CategoryOrgWrite Category = "org_write"
+	// CategoryAll stands, in [Limits], for all categories together.
+	CategoryAll                  Category = ""
+	CategoryAdsAnalytics         Category = "ads_analytics"
+	CategoryAdsConversions       Category = "ads_conversions"
+	CategoryAdsRead              Category = "ads_read"
+	CategoryAdsWrite             Category = "ads_write"
+	CategoryAdvancedAuctionRead  Category = "advanced_auction_read"
+	CategoryAdvancedAuctionWrite Category = "advanced_auction_write"
+	CategoryCatalogsRead         Category = "catalogs_read"
+	CategoryCatalogsWrite        Category = "catalogs_write"
+	CategoryMSOTWrite            Category = "msot_write"
+	CategoryOrgAnalytics         Category = "org_analytics"
+	CategoryOrgRead              Category = "org_read"
+	CategoryOrgWrite             Category = "org_write"
+	CategoryTrendsRead           Category = "trends_read"
 )
 
 // Operation describes one operation of the Pinterest v5 API as a value. The

@@ -3,7 +3,9 @@ package pinterest
 import (
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"log/slog"
+	"maps"
 	"math"
 	"net"
 	"net/http"
@@ -22,10 +24,17 @@ const (
 	SandboxURL = "https://api-sandbox.pinterest.com/v5"
 )
 
-// Option sets up a [Client].
+// Option sets up an [App], or a [Client] of its own.
 type Option func(*config)
 
 type config struct {
+	maker     string // New or NewApp
+	account   string
+	appID     string
+	access    *Access
+	quotas    map[Category]Quota
+	limiter   Limiter
+	unpaced   bool
 	base      string
 	http      *http.Client
 	userAgent string
@@ -63,6 +72,39 @@ func WithTokenSource(src oauth2.TokenSource) Option {
 func WithRefreshToken(cfg RefreshConfig) Option {
 	return func(c *config) { c.sources, c.refresh = append(c.sources, "WithRefreshToken"), &cfg }
 }
+
+// WithAccount names the account of a client that [New] makes: in its events, in
+// its token store, and in a [Limiter] or a store that it shares with others.
+// For an [App], accounts are named by [App.Client].
+func WithAccount(account string) Option { return func(c *config) { c.account = account } }
+
+// WithAppID names the Pinterest app, by which a shared [Limiter] tells apps
+// apart. The default is the ClientID of the app's credentials, where given.
+func WithAppID(id string) Option { return func(c *config) { c.appID = id } }
+
+// WithAccess says what access Pinterest has granted to the app, from which its
+// rate limits follow. The default is [Standard].
+func WithAccess(a Access) Option { return func(c *config) { c.access = &a } }
+
+// WithQuota overrides what is known in advance of one rate limit of each account:
+// that of a category, or, for [CategoryAll], that over all. The zero Quota lifts
+// it until the API's headers tell of one.
+func WithQuota(category Category, q Quota) Option {
+	return func(c *config) {
+		if c.quotas == nil {
+			c.quotas = map[Category]Quota{}
+		}
+		c.quotas[category] = q
+	}
+}
+
+// WithLimiter paces calls by l in place of a [Pacer] of this App's own: one that
+// several Apps of a process share, or one for a fleet, such as that of module
+// redislimit. It is given its limits where it is made.
+func WithLimiter(l Limiter) Option { return func(c *config) { c.limiter = l } }
+
+// WithoutPacing sends calls as they come. It is for programs that pace themselves.
+func WithoutPacing() Option { return func(c *config) { c.unpaced = true } }
 
 // WithSandbox talks to the API's sandbox, [SandboxURL].
 func WithSandbox() Option { return WithBaseURL(SandboxURL) }
@@ -113,8 +155,18 @@ func WithLedger(l Ledger) Option { return func(c *config) { c.ledger = l } }
 // one is an error. Default 32 MiB.
 func WithMaxResponse(n int64) Option { return func(c *config) { c.maxBody = n } }
 
-// client checks the configuration and builds the client from it.
-func (cfg *config) client() (*Client, error) {
+func newConfig(maker string, opts []Option) *config {
+	cfg := &config{
+		maker: maker, base: ProductionURL, http: defaultHTTPClient(), clock: realClock{}, maxBody: 32 << 20, userAgent: userAgent,
+	}
+	for _, opt := range opts {
+		opt(cfg)
+	}
+	return cfg
+}
+
+// core checks the configuration and builds what clients share.
+func (cfg *config) core() (*core, error) {
 	base, err := parseBase(cfg.base)
 	if err != nil {
 		return nil, err
@@ -122,26 +174,65 @@ func (cfg *config) client() (*Client, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
+	limiter, err := cfg.pacer()
+	if err != nil {
+		return nil, err
+	}
 	h := *cfg.http
 	h.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	policy := cfg.policy.withDefaults()
-	c := &Client{
-		base: base, http: &h, userAgent: []string{cfg.userAgent},
-		table: table{custom: cfg.rules}, policy: policy, quota: newRetryQuota(policy.Quota),
-		clock: cfg.clock, skew: &skew{}, creates: newCreates(cfg.clock), ledger: cfg.ledger, maxBody: cfg.maxBody,
-		observers: cfg.observers, logger: cfg.logger, secrets: &secrets{},
+	k := &core{
+		appID: cfg.appID, base: base, http: &h, userAgent: []string{cfg.userAgent},
+		table: table{custom: cfg.rules}, policy: cfg.policy.withDefaults(),
+		clock: cfg.clock, skew: &skew{}, limiter: limiter, ledger: cfg.ledger, maxBody: cfg.maxBody,
+		observers: cfg.observers, logger: cfg.logger, newTokens: cfg.tokens,
 	}
-	c.tokens = cfg.tokens(c)
-	c.Pins, c.Boards, c.Sections = &PinsService{c}, &BoardsService{c}, &SectionsService{c}
-	return c, nil
+	if cfg.refresh != nil {
+		k.appSecrets = append(k.appSecrets, cfg.refresh.ClientSecret)
+		def(&k.appID, cfg.refresh.ClientID)
+	}
+	k.accounts.clock, k.accounts.seed = cfg.clock, maphash.MakeSeed()
+	return k, nil
+}
+
+// pacer returns what calls are paced by.
+func (cfg *config) pacer() (Limiter, error) {
+	switch {
+	case cfg.limiter != nil && (cfg.access != nil || cfg.quotas != nil):
+		return nil, errors.New("pinterest: WithAccess and WithQuota have no effect on the limiter of WithLimiter, which is given its limits where it is made")
+	case cfg.unpaced && (cfg.limiter != nil || cfg.access != nil || cfg.quotas != nil):
+		return nil, errors.New("pinterest: WithoutPacing excludes WithLimiter, WithAccess and WithQuota")
+	case cfg.unpaced:
+		return nil, nil
+	case cfg.limiter != nil:
+		return cfg.limiter, nil
+	}
+	limits := Standard.Limits()
+	if cfg.access != nil {
+		limits = cfg.access.Limits()
+	}
+	if limits.Account == nil {
+		limits.Account = map[Category]Quota{}
+	}
+	maps.Copy(limits.Account, cfg.quotas)
+	pacer, err := NewPacer(limits, cfg.clock)
+	if err != nil {
+		return nil, fmt.Errorf("pinterest: WithQuota: %w", err)
+	}
+	return pacer, nil
 }
 
 func (cfg *config) check() error {
 	switch {
+	case len(cfg.sources) == 0 && cfg.maker == "NewApp":
+		return errors.New("pinterest: no tokens: use WithTokenStore")
 	case len(cfg.sources) == 0:
-		return errors.New("pinterest: no token: use WithAccessToken, WithTokenSource or WithRefreshToken")
+		return errors.New("pinterest: no token: use WithAccessToken, WithTokenSource, WithRefreshToken or WithTokenStore")
 	case len(cfg.sources) > 1:
 		return fmt.Errorf("pinterest: more than one source of tokens: %s", strings.Join(cfg.sources, ", "))
+	case cfg.maker == "NewApp" && cfg.sources[0] != "WithTokenStore":
+		return fmt.Errorf("pinterest: %s gives the token of one account, for New: use WithTokenStore", cfg.sources[0])
+	case cfg.maker == "NewApp" && cfg.account != "":
+		return errors.New("pinterest: WithAccount is for New: an App's accounts are named by App.Client")
 	case cfg.http == nil:
 		return errors.New("pinterest: WithHTTPClient: the client is nil")
 	case cfg.clock == nil:
@@ -224,6 +315,7 @@ type callOptions struct {
 	response  *Response
 	dryRun    *DryRun
 	resend    bool
+	priority  Priority
 	timeout   time.Duration
 	override  *RetryPolicy
 }
@@ -247,6 +339,9 @@ func (o *callOptions) apply(c *Client) error {
 			return err
 		}
 		o.policy = o.override.withDefaults()
+	}
+	if o.priority < PriorityBulk || o.priority > PriorityInteractive {
+		return fmt.Errorf("the priority must be bulk, normal or interactive, is %v", o.priority)
 	}
 	if o.timeout < 0 {
 		return fmt.Errorf("the attempt timeout must not be negative, is %v", o.timeout)
@@ -272,9 +367,13 @@ func Retry(p RetryPolicy) CallOption { return func(o *callOptions) { o.override 
 // ad_account_id, a numeric id of at most 18 digits).
 func AdAccount(id string) CallOption { return func(o *callOptions) { o.adAccount = id } }
 
-// WithResponse fills r with what is known of the call beside its result,
+// AtPriority has the call wait for its turn before or behind others of its
+// account and category: see [Priority].
+func AtPriority(p Priority) CallOption { return func(o *callOptions) { o.priority = p } }
+
+// ResponseTo fills r with what is known of the call beside its result,
 // whether it succeeds or fails.
-func WithResponse(r *Response) CallOption { return func(o *callOptions) { o.response = r } }
+func ResponseTo(r *Response) CallOption { return func(o *callOptions) { o.response = r } }
 
 // ResendUnseen sends a create again after an ambiguous failure without looking
 // whether the first one took effect. It can make a second one: it is for
@@ -289,6 +388,6 @@ type DryRun struct {
 	Body   []byte
 }
 
-// WithDryRun validates and builds the request, puts it into d and sends
+// DryRunTo validates and builds the request, puts it into d and sends
 // nothing. The method then returns an empty result without an error.
-func WithDryRun(d *DryRun) CallOption { return func(o *callOptions) { o.dryRun = d } }
+func DryRunTo(d *DryRun) CallOption { return func(o *callOptions) { o.dryRun = d } }

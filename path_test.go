@@ -359,7 +359,7 @@ func TestCancelWhileWaitingBetweenAttempts(t *testing.T) {
 						err = fmt.Errorf("panic: %v", p)
 					}
 				}()
-				return get(ctx, newClient(t, s), pinterest.WithResponse(&res))
+				return get(ctx, newClient(t, s), pinterest.ResponseTo(&res))
 			})
 			e := failure(t, err)
 			assert.ErrorIs(t, err, tt.class, "the real class")
@@ -678,7 +678,7 @@ func TestDryRunSendsNothingAndRedacts(t *testing.T) {
 		"refresh": newBareClient(t, s, pinterest.WithRefreshToken(cfg)),
 	} {
 		var d pinterest.DryRun
-		pin, err := c.Pins.Create(t.Context(), pinCreate(), pinterest.WithDryRun(&d), pinterest.AdAccount("12"))
+		pin, err := c.Pins.Create(t.Context(), pinCreate(), pinterest.DryRunTo(&d), pinterest.AdAccount("12"))
 		require.NoError(t, err, name)
 		assert.Equal(t, &pinterest.Pin{}, pin, name)
 		assert.Equal(t, http.MethodPost, d.Method)
@@ -688,7 +688,7 @@ func TestDryRunSendsNothingAndRedacts(t *testing.T) {
 		assert.NotEmpty(t, d.Header.Get("Authorization"))
 		assert.NotContains(t, fmt.Sprintf("%+v", d), accessToken)
 
-		_, err = c.Pins.Create(t.Context(), pinterest.PinCreate{}, pinterest.WithDryRun(&d))
+		_, err = c.Pins.Create(t.Context(), pinterest.PinCreate{}, pinterest.DryRunTo(&d))
 		assert.ErrorIs(t, err, pinterest.ErrInvalid, "a dry run validates")
 	}
 	assert.Empty(t, s.kinds())
@@ -810,7 +810,7 @@ func TestRefusedConnectionIsNotSent(t *testing.T) {
 	var seen recorder
 	var res pinterest.Response
 	c := newClient(t, s, pinterest.WithHTTPClient(dialing(t, 2)), pinterest.WithObserver(seen.observe))
-	_, err := c.Pins.Create(t.Context(), pinCreate(), pinterest.WithResponse(&res))
+	_, err := c.Pins.Create(t.Context(), pinCreate(), pinterest.ResponseTo(&res))
 	require.NoError(t, err)
 	assert.Equal(t, []string{toCall}, s.kinds(), "it is sent again without a look-up")
 	assert.Zero(t, seen.lookups())
@@ -848,7 +848,7 @@ func TestRequestThatIsNotWrittenWholeIsNotSent(t *testing.T) {
 	var res pinterest.Response
 	pin := pinCreate()
 	pin.MediaSource = pinterest.ImageBase64(pinterest.PNG, bytes.Repeat([]byte("png!"), 64<<10))
-	_, err := newClient(t, s, pinterest.WithHTTPClient(h)).Pins.Create(t.Context(), pin, pinterest.WithResponse(&res))
+	_, err := newClient(t, s, pinterest.WithHTTPClient(h)).Pins.Create(t.Context(), pin, pinterest.ResponseTo(&res))
 	require.NoError(t, err)
 	require.Len(t, res.Attempts, 2)
 	assert.Equal(t, pinterest.PhaseNotSent, res.Attempts[0].Phase)
@@ -876,7 +876,7 @@ func TestResetAfterTheBodyIsUnanswered(t *testing.T) {
 			t.Parallel()
 			s := newServer(t, broken, okPin())
 			var res pinterest.Response
-			_, err := newClient(t, s).Pins.Create(t.Context(), pinCreate(), pinterest.WithResponse(&res))
+			_, err := newClient(t, s).Pins.Create(t.Context(), pinCreate(), pinterest.ResponseTo(&res))
 			require.NoError(t, err)
 			require.Len(t, res.Attempts, 2)
 			assert.Equal(t, pinterest.PhaseUnanswered, res.Attempts[0].Phase)
@@ -1022,7 +1022,7 @@ func TestSuccessesOfDelete(t *testing.T) {
 	for _, st := range []reply{answer(204, ""), answer(200, ""), answer(200, `{}`), answer(202, "accepted")} {
 		s := newServer(t, st)
 		var res pinterest.Response
-		require.NoError(t, newClient(t, s).Pins.Delete(t.Context(), pinID, pinterest.WithResponse(&res)))
+		require.NoError(t, newClient(t, s).Pins.Delete(t.Context(), pinID, pinterest.ResponseTo(&res)))
 		assert.Equal(t, st.status, res.Status)
 	}
 }
@@ -1077,7 +1077,7 @@ func TestFieldOfAnotherTypeIsTolerated(t *testing.T) {
 	s := newServer(t, answer(200, `{"id":"5","title":7,"link":"https://shop.example","is_owner":"yes","unknown":{"a":1}}`))
 	var res pinterest.Response
 	var seen recorder
-	pin, err := newClient(t, s, pinterest.WithObserver(seen.observe)).Pins.Get(t.Context(), pinID, pinterest.WithResponse(&res))
+	pin, err := newClient(t, s, pinterest.WithObserver(seen.observe)).Pins.Get(t.Context(), pinID, pinterest.ResponseTo(&res))
 	require.NoError(t, err)
 	assert.Equal(t, "5", pin.ID)
 	assert.Equal(t, "https://shop.example", pin.Link, "the rest is decoded")
@@ -1221,7 +1221,7 @@ func TestAttemptsAreListed(t *testing.T) {
 		s := newServer(t, append(steps, bare(404))...)
 		began := s.clock.Now()
 		var res pinterest.Response
-		e := failure(t, get(t.Context(), newClient(t, s), pinterest.WithResponse(&res)))
+		e := failure(t, get(t.Context(), newClient(t, s), pinterest.ResponseTo(&res)))
 		check(t, e.Attempts, began)
 		require.Len(t, e.Attempts, 4)
 		assert.Zero(t, e.Attempts[3].Wait)
@@ -1235,7 +1235,7 @@ func TestAttemptsAreListed(t *testing.T) {
 		s := newServer(t, append(steps, okPin().with("X-Ratelimit-Limit", structuredLimit, "X-Ratelimit-Remaining", "99", "X-Ratelimit-Reset", "1"))...)
 		began := s.clock.Now()
 		var res pinterest.Response
-		require.NoError(t, get(t.Context(), newClient(t, s), pinterest.WithResponse(&res)))
+		require.NoError(t, get(t.Context(), newClient(t, s), pinterest.ResponseTo(&res)))
 		check(t, res.Attempts, began)
 		require.Len(t, res.Attempts, 4)
 		last := res.Attempts[3]

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -13,10 +14,16 @@ import (
 // when the answer was made.
 type RateLimit struct {
 	Limit     int           // requests per window of Policy
-	Remaining int           // left in this window
+	Remaining int           // left in this window; -1 when the answer did not say
 	Reset     time.Duration // until the window ends
 	Policy    RatePolicy    // which policy Limit, Remaining and Reset speak of; zero when it cannot be told
-	Policies  []RatePolicy  // all policies the answer listed
+	Policies  []RatePolicy  // all policies the answer listed; not to be changed
+}
+
+// Known reports whether the answer said all three: how many are left, of how
+// many, and until when.
+func (r *RateLimit) Known() bool {
+	return r.Limit > 0 && r.Remaining >= 0 && r.Remaining <= r.Limit && r.Reset > 0
 }
 
 // RatePolicy is one of the limits that hold at the same time.
@@ -26,30 +33,71 @@ type RatePolicy struct {
 	Window time.Duration
 }
 
-// parseRateLimit reads x-ratelimit-limit, -remaining and -reset, in the
-// structured form (`100, 100;w=1;name="a", 1000;w=60;name="b"`) and in the
-// plain one (`100`). What it cannot read it leaves out; it never fails a call.
-func parseRateLimit(h http.Header) (RateLimit, bool) {
-	var r RateLimit
+// rateParser reads the rate headers. Nearly all answers list one of a few sets
+// of policies, which are read once and shared from then on.
+type rateParser struct {
+	mu    sync.RWMutex
+	known map[string][]RatePolicy
+}
+
+// maxPolicySets bounds what is remembered of an API that never says the same twice.
+const maxPolicySets = 64
+
+// parse reads x-ratelimit-limit, -remaining and -reset, in the structured form
+// (`100, 100;w=1;name="a", 1000;w=60;name="b"`) and in the plain one (`100`).
+// What it cannot read it leaves out; it never fails a call.
+func (p *rateParser) parse(h http.Header, hide *secrets) (RateLimit, bool) {
 	limit := headerValue(h, "X-Ratelimit-Limit")
 	remaining, okRemaining := parseCount(headerValue(h, "X-Ratelimit-Remaining"))
 	reset, okReset := parseCount(headerValue(h, "X-Ratelimit-Reset"))
-	r.Remaining = int(min(remaining, math.MaxInt32))
-	r.Reset = secondsToDuration(reset)
 	lead, rest, _ := strings.Cut(limit, ",")
 	n, okLimit := parseCount(lead)
 	if !okLimit {
 		// A form without a leading number, or one number with its window.
 		rest = limit
 	}
-	r.Limit = int(min(n, math.MaxInt32))
-	for item := range strings.SplitSeq(rest, ",") {
-		if p, ok := parsePolicy(item); ok {
-			r.Policies = append(r.Policies, p)
-		}
+	r := RateLimit{Limit: int(min(n, math.MaxInt32)), Remaining: -1, Reset: secondsToDuration(reset), Policies: p.policies(rest, hide)}
+	if okRemaining {
+		r.Remaining = int(min(remaining, math.MaxInt32))
+	}
+	if !okRemaining && !okReset && !okLimit && len(r.Policies) == 0 {
+		return RateLimit{}, false
 	}
 	r.attribute()
-	return r, okRemaining || okReset || okLimit || len(r.Policies) > 0
+	return r, true
+}
+
+// policies reads a list of policies.
+func (p *rateParser) policies(list string, hide *secrets) []RatePolicy {
+	if list == "" {
+		return nil
+	}
+	p.mu.RLock()
+	policies, ok := p.known[list]
+	p.mu.RUnlock()
+	if ok {
+		return policies
+	}
+	plain := true
+	for item := range strings.SplitSeq(list, ",") {
+		if policy, ok := parsePolicy(item); ok {
+			plain = plain && strings.Trim(policy.Name, "abcdefghijklmnopqrstuvwxyz_") == ""
+			policy.Name = hide.clean(policy.Name)
+			policies = append(policies, policy)
+		}
+	}
+	if !plain { // what is not one of the API's names may be anything
+		return policies
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.known == nil {
+		p.known = map[string][]RatePolicy{}
+	}
+	if len(p.known) < maxPolicySets {
+		p.known[list] = policies
+	}
+	return policies
 }
 
 // attribute finds the policy that the leading number means. Two policies may

@@ -53,7 +53,7 @@ func TestParseRateLimit(t *testing.T) {
 		"negative": {rateHeader("-5", "-1", "-9"), RateLimit{}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, ok := parseRateLimit(tt.header)
+			got, ok := new(rateParser).parse(tt.header, &secrets{})
 			assert.Equal(t, tt.ok, ok)
 			assert.Equal(t, tt.want, got)
 		})
@@ -91,8 +91,11 @@ func FuzzParseRateLimit(f *testing.F) {
 	f.Add("100", "-1", "99999999999999999999")
 	f.Add(`;w=,,"`, "", "x")
 	f.Fuzz(func(t *testing.T, limit, remaining, reset string) {
-		r, _ := parseRateLimit(rateHeader(limit, remaining, reset))
-		if r.Limit < 0 || r.Remaining < 0 || r.Reset < 0 || r.Policy.Window < 0 {
+		r, ok := new(rateParser).parse(rateHeader(limit, remaining, reset), &secrets{})
+		if !ok {
+			assert.Equal(t, RateLimit{}, r, "what cannot be read says nothing")
+		}
+		if r.Limit < 0 || r.Remaining < -1 || r.Reset < 0 || r.Policy.Window < 0 {
 			t.Errorf("negative: %+v", r)
 		}
 		for _, p := range r.Policies {

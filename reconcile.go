@@ -166,7 +166,7 @@ func (r *run) reconcile(ctx context.Context) (state, error) {
 	if seek == nil {
 		return stateUnknown, errNoLookup
 	}
-	s := search{c: r.c, op: r.cl.op, want: seek.want, last: r.c.clock.Now(), settle: r.cl.opts.policy.SettleTime, reads: r.cl.opts.policy.SettleReads}
+	s := search{c: r.c, op: r.cl.op, call: r.call, want: seek.want, last: r.c.clock.Now(), settle: r.cl.opts.policy.SettleTime, reads: r.cl.opts.policy.SettleReads}
 	s.find = func(ctx context.Context) (bool, listing, error) {
 		return seek.find(ctx, Window{sent: r.sentAt, skew: r.c.skew}, r.cl.intent, r.cl.shared())
 	}
@@ -192,6 +192,7 @@ func (r *run) reconcile(ctx context.Context) (state, error) {
 type search struct {
 	c      *Client
 	op     Operation
+	call   uint64 // its number
 	want   *Uncertain
 	last   time.Time     // when the create was last sent, by the client's clock
 	settle time.Duration // how long lists may lag behind
@@ -261,7 +262,7 @@ func (s *search) look(ctx context.Context) (bool, listing, error) {
 	began := s.c.clock.Now()
 	found, seen, err := s.find(ctx)
 	if s.c.watched() {
-		s.c.observe(Event{Type: EventLookup, Operation: s.op.ID, Time: began, Found: found, Err: err})
+		s.c.observe(Event{Type: EventLookup, Account: s.c.name, Call: s.call, Operation: s.op.ID, Time: began, Found: found, Err: err})
 	}
 	return found, seen, err
 }

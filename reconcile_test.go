@@ -159,7 +159,7 @@ func TestCreateAdopts(t *testing.T) {
 			s.srv.Inject(fault.On("pins/create").AfterTheCommit())
 
 			var res pinterest.Response
-			pin, err := s.client.Pins.Create(t.Context(), s.pin(), pinterest.WithResponse(&res), pinterest.AttemptTimeout(500*time.Millisecond))
+			pin, err := s.client.Pins.Create(t.Context(), s.pin(), pinterest.ResponseTo(&res), pinterest.AttemptTimeout(500*time.Millisecond))
 			require.NoError(t, err)
 			assert.Equal(t, []string{pin.ID}, s.ids())
 			assert.Equal(t, "Oak kitchen", pin.Title)
@@ -179,7 +179,7 @@ func TestCreateSentAgainWhenAbsent(t *testing.T) {
 			s.srv.Inject(fault.On("pins/create"))
 
 			var res pinterest.Response
-			pin, err := s.client.Pins.Create(t.Context(), s.pin(), pinterest.WithResponse(&res), pinterest.AttemptTimeout(500*time.Millisecond))
+			pin, err := s.client.Pins.Create(t.Context(), s.pin(), pinterest.ResponseTo(&res), pinterest.AttemptTimeout(500*time.Millisecond))
 			require.NoError(t, err)
 			assert.Equal(t, []string{pin.ID}, s.ids())
 			assert.False(t, res.Adopted)
@@ -251,7 +251,7 @@ func TestCreateMakesNoLookUp(t *testing.T) {
 			s := newStudio(t)
 			s.srv.Inject(test.fault.On("pins/create"))
 			var res pinterest.Response
-			_, err := s.client.Pins.Create(t.Context(), s.pin(), pinterest.WithResponse(&res))
+			_, err := s.client.Pins.Create(t.Context(), s.pin(), pinterest.ResponseTo(&res))
 			if test.err == nil {
 				require.NoError(t, err)
 			} else {
@@ -362,7 +362,7 @@ func TestCreateNeverAdoptsWhatWasThere(t *testing.T) {
 				s.srv.Inject(fault.On("pins/create"))
 
 				var res pinterest.Response
-				pin, err := s.client.Pins.Create(t.Context(), s.pin(), pinterest.WithResponse(&res))
+				pin, err := s.client.Pins.Create(t.Context(), s.pin(), pinterest.ResponseTo(&res))
 				require.NoError(t, err)
 				assert.False(t, before[pin.ID], "a pin from before was adopted")
 				assert.Len(t, s.ids(), len(before)+1)
@@ -406,7 +406,7 @@ func TestCreateAdoptsEveryForm(t *testing.T) {
 			s.srv.ResetBooks()
 			s.srv.Inject(pinteresttest.ServerError(500).On("pins/create").AfterTheCommit())
 			var res pinterest.Response
-			made, err := s.client.Pins.Create(t.Context(), pin, pinterest.WithResponse(&res))
+			made, err := s.client.Pins.Create(t.Context(), pin, pinterest.ResponseTo(&res))
 			require.NoError(t, err)
 			assert.True(t, res.Adopted)
 			assert.Equal(t, append(before, made.ID), s.ids())
@@ -462,7 +462,7 @@ func TestCreateCanceledWhileUnanswered(t *testing.T) {
 			cancel()
 		}()
 		var res pinterest.Response
-		pin, err := s.client.Pins.Create(ctx, s.pin(), pinterest.WithResponse(&res))
+		pin, err := s.client.Pins.Create(ctx, s.pin(), pinterest.ResponseTo(&res))
 		require.NoError(t, err)
 		assert.Equal(t, []string{pin.ID}, s.ids())
 		assert.True(t, res.Adopted)
@@ -617,7 +617,7 @@ func TestSave(t *testing.T) {
 			before := s.ids()
 			s.srv.Inject(pinteresttest.ConnectionReset().On("pins/save").AfterTheCommit())
 			var res pinterest.Response
-			saved, err := s.client.Pins.Save(t.Context(), parent.ID, to, pinterest.WithResponse(&res))
+			saved, err := s.client.Pins.Save(t.Context(), parent.ID, to, pinterest.ResponseTo(&res))
 			require.NoError(t, err)
 			assert.True(t, res.Adopted)
 			assert.Equal(t, append(before, saved.ID), s.ids())
@@ -654,7 +654,7 @@ func TestBoardCreate(t *testing.T) {
 			s := newStudio(t)
 			s.srv.Inject(fault.On("boards/create").AfterTheCommit())
 			var res pinterest.Response
-			board, err := s.client.Boards.Create(t.Context(), pinterest.BoardCreate{Name: "Gardens"}, pinterest.WithResponse(&res))
+			board, err := s.client.Boards.Create(t.Context(), pinterest.BoardCreate{Name: "Gardens"}, pinterest.ResponseTo(&res))
 			require.NoError(t, err)
 			assert.True(t, res.Adopted)
 			require.Len(t, s.srv.Boards(s.alice), 2)
@@ -701,7 +701,7 @@ func TestBoardCreate(t *testing.T) {
 				pinteresttest.Fault{Status: status, Code: 58, Message: "Try a different name. You already have a board with this name!"}.On("boards/create"),
 			)
 			var res pinterest.Response
-			board, err := s.client.Boards.Create(t.Context(), pinterest.BoardCreate{Name: "Gardens"}, pinterest.WithResponse(&res))
+			board, err := s.client.Boards.Create(t.Context(), pinterest.BoardCreate{Name: "Gardens"}, pinterest.ResponseTo(&res))
 			require.NoError(t, err)
 			assert.True(t, res.Adopted)
 			require.Len(t, s.srv.Boards(s.alice), 2)
@@ -751,7 +751,7 @@ func TestSectionCreate(t *testing.T) {
 		}
 		s.srv.Inject(pinteresttest.ServerError(500).On("board_sections/create").AfterTheCommit())
 		var res pinterest.Response
-		section, err := s.client.Sections.Create(t.Context(), s.board.ID, islands, pinterest.WithResponse(&res))
+		section, err := s.client.Sections.Create(t.Context(), s.board.ID, islands, pinterest.ResponseTo(&res))
 		require.NoError(t, err)
 		assert.True(t, res.Adopted)
 		all := s.srv.Sections(s.board.ID)
@@ -857,7 +857,7 @@ func TestDoLookup(t *testing.T) {
 		s.same(s.pin(), studioStart.Add(-time.Minute))
 		s.srv.Inject(pinteresttest.ServerError(500).On("pins/create").AfterTheCommit())
 		var res pinterest.Response
-		pin, windows, err := do(s, true, pinterest.WithResponse(&res))
+		pin, windows, err := do(s, true, pinterest.ResponseTo(&res))
 		require.NoError(t, err)
 		assert.True(t, res.Adopted)
 		assert.Equal(t, s.ids()[1], pin.ID)

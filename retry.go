@@ -140,8 +140,11 @@ func (q *retryQuota) give(n int) {
 
 // run is what one call knows between its attempts.
 type run struct {
-	c  *Client
-	cl *call
+	c      *Client
+	cl     *call
+	call   uint64 // its number
+	permit Permit // what it asks the limiter for
+	waited bool   // the limiter made this attempt wait
 
 	firstAttempt attempt
 	attempts     []Attempt
@@ -156,13 +159,31 @@ type run struct {
 	spent        int // quota spent by this call
 }
 
+// begin begins a call.
+func (c *Client) begin(cl *call) *run {
+	r := &run{c: c, cl: cl, call: c.calls.Add(1)}
+	if c.limiter != nil {
+		r.permit = Permit{
+			App: c.appID, Account: c.name, Category: cl.op.Category, Priority: cl.opts.priority,
+			Since: c.clock.Now(), MaxHold: cl.opts.policy.MaxServerWait, Waiting: r.waits,
+		}
+		if cl.basic != nil {
+			r.permit.Priority = priorityToken // all calls of the account wait for it
+		}
+	}
+	return r
+}
+
 // act does what the table says about a failed attempt. It returns again when
 // the call is to be sent once more; otherwise the call is over, with err, or
 // without one where the failure turned out to be a success.
 func (r *run) act(ctx context.Context, at *attempt) (again bool, err error) {
 	rule := r.c.table.classify(&at.failure)
-	if at.failure.Reason == ReasonToken {
+	switch at.failure.Reason {
+	case ReasonToken:
 		rule = r.c.tokenRule(rule, at.err, false)
+	case ReasonPaced:
+		rule = r.c.pacedRule(rule, at.err)
 	}
 	at.record.Class, at.record.Action, at.record.Rule = rule.Class, rule.Action, rule.Name
 	if r.doneBefore(at) {
@@ -244,6 +265,9 @@ func (r *run) plan(ctx context.Context, at *attempt, rule Rule) (wait time.Durat
 		return rule.ParkFor, errFinal
 	}
 	wait, asked := r.delay(at, rule)
+	if rule.Class == ClassThrottled && r.c.limiter != nil {
+		r.c.limiter.Penalize(ctx, r.permit, at.rate, wait)
+	}
 	limit := r.cl.opts.policy.MaxAttempts
 	if rule.MaxAttempts > 0 {
 		limit = min(limit, rule.MaxAttempts)
@@ -274,6 +298,14 @@ func (r *run) plan(ctx context.Context, at *attempt, rule Rule) (wait time.Durat
 
 // errDeadline is returned when a wait would end after the caller's deadline.
 var errDeadline = fmt.Errorf("the wait before the next attempt does not fit the caller's deadline: %w", context.DeadlineExceeded)
+
+// pacedRule adds to the rule when the limiter would let the call go.
+func (c *Client) pacedRule(rule Rule, err error) Rule {
+	if paced, ok := errors.AsType[*PaceError](err); ok {
+		rule.ParkFor = max(0, paced.Until.Sub(c.clock.Now()))
+	}
+	return rule
+}
 
 // delay returns the wait that the API asked for, or else the next interval of
 // our own, without jitter.

@@ -87,6 +87,18 @@ var rows = map[string][]row{
 		},
 		class: pinterest.ErrUnauthenticated, after: reauthorize, unsent: true,
 	}},
+	"paced": {{
+		prepare: func(t *testing.T, b *bench) {
+			// A limit of the whole account that the API has closed for an hour.
+			pacer, err := pinterest.NewPacer(pinterest.Standard.Limits(), b.clock)
+			require.NoError(t, err)
+			net := pinterest.RatePolicy{Name: "safety_net_app_id_user_id", Limit: 100, Window: time.Second}
+			rate := pinterest.RateLimit{Limit: 100, Reset: time.Hour, Policy: net, Policies: []pinterest.RatePolicy{net}}
+			pacer.Penalize(t.Context(), pinterest.Permit{Category: pinterest.CategoryOrgRead}, rate, time.Hour)
+			b.opts = append(b.opts, pinterest.WithLimiter(pacer))
+		},
+		class: pinterest.ErrThrottled, after: park, unsent: true, parked: time.Hour,
+	}},
 	"oversize answer": {{
 		reply:   answer(200, `{"id":"1","title":"0123456789012345678901234567890123456789012345678901234567890123456789"}`),
 		prepare: func(_ *testing.T, b *bench) { b.opts = append(b.opts, pinterest.WithMaxResponse(64)) },
@@ -454,7 +466,7 @@ func TestRuleForCreateThatTookEffect(t *testing.T) {
 			return
 		}
 		var res pinterest.Response
-		pin, err := create(b, c, pinterest.WithResponse(&res))
+		pin, err := create(b, c, pinterest.ResponseTo(&res))
 		if !r.unclear {
 			_ = r.check(t, name, b, err)
 			assert.Zero(t, b.count(toLookup))

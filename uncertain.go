@@ -148,7 +148,7 @@ func (c *Client) resolve(ctx context.Context, u *Uncertain, cl *call, opts []Cal
 	}
 	policy := cl.opts.policy
 	res := &Resolution{Outcome: OutcomeCreated}
-	search := search{c: c, op: cl.op, want: u, last: u.Until, settle: policy.SettleTime, reads: policy.SettleReads}
+	search := search{c: c, op: cl.op, call: c.calls.Add(1), want: u, last: u.Until, settle: policy.SettleTime, reads: policy.SettleReads}
 	search.find = func(ctx context.Context) (bool, listing, error) { return c.lookFor(ctx, u, known, opts, res) }
 	state, err := search.prove(ctx)
 	switch state {

@@ -213,7 +213,7 @@ func TestResolve(t *testing.T) {
 				s := newStudio(t)
 				u := kind.lose(s, true)
 				s.clock.Advance(time.Minute)
-				found, _ := s.newClient().Resolve(t.Context(), u, pinterest.WithDryRun(new(pinterest.DryRun)))
+				found, _ := s.newClient().Resolve(t.Context(), u, pinterest.DryRunTo(new(pinterest.DryRun)))
 				assert.NotEqual(t, pinterest.OutcomeAbsent, found.Outcome, "it was made")
 			})
 		})

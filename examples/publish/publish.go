@@ -168,7 +168,7 @@ func (p *publisher) send(ctx context.Context, o outcome) outcome {
 	}
 	var res pinterest.Response
 	followed, waits := p.meter.follow(ctx, o.row)
-	pin, err := p.client.Pins.Create(followed, o.row.pin, pinterest.WithResponse(&res))
+	pin, err := p.client.Pins.Create(followed, o.row.pin, pinterest.ResponseTo(&res))
 	o.attempts = res.Attempts
 	o.waited += waits.duration()
 
