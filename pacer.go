@@ -451,7 +451,7 @@ func (l *pacedLine) Estimate(cost int) line.Slot {
 	slot := latest{now: now.UnixNano()}
 	slot.estimate(&l.acct.all, float64(cost), limitName(CategoryAll))
 	slot.estimate(&l.lane.quota, float64(cost), string(l.lane.category))
-	for _, s := range l.shared {
+	for _, s := range l.joined {
 		s.mu.Lock()
 		slot.estimate(&s.window, float64(cost)*float64(max(1, s.lines)), s.name)
 		s.mu.Unlock()
