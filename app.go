@@ -16,7 +16,11 @@ import (
 // App is one Pinterest app and what its accounts share: the transport, the
 // table, the limiter, the observers, the app's credentials and the token store.
 // It is safe for concurrent use, and a process needs one.
-type App struct{ *core }
+type App struct {
+	OAuth *OAuthService
+
+	*core
+}
 
 // core is what the clients of an App have in common.
 type core struct {
@@ -37,6 +41,10 @@ type core struct {
 	calls      atomic.Uint64 // how many there were, for Event.Call
 	appSecrets []string
 	newTokens  func(c *Client) *tokens
+	anyScope   bool       // scopes are not checked before sending
+	store      TokenStore // nil: New has its own source of tokens
+	oauth      OAuth
+	states     usedStates
 	accounts   accounts
 }
 
@@ -48,7 +56,7 @@ func NewApp(opts ...Option) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &App{core}, nil
+	return &App{&OAuthService{core}, core}, nil
 }
 
 // New returns a client for one account: an [App] of one. It needs one source of
@@ -91,9 +99,10 @@ func (k *core) client(name string) *Client {
 		pins     PinsService
 		boards   BoardsService
 		sections SectionsService
+		acct     AccountService
 	}{Client: Client{core: k}}
-	c.pins.client, c.boards.client, c.sections.client = &c.Client, &c.Client, &c.Client
-	c.Pins, c.Boards, c.Sections = &c.pins, &c.boards, &c.sections
+	c.pins.client, c.boards.client, c.sections.client, c.acct.client = &c.Client, &c.Client, &c.Client, &c.Client
+	c.Pins, c.Boards, c.Sections, c.Account = &c.pins, &c.boards, &c.sections, &c.acct
 	c.account = k.accounts.get(name, &c.Client)
 	return &c.Client
 }

@@ -121,12 +121,25 @@ func (at *attempt) authorize() {
 		at.fail(PhaseNotSent, ReasonRequest, errors.New("the access token has control characters in it, such as a line's end"))
 	case err == nil:
 		at.credential = cred
+		at.checkScopes()
 	case at.caller.Err() != nil:
 		at.fail(PhaseNotSent, ReasonCanceled, at.caller.Err())
 	case at.ctx.Err() != nil:
 		at.fail(PhaseNotSent, ReasonTimeout, err)
 	default:
 		at.fail(PhaseNotSent, ReasonToken, err)
+	}
+}
+
+// checkScopes refuses what the API would refuse: a call whose token is known to
+// lack a scope.
+func (at *attempt) checkScopes() {
+	granted := at.credential.token.Scopes
+	if granted == nil || at.run.c.anyScope {
+		return
+	}
+	if missing := MissingScopes(granted, at.run.cl.op.Scopes); len(missing) > 0 {
+		at.fail(PhaseNotSent, ReasonScope, scopeError(missing))
 	}
 }
 

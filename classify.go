@@ -50,9 +50,10 @@ const (
 	ReasonOversize           // the answer is longer than the client's bound
 	ReasonGarbled            // a 2xx answer whose body cannot be decoded
 	ReasonPaced              // the limiter refused to let it go
+	ReasonScope              // the token is known to lack a scope of the operation
 )
 
-var reasonNames = [...]string{"", "canceled", "timeout", "certificate", "bad request form", "no token", "oversize answer", "garbled answer", "paced"}
+var reasonNames = [...]string{"", "canceled", "timeout", "certificate", "bad request form", "no token", "oversize answer", "garbled answer", "paced", "scope not granted"}
 
 // String returns the reason in words; "" for ReasonNone.
 func (r Reason) String() string {
@@ -222,6 +223,7 @@ var defaultRules = []Rule{
 	{Name: "bad request form", Reasons: []Reason{ReasonRequest}, Action: ActionFail, Class: ClassTransport, Disposition: DispositionReview},
 	{Name: "paced", Reasons: []Reason{ReasonPaced}, Action: ActionFail, Class: ClassThrottled, Disposition: DispositionPark},
 	{Name: "no token", Reasons: []Reason{ReasonToken}, Action: ActionFail, Class: ClassUnauthenticated, Disposition: DispositionReview},
+	{Name: "scope not granted", Reasons: []Reason{ReasonScope}, Action: ActionFail, Class: ClassMissingScope, Disposition: DispositionFix},
 	{Name: "oversize answer", Reasons: []Reason{ReasonOversize}, Action: ActionFail, Class: ClassResponse, Disposition: DispositionReview, Ambiguous: true},
 	{Name: "garbled answer", Reasons: []Reason{ReasonGarbled}, Action: ActionBackOff, Class: ClassResponse, Disposition: DispositionPark, Ambiguous: true},
 	{Name: "not sent", Phases: notSentOnly, Action: ActionBackOff, Class: ClassTransport, Disposition: DispositionPark},

@@ -18,6 +18,7 @@ type Client struct {
 	Pins     *PinsService
 	Boards   *BoardsService
 	Sections *SectionsService
+	Account  *AccountService
 
 	*core    // of the app
 	*account // of the account

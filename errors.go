@@ -37,6 +37,7 @@ const (
 	ClassResponse                      // the answer cannot be used
 	ClassCanceled                      // the caller's context ended
 	ClassLedger                        // the caller's Ledger failed
+	ClassTokenStore                    // the caller's TokenStore failed
 	ClassUnknown                       // no row of the table knows it
 )
 
@@ -46,7 +47,7 @@ var classNames = [...]string{
 	ClassPayment: "payment required", ClassPrecondition: "precondition failed", ClassTooLarge: "too large",
 	ClassNotImplemented: "not implemented", ClassMediaUnreachable: "media unreachable", ClassThrottled: "throttled",
 	ClassBlocked: "blocked", ClassBlockedLink: "blocked link", ClassServer: "server", ClassUnavailable: "unavailable",
-	ClassTransport: "transport", ClassResponse: "unusable response", ClassCanceled: "canceled", ClassLedger: "ledger", ClassUnknown: "unknown",
+	ClassTransport: "transport", ClassResponse: "unusable response", ClassCanceled: "canceled", ClassLedger: "ledger", ClassTokenStore: "token store", ClassUnknown: "unknown",
 }
 
 // String returns the class in words, such as "missing scope".
@@ -85,6 +86,7 @@ const (
 	ErrResponse         = classError(ClassResponse)
 	ErrCanceled         = classError(ClassCanceled)
 	ErrLedger           = classError(ClassLedger)
+	ErrTokenStore       = classError(ClassTokenStore)
 	ErrUnknown          = classError(ClassUnknown)
 )
 
@@ -97,6 +99,9 @@ const (
 	// ErrRetryQuota says that this client, not Pinterest, refused a further
 	// attempt: its retry quota ([RetryPolicy.Quota]) is empty.
 	ErrRetryQuota = constError("pinterest: the retry quota of this client is empty (a local limit)")
+	// ErrDisconnected says that the account is known to be disconnected, or never
+	// was connected: the call was not sent. Its owner has to connect it (again).
+	ErrDisconnected = constError("pinterest: the account is disconnected")
 	// ErrPaced says that the [Limiter], not Pinterest, refused to let the call go:
 	// its turn would have come too late. Error.RetryAt has the time.
 	ErrPaced = constError("pinterest: the call would have waited too long for its turn (a local limit)")

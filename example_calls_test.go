@@ -160,7 +160,7 @@ func ExampleClient_Do() {
 
 	userAccount := pinterest.Operation{
 		ID: "user_account/get", Method: http.MethodGet, Path: "/user_account",
-		Kind: pinterest.KindRead, Category: pinterest.CategoryOrgRead, Scopes: []string{"user_accounts:read"},
+		Kind: pinterest.KindRead, Category: pinterest.CategoryOrgRead, Scopes: []pinterest.Scope{pinterest.ScopeUserAccountsRead},
 	}
 	var account struct {
 		Username   string `json:"username"`

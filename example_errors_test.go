@@ -118,6 +118,7 @@ func ExampleDefaultRules() {
 	// bad request form -> fail -> transport, review
 	// paced -> fail -> throttled, park
 	// no token -> fail -> unauthenticated, review
+	// scope not granted -> fail -> missing scope, fix
 	// oversize answer -> fail, ambiguous for a create -> unusable response, review
 	// garbled answer -> back off, ambiguous for a create -> unusable response, park
 	// not sent -> back off -> transport, park

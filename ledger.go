@@ -28,19 +28,14 @@ type Ledger interface {
 // MemoryLedger is a [Ledger] for one process: it forgets everything when the
 // process ends.
 type MemoryLedger struct {
+	locks   nameLocks
 	mu      sync.Mutex
-	locks   map[string]*memoryLock
 	records map[string][]byte
-}
-
-type memoryLock struct {
-	turn  chan struct{}
-	users int
 }
 
 // NewMemoryLedger returns an empty ledger.
 func NewMemoryLedger() *MemoryLedger {
-	return &MemoryLedger{locks: map[string]*memoryLock{}, records: map[string][]byte{}}
+	return &MemoryLedger{records: map[string][]byte{}}
 }
 
 // Lock implements [Ledger].
@@ -49,44 +44,17 @@ func (l *MemoryLedger) Lock(ctx context.Context, names ...string) (unlock func()
 	held := 0
 	unlock = sync.OnceFunc(func() {
 		for _, name := range names[:held] {
-			l.release(name, true)
+			l.locks.unlock(name)
 		}
 	})
 	for _, name := range names {
-		select {
-		case l.lock(name).turn <- struct{}{}:
-			held++
-		case <-ctx.Done():
-			l.release(name, false)
+		if err := l.locks.lock(ctx, name); err != nil {
 			unlock()
-			return nil, ctx.Err()
+			return nil, err
 		}
+		held++
 	}
 	return unlock, nil
-}
-
-func (l *MemoryLedger) lock(name string) *memoryLock {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	k := l.locks[name]
-	if k == nil {
-		k = &memoryLock{turn: make(chan struct{}, 1)}
-		l.locks[name] = k
-	}
-	k.users++
-	return k
-}
-
-func (l *MemoryLedger) release(name string, held bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	k := l.locks[name]
-	if held {
-		<-k.turn
-	}
-	if k.users--; k.users == 0 {
-		delete(l.locks, name)
-	}
 }
 
 // Load implements [Ledger].

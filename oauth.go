@@ -4,7 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
-	"fmt"
+	"iter"
 	"log/slog"
 	"net"
 	"net/url"
@@ -68,268 +68,145 @@ func (cfg *config) checkTokens() error {
 	switch {
 	case cfg.refresh != nil:
 		return cfg.refresh.check()
+	case cfg.sources[0] == "WithTokenStore" && cfg.store == nil:
+		return errors.New("pinterest: WithTokenStore: the store is nil")
 	case cfg.sources[0] == "WithTokenSource" && cfg.source == nil:
 		return errors.New("pinterest: WithTokenSource: the source is nil")
-	case cfg.source == nil && cfg.static == "":
+	case cfg.sources[0] == "WithAccessToken" && cfg.static == "":
 		return errors.New("pinterest: WithAccessToken: the token is empty")
 	}
 	return nil
 }
 
-// tokens makes the client's source of tokens.
+// tokens makes an account's source of tokens.
 func (cfg *config) tokens(c *Client) *tokens {
-	t := &tokens{clock: cfg.clock, secrets: c.secrets, report: c.reportRenewal}
+	t := &tokens{clock: cfg.clock, secrets: c.secrets, source: fixedToken{}, early: cfg.early()}
+	first := &Token{AccessToken: cfg.static}
 	switch {
+	case cfg.store != nil:
+		t.source = &storedToken{client: c, store: cfg.store, id: cfg.oauth.ClientID, secret: cfg.oauth.ClientSecret}
 	case cfg.refresh != nil:
 		r := cfg.refresh
-		t.early, t.store = r.Early, r.Store
-		def(&t.early, 5*time.Minute)
-		t.fetch = func(ctx context.Context, old *oauth2.Token) (*oauth2.Token, error) {
-			return c.refreshGrant(ctx, r.ClientID, r.ClientSecret, old.RefreshToken)
-		}
-		t.keep(&oauth2.Token{AccessToken: r.AccessToken, RefreshToken: r.RefreshToken, Expiry: r.Expiry})
+		first = &Token{AccessToken: r.AccessToken, RefreshToken: r.RefreshToken, Expiry: r.Expiry}
+		store := &callersStore{save: r.Store, token: *first}
+		t.source = &storedToken{client: c, store: store, id: r.ClientID, secret: r.ClientSecret}
 	case cfg.source != nil:
-		t.fetch = func(ctx context.Context, _ *oauth2.Token) (*oauth2.Token, error) { return fromSource(ctx, cfg.source) }
-		t.keep(&oauth2.Token{})
-	default:
-		t.keep(&oauth2.Token{AccessToken: cfg.static})
+		t.source = callersSource{source: cfg.source, report: c.reportRenewal, clock: cfg.clock}
 	}
+	t.keep(first)
 	return t
 }
 
-// fromSource asks a source, which cannot be told to stop: one that hangs is left
-// behind when the renewal's time is over.
-func fromSource(ctx context.Context, src oauth2.TokenSource) (*oauth2.Token, error) {
-	type answer struct {
-		tok *oauth2.Token
-		err error
+// early is how long before its expiry a token is renewed, at least.
+func (cfg *config) early() time.Duration {
+	early := cfg.oauth.Early
+	if cfg.refresh != nil {
+		early = cfg.refresh.Early
 	}
-	done := make(chan answer, 1)
-	go func() {
-		tok, err := src.Token()
-		if err == nil && (tok == nil || tok.AccessToken == "") {
-			err = errors.New("the token source gave no access token")
-		}
-		done <- answer{tok, err}
-	}()
-	select {
-	case a := <-done:
-		return a.tok, a.err
-	case <-ctx.Done():
-		return nil, fmt.Errorf("the token source did not answer within %v: %w", renewalTime, ctx.Err())
-	}
+	def(&early, 5*time.Minute)
+	return early
 }
 
-// tokens hands out one account's access token and renews it, one renewal at a
-// time however many calls ask.
-type tokens struct {
-	fetch   func(ctx context.Context, old *oauth2.Token) (*oauth2.Token, error) // nil: it cannot be renewed
-	store   func(ctx context.Context, tok *oauth2.Token) error                  // nil: nothing to store
-	early   time.Duration
-	clock   Clock
-	secrets *secrets
-	report  func(began time.Time, err error)
+// callersStore is the token store of a RefreshConfig: the token is here, and the
+// caller is told of each new one.
+type callersStore struct {
+	save func(ctx context.Context, tok *oauth2.Token) error
 
-	mu       sync.Mutex
-	current  credential
-	unstored *oauth2.Token // renewed, but Store failed: never lost, never used
-	flight   *flight       // the renewal under way
-	failure  error         // the last renewal's, shared ...
-	until    time.Time     // ... until this time
+	mu    sync.Mutex
+	token Token
+	saves int
 }
 
-// credential is a token and the Authorization header made of it, once.
-type credential struct {
-	token  *oauth2.Token
-	header []string
+func (s *callersStore) Lock(context.Context, string) (func(), error) { return func() {}, nil }
+
+func (s *callersStore) Load(context.Context, string) (*Token, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	tok := s.token
+	return &tok, nil
 }
 
-// flight is one renewal that any number of calls wait for.
-type flight struct {
-	done chan struct{}
-	cred credential
-	err  error
-}
-
-const (
-	// renewalTime bounds a renewal, which outlives the call that began it: its
-	// result is needed by all who wait, and a rotated token must not be dropped.
-	renewalTime = 2 * time.Minute
-	// shareFailure is how long a failed renewal answers for those who come later,
-	// so that a thousand waiters do not make a thousand token calls.
-	shareFailure = time.Second
-)
-
-var (
-	errNoRenewal = errors.New("the access token was refused, and there is no way to renew it")
-	errSameToken = errors.New("the access token was refused, and the token source gave the same one again")
-)
-
-// storeError says that a renewed token could not be stored.
-type storeError struct{ err error }
-
-func (e storeError) Error() string { return "storing the renewed token: " + e.err.Error() }
-func (e storeError) Unwrap() error { return e.err }
-
-// keep makes tok the current token. The caller holds the lock, or is alone.
-func (t *tokens) keep(tok *oauth2.Token) {
-	t.current = credential{tok, []string{"Bearer " + tok.AccessToken}}
-	t.secrets.addToken(tok.AccessToken, tok.RefreshToken)
-}
-
-// token returns the current token, renewed first when it is due. A token that
-// is due early but still valid is used if the renewal fails.
-func (t *tokens) token(ctx context.Context) (credential, error) {
-	t.mu.Lock()
-	cred, now := t.current, t.clock.Now()
-	tok := cred.token
-	usable := tok.AccessToken != "" && (tok.Expiry.IsZero() || now.Before(tok.Expiry))
-	if usable && (t.fetch == nil || tok.Expiry.IsZero() || now.Before(tok.Expiry.Add(-t.early))) {
-		t.mu.Unlock()
-		return cred, nil
-	}
-	renewed, err := t.wait(ctx, t.join(ctx))
-	if err != nil && usable && ctx.Err() == nil {
-		return cred, nil
-	}
-	return renewed, err
-}
-
-// renew replaces a token that the API refused. If another call has done so in
-// the meantime, its token is returned.
-func (t *tokens) renew(ctx context.Context, refused credential) (credential, error) {
-	t.mu.Lock()
-	if cred := t.current; cred.token.AccessToken != "" && cred.token.AccessToken != refused.token.AccessToken {
-		t.mu.Unlock()
-		return cred, nil
-	}
-	cred, err := t.wait(ctx, t.join(ctx))
-	if err == nil && cred.token.AccessToken == refused.token.AccessToken {
-		return cred, errSameToken
-	}
-	return cred, err
-}
-
-// join returns the renewal under way, or begins one. It is called with the
-// lock held and gives it back.
-func (t *tokens) join(ctx context.Context) *flight {
-	defer t.mu.Unlock()
-	switch {
-	case t.flight != nil:
-		return t.flight
-	case t.fetch == nil:
-		return landed(errNoRenewal)
-	case t.failure != nil && t.clock.Now().Before(t.until):
-		return landed(t.failure)
-	}
-	f := &flight{done: make(chan struct{})}
-	t.flight = f
-	go t.fly(context.WithoutCancel(ctx), f)
-	return f
-}
-
-func landed(err error) *flight {
-	f := &flight{done: make(chan struct{}), err: err}
-	close(f.done)
-	return f
-}
-
-// wait waits for a renewal, and leaves when the caller's own context ends.
-func (t *tokens) wait(ctx context.Context, f *flight) (credential, error) {
-	select {
-	case <-f.done:
-		return f.cred, f.err
-	case <-ctx.Done():
-		return credential{}, ctx.Err()
-	}
-}
-
-// fly makes one renewal: fetch, store, and only then use.
-func (t *tokens) fly(ctx context.Context, f *flight) {
-	ctx, cancel := context.WithTimeout(ctx, renewalTime)
-	defer cancel()
-	began := t.clock.Now()
-	t.mu.Lock()
-	old, tok := t.current.token, t.unstored
-	t.mu.Unlock()
-	var err error
-	if tok == nil {
-		tok, err = t.fetch(ctx, old)
-	}
-	if err == nil && t.store != nil {
-		// The only copy of a rotated token: whatever happens below, it stays here.
-		t.secrets.addToken(tok.AccessToken, tok.RefreshToken)
-		if storeErr := t.store(ctx, tok); storeErr != nil {
-			err = storeError{storeErr}
+func (s *callersStore) Save(ctx context.Context, _ string, tok *Token) (string, error) {
+	if tok.Disconnected == nil { // else there is no new token to keep
+		if err := s.save(ctx, tok.OAuth2()); err != nil {
+			return "", err
 		}
 	}
-	t.report(began, err) // before anyone goes on: observers hear things in their order
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.unstored, t.failure = nil, nil
-	switch _, unstored := errors.AsType[storeError](err); {
-	case err == nil:
-		t.keep(tok)
-		f.cred = t.current
-	case unstored:
-		t.unstored = tok // the next call stores it again
-	default:
-		t.failure, t.until = err, t.clock.Now().Add(shareFailure)
-	}
-	f.err = err
-	t.flight = nil
-	close(f.done)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.saves++
+	s.token = *tok
+	s.token.Version = strconv.Itoa(s.saves)
+	return s.token.Version, nil
+}
+
+func (s *callersStore) Delete(context.Context, string) error { return nil }
+
+func (s *callersStore) Due(context.Context, time.Time) iter.Seq2[string, error] {
+	return func(func(string, error) bool) {}
 }
 
 // reportRenewal tells the observers of one renewal, however many calls waited for it.
 func (c *Client) reportRenewal(began time.Time, err error) {
+	c.note(Event{Type: EventRefresh, Time: began, Err: err})
+}
+
+// note tells the observers something of the account's token.
+func (c *Client) note(e Event) {
 	if c.watched() {
-		c.observe(Event{Type: EventRefresh, Account: c.name, Operation: OpOAuthToken.ID, Time: began, Err: c.secrets.hide(err)})
+		e.Account, e.Operation, e.Err = c.name, OpOAuthToken.ID, c.secrets.hide(e.Err)
+		c.observe(e)
 	}
 }
 
-// refreshGrant exchanges a refresh token for a new pair (operation oauth/token).
+// refreshGrant exchanges a refresh token for a new pair.
+func (c *Client) refreshGrant(ctx context.Context, id, secret, refreshToken string) (*Token, error) {
+	return c.grant(ctx, id, secret, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refreshToken}})
+}
+
+// grant makes a token call (operation oauth/token).
 // https://developers.pinterest.com/docs/api/v5/oauth-token
-func (c *Client) refreshGrant(ctx context.Context, id, secret, refreshToken string) (*oauth2.Token, error) {
+func (c *Client) grant(ctx context.Context, id, secret string, form url.Values) (*Token, error) {
 	var answer tokenAnswer
-	err := c.do(ctx, &call{
-		op:    OpOAuthToken,
-		basic: basicAuth(id, secret),
-		form:  url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refreshToken}},
-		out:   &answer,
-	})
-	if err != nil {
+	if err := c.do(ctx, &call{op: OpOAuthToken, basic: basicAuth(id, secret), form: form, out: &answer}); err != nil {
 		return nil, err
 	}
-	return answer.token(c.clock.Now(), refreshToken), nil
+	return answer.token(c.clock.Now()), nil
 }
 
 // tokenAnswer is the token endpoint's answer. Numbers have been seen as strings.
 type tokenAnswer struct {
 	AccessToken      string  `json:"access_token"`
-	TokenType        string  `json:"token_type"`
 	RefreshToken     string  `json:"refresh_token"`
 	Scope            string  `json:"scope"`
 	ExpiresIn        seconds `json:"expires_in"`
 	RefreshExpiresIn seconds `json:"refresh_token_expires_in"`
+	RefreshExpiresAt seconds `json:"refresh_token_expires_at"` // since 1970
 }
 
 func (a *tokenAnswer) complete() bool { return a.AccessToken != "" }
 
-// token turns the answer into an oauth2.Token. An answer without a refresh
-// token means that the old one goes on.
-func (a *tokenAnswer) token(now time.Time, oldRefresh string) *oauth2.Token {
-	tok := &oauth2.Token{AccessToken: a.AccessToken, TokenType: a.TokenType, RefreshToken: a.RefreshToken}
-	def(&tok.RefreshToken, oldRefresh)
+// token turns the answer into a Token. What was not said is left zero.
+func (a *tokenAnswer) token(now time.Time) *Token {
+	tok := &Token{AccessToken: a.AccessToken, RefreshToken: a.RefreshToken, Scopes: parseScopes(a.Scope)}
 	if a.ExpiresIn > 0 {
-		tok.ExpiresIn = int64(a.ExpiresIn)
-		tok.Expiry = now.Add(secondsToDuration(int64(a.ExpiresIn)))
+		tok.Expiry = now.Add(secondsToDuration(int64(a.ExpiresIn))).UTC()
 	}
-	extra := map[string]any{"scope": a.Scope}
-	if a.RefreshExpiresIn > 0 {
-		extra["refresh_token_expires_in"] = int64(a.RefreshExpiresIn)
+	switch {
+	case a.RefreshToken == "":
+	case a.RefreshExpiresIn > 0: // by our own clock, which may be another than the API's
+		tok.RefreshExpiry = now.Add(secondsToDuration(int64(a.RefreshExpiresIn))).UTC()
+	case a.RefreshExpiresAt > 0:
+		tok.RefreshExpiry = time.Unix(int64(a.RefreshExpiresAt), 0).UTC()
 	}
-	return tok.WithExtra(extra)
+	return tok
+}
+
+// OAuth2 returns the token as golang.org/x/oauth2's, with the scopes as its
+// extra "scope".
+func (t *Token) OAuth2() *oauth2.Token {
+	tok := &oauth2.Token{AccessToken: t.AccessToken, TokenType: "bearer", RefreshToken: t.RefreshToken, Expiry: t.Expiry}
+	return tok.WithExtra(map[string]any{"scope": joinScopes(t.Scopes)})
 }
 
 // seconds is a number of seconds, sent as a number or as a string.
@@ -351,7 +228,8 @@ func (c *Client) tokenRule(rule Rule, err error, refused bool) Rule {
 		call      *Error
 		retrieve  *oauth2.RetrieveError
 		network   net.Error
-		unstored  storeError
+		unsaved   saveError
+		unloaded  loadError
 		forbidden = Rule{Name: rule.Name, Action: ActionFail, Class: ClassUnauthenticated, Disposition: DispositionReauthorize}
 	)
 	switch {
@@ -362,8 +240,13 @@ func (c *Client) tokenRule(rule Rule, err error, refused bool) Rule {
 			forbidden.ParkFor = max(0, call.RetryAt.Sub(c.clock.Now()))
 		}
 		return forbidden
-	case errors.As(err, &unstored):
-		forbidden.Disposition = DispositionReview
+	case errors.Is(err, ErrDisconnected):
+		return forbidden
+	case errors.As(err, &unsaved):
+		forbidden.Class, forbidden.Disposition = ClassTokenStore, DispositionReview
+		return forbidden
+	case errors.As(err, &unloaded):
+		forbidden.Class, forbidden.Disposition = ClassTokenStore, DispositionPark
 		return forbidden
 	case errors.As(err, &retrieve) && retrieve.Response != nil:
 		return c.retrieveRule(retrieve)

@@ -40,7 +40,7 @@ func refreshConfig() pinterest.RefreshConfig {
 // granted is the token endpoint's answer with a new pair.
 func granted() reply {
 	return answer(200, `{"response_type":"refresh_token","access_token":"`+newAccess+`","token_type":"bearer","expires_in":2592000,
-		"refresh_token":"`+newRefresh+`","refresh_token_expires_in":5184000,"scope":"pins:read,pins:write"}`)
+		"refresh_token":"`+newRefresh+`","refresh_token_expires_in":5184000,"scope":"boards:read,boards:write,pins:read,pins:write"}`)
 }
 
 var (
@@ -221,8 +221,8 @@ func TestTokenCall(t *testing.T) {
 	tok := a.tokens()[0]
 	assert.Equal(t, newAccess, tok.AccessToken)
 	assert.Equal(t, newRefresh, tok.RefreshToken)
-	assert.Equal(t, before.Add(30*24*time.Hour), tok.Expiry)
-	assert.Equal(t, "pins:read,pins:write", tok.Extra("scope"))
+	assert.Equal(t, before.Add(30*24*time.Hour).UTC(), tok.Expiry)
+	assert.Equal(t, "boards:read,boards:write,pins:read,pins:write", tok.Extra("scope"))
 }
 
 func TestTokenAnswers(t *testing.T) {
@@ -261,7 +261,7 @@ func TestTokenAnswers(t *testing.T) {
 				assert.True(t, tok.Expiry.IsZero())
 				return
 			}
-			assert.Equal(t, now.Add(tt.expires), tok.Expiry)
+			assert.Equal(t, now.Add(tt.expires).UTC(), tok.Expiry)
 		})
 	}
 }
@@ -321,32 +321,59 @@ func TestLate401OfAReplacedTokenDoesNotRefresh(t *testing.T) {
 func TestRefreshBeforeExpiry(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
-		name  string
-		left  time.Duration
-		early time.Duration
-		kinds []string
+		name   string
+		passes time.Duration // of the hour that the token has
+		early  time.Duration
+		kinds  []string // of the requests of two calls, sorted
 	}{
-		{"far from it", time.Hour, 0, []string{toCall}},
-		{"just outside", 5*time.Minute + time.Second, 0, []string{toCall}},
-		{"due", 5 * time.Minute, 0, []string{toToken, toCall}},
-		{"expired", -time.Hour, 0, []string{toToken, toCall}},
-		{"due by the caller's choice", 50 * time.Minute, time.Hour, []string{toToken, toCall}},
+		{"far from it", 0, 0, []string{toCall, toCall}},
+		{"just outside", 50*time.Minute - time.Second, 0, []string{toCall, toCall}},
+		{"due", 55 * time.Minute, 0, []string{toCall, toCall, toToken}},
+		{"expired", time.Hour, 0, []string{toCall, toCall, toToken}},
+		{"due by the caller's choice", 40 * time.Minute, 20 * time.Minute, []string{toCall, toCall, toToken}},
+		{"early is at most half of the time left", 29 * time.Minute, time.Hour, []string{toCall, toCall}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			s := newServer(t, okPin().always()).onToken(granted())
-			a := newAccount(t, s, func(cfg *pinterest.RefreshConfig) { cfg.Expiry, cfg.Early = s.clock.Now().Add(tt.left), tt.early })
+			var seen recorder
+			a := newAccount(t, s, func(cfg *pinterest.RefreshConfig) { cfg.Expiry, cfg.Early = s.clock.Now().Add(time.Hour), tt.early }, pinterest.WithObserver(seen.observe))
+			s.clock.advance(tt.passes)
 			require.NoError(t, get(t.Context(), a.Client))
-			assert.Equal(t, tt.kinds, s.kinds())
+			if slices.Contains(tt.kinds, toToken) { // while the call goes on
+				require.Eventually(t, func() bool { return slices.Contains(seen.words(), "oauth/token refresh") }, 10*time.Second, time.Millisecond)
+			}
+			require.NoError(t, get(t.Context(), a.Client))
+			kinds := s.kinds()
+			slices.Sort(kinds)
+			assert.Equal(t, tt.kinds, kinds)
 		})
 	}
+	t.Run("the others go on with the old token meanwhile", func(t *testing.T) {
+		t.Parallel()
+		release := make(chan struct{})
+		s := newServer(t, okPin().always()).onToken(reply{act: func(_ *server, w http.ResponseWriter, _ *http.Request) {
+			<-release
+			_, _ = io.WriteString(w, granted().body)
+		}})
+		a := newAccount(t, s, func(cfg *pinterest.RefreshConfig) { cfg.Expiry = s.clock.Now().Add(time.Hour) })
+		s.clock.advance(56 * time.Minute)
+		for range 10 {
+			require.NoError(t, get(t.Context(), a.Client))
+		}
+		assert.Equal(t, slices.Repeat([]string{"Bearer " + accessToken}, 10), s.bearers())
+		close(release)
+		require.Eventually(t, func() bool { return len(a.tokens()) == 1 }, 10*time.Second, time.Millisecond)
+		assert.Equal(t, 1, s.count(toToken))
+	})
 	t.Run("again when the renewed one comes of age", func(t *testing.T) {
 		t.Parallel()
 		s := newServer(t, okPin().always()).onToken(granted().always())
 		a := newAccount(t, s, func(cfg *pinterest.RefreshConfig) { cfg.AccessToken = "" })
-		for range 3 {
+		for i := range 3 {
 			require.NoError(t, get(t.Context(), a.Client))
+			require.Eventually(t, func() bool { return len(a.tokens()) == i+1 }, 10*time.Second, time.Millisecond)
 			require.NoError(t, get(t.Context(), a.Client))
 			s.clock.advance(30*24*time.Hour - 5*time.Minute)
 		}
@@ -359,10 +386,18 @@ func TestRefreshBeforeExpiry(t *testing.T) {
 		t.Parallel()
 		s := newServer(t, okPin().always()).onToken(bare(503).always())
 		var seen recorder
-		a := newAccount(t, s, func(cfg *pinterest.RefreshConfig) { cfg.Expiry = s.clock.Now().Add(4 * time.Minute) }, pinterest.WithObserver(seen.observe))
+		a := newAccount(t, s, func(cfg *pinterest.RefreshConfig) { cfg.Expiry = s.clock.Now().Add(time.Hour) }, pinterest.WithObserver(seen.observe), pinterest.WithRetry(pinterest.RetryPolicy{MaxAttempts: 1}))
+		s.clock.advance(56 * time.Minute)
 		require.NoError(t, get(t.Context(), a.Client))
-		assert.Equal(t, []string{"Bearer " + accessToken}, s.bearers())
-		assert.Contains(t, seen.words(), "oauth/token refresh")
+		require.Eventually(t, func() bool { return slices.Contains(seen.words(), "oauth/token refresh") }, 10*time.Second, time.Millisecond)
+		for range 10 {
+			require.NoError(t, get(t.Context(), a.Client))
+		}
+		assert.Equal(t, 1, s.count(toToken), "not again at once")
+		assert.Equal(t, slices.Repeat([]string{"Bearer " + accessToken}, 11), s.bearers())
+		s.clock.advance(time.Minute)
+		require.NoError(t, get(t.Context(), a.Client))
+		require.Eventually(t, func() bool { return s.count(toToken) == 2 }, 10*time.Second, time.Millisecond, "but after a minute")
 	})
 }
 
@@ -543,8 +578,9 @@ func TestFailedRefreshIsShared(t *testing.T) {
 	assert.Equal(t, 1, s.count(toToken), "token calls")
 
 	s.clock.advance(time.Minute)
-	require.Error(t, get(t.Context(), a.Client))
-	assert.Equal(t, 2, s.count(toToken), "for a moment only")
+	err := get(t.Context(), a.Client)
+	require.ErrorIs(t, err, pinterest.ErrDisconnected)
+	assert.Equal(t, 1, s.count(toToken), "the account is disconnected")
 }
 
 func TestTokenEndpointThatIsDownParks(t *testing.T) {

@@ -2,6 +2,7 @@ package pinterest
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"time"
@@ -36,11 +37,23 @@ const (
 	EventRefresh                  // the access token was renewed, or could not be (Err)
 	EventLookup                   // an ambiguous create was looked up: Found, or Err
 	EventDone                     // the call ended, with Err or without
+
+	// Those of an account's token; Call is 0.
+
+	EventConnected    // the account was connected, for the first time or again
+	EventDisconnected // its refresh token was refused for good: Err says why. Once an account
+	EventExpiring     // its refresh token ends in Wait, less than 14 days. Once a token
+	EventScopesLost   // a renewed token has lost Scopes
 )
 
-// String returns "pace", "attempt", "refresh", "lookup" or "done".
+var eventNames = [...]string{"pace", "attempt", "refresh", "lookup", "done", "connected", "disconnected", "expiring", "scopes lost"}
+
+// String returns the type in words, such as "attempt" or "disconnected".
 func (t EventType) String() string {
-	return [...]string{"pace", "attempt", "refresh", "lookup", "done"}[min(t, EventDone)]
+	if int(t) < len(eventNames) {
+		return eventNames[t]
+	}
+	return fmt.Sprintf("EventType(%d)", uint8(t))
 }
 
 // Event tells an observer what the library does. It carries no credentials.
@@ -55,8 +68,9 @@ type Event struct {
 	Pace      PaceWait  // EventPace: why it waits
 	Attempts  int       // EventDone: how many attempts the call took
 	Wait      time.Duration
-	Found     bool  // EventLookup: the create had taken effect; EventDone: its result was looked up
-	Err       error // what went wrong, already redacted
+	Scopes    []Scope // EventScopesLost: which
+	Found     bool    // EventLookup: the create had taken effect; EventDone: its result was looked up
+	Err       error   // what went wrong, already redacted
 }
 
 // Response is what is known of a call beside its result. [ResponseTo] asks
@@ -156,7 +170,9 @@ func (c *Client) log(e Event) {
 	switch {
 	case e.Err != nil && e.Type != EventAttempt:
 		level = slog.LevelWarn
-	case e.Type == EventAttempt && e.Wait > 0, e.Wait > time.Second, e.Type == EventRefresh, e.Type == EventLookup:
+	case e.Type == EventExpiring, e.Type == EventScopesLost:
+		level = slog.LevelWarn
+	case e.Type == EventConnected, e.Type == EventAttempt && e.Wait > 0, e.Wait > time.Second, e.Type == EventRefresh, e.Type == EventLookup:
 		level = slog.LevelInfo
 	}
 	ctx := context.Background()
@@ -178,7 +194,9 @@ func (c *Client) log(e Event) {
 		attrs = append(attrs, slog.Bool("found", e.Found))
 	case EventDone:
 		attrs = append(attrs, slog.Int("attempts", e.Attempts), slog.Bool("adopted", e.Found))
-	case EventRefresh:
+	case EventScopesLost:
+		attrs = append(attrs, slog.String("scopes", joinScopes(e.Scopes)))
+	case EventRefresh, EventConnected, EventDisconnected, EventExpiring:
 	}
 	if e.Wait > 0 {
 		attrs = append(attrs, slog.Duration("wait", e.Wait))

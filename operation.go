@@ -92,17 +92,17 @@ type Operation struct {
 	Path     string   // path below the base URL, such as "/pins/{pin_id}"
 	Kind     Kind     // what sending it twice would do
 	Category Category // rate-limit category
-	Scopes   []string // OAuth scopes the token must hold
+	Scopes   []Scope  // OAuth scopes the token must hold
 }
 
 // String returns the operation's id.
 func (o Operation) String() string { return o.ID }
 
 var (
-	boardsRead  = []string{"boards:read"}
-	boardsWrite = []string{"boards:read", "boards:write"}
-	pinsRead    = []string{"boards:read", "pins:read"}
-	pinsWrite   = []string{"boards:read", "boards:write", "pins:read", "pins:write"}
+	boardsRead  = []Scope{ScopeBoardsRead}
+	boardsWrite = []Scope{ScopeBoardsRead, ScopeBoardsWrite}
+	pinsRead    = []Scope{ScopeBoardsRead, ScopePinsRead}
+	pinsWrite   = []Scope{ScopeBoardsRead, ScopeBoardsWrite, ScopePinsRead, ScopePinsWrite}
 )
 
 // The operations of this package, by resource. Treat them as constants.
@@ -127,9 +127,15 @@ var (
 	OpSectionsDelete   = Operation{"board_sections/delete", http.MethodDelete, "/boards/{board_id}/sections/{section_id}", KindWrite, CategoryOrgWrite, boardsWrite}
 	OpSectionsListPins = Operation{"board_sections/list_pins", http.MethodGet, "/boards/{board_id}/sections/{section_id}/pins", KindRead, CategoryOrgRead, pinsRead}
 
+	OpUserAccountGet = Operation{"user_account/get", http.MethodGet, "/user_account", KindRead, CategoryOrgRead, []Scope{ScopeUserAccountsRead}}
+
 	// OpOAuthToken is the token call. A refresh may be sent again, so its kind
 	// is KindWrite; it is authorized by the app's credentials, not by a token.
 	OpOAuthToken = Operation{"oauth/token", http.MethodPost, "/oauth/token", KindWrite, CategoryOrgRead, nil}
+	// OpTokenRevoke is authorized by the app's credentials, too.
+	OpTokenRevoke = Operation{"token/revoke", http.MethodPost, "/oauth/token/revoke", KindWrite, CategoryOrgWrite, nil}
+	// OpConversionToken makes a token. A second one does no harm.
+	OpConversionToken = Operation{"oauth/conversion_token", http.MethodPost, "/oauth/conversion_token", KindWrite, CategoryOrgWrite, []Scope{ScopeAdsWrite}}
 )
 
 // Operations returns the description of every operation this package calls.
@@ -138,7 +144,7 @@ func Operations() []Operation {
 		OpPinsCreate, OpPinsList, OpPinsGet, OpPinsUpdate, OpPinsDelete, OpPinsSave,
 		OpBoardsCreate, OpBoardsList, OpBoardsGet, OpBoardsUpdate, OpBoardsDelete, OpBoardsListPins,
 		OpSectionsCreate, OpSectionsList, OpSectionsUpdate, OpSectionsDelete, OpSectionsListPins,
-		OpOAuthToken,
+		OpUserAccountGet, OpOAuthToken, OpTokenRevoke, OpConversionToken,
 	}
 	for i := range ops {
 		ops[i].Scopes = slices.Clone(ops[i].Scopes)

@@ -50,6 +50,11 @@ type config struct {
 	static  string
 	source  oauth2.TokenSource
 	refresh *RefreshConfig
+	store   TokenStore
+	oauth   OAuth
+
+	hasOAuth bool
+	anyScope bool
 }
 
 // WithAccessToken uses one access token, which is never renewed: when it
@@ -72,6 +77,20 @@ func WithTokenSource(src oauth2.TokenSource) Option {
 func WithRefreshToken(cfg RefreshConfig) Option {
 	return func(c *config) { c.sources, c.refresh = append(c.sources, "WithRefreshToken"), &cfg }
 }
+
+// WithTokenStore takes the tokens of all accounts from a store, and keeps the
+// renewed ones there. To renew them it needs the app's credentials, [WithOAuth];
+// without them it takes what others have renewed.
+func WithTokenStore(s TokenStore) Option {
+	return func(c *config) { c.sources, c.store = append(c.sources, "WithTokenStore"), s }
+}
+
+// WithOAuth gives the app's credentials, by which accounts are connected and
+// tokens in a [TokenStore] renewed.
+func WithOAuth(o OAuth) Option { return func(c *config) { c.oauth, c.hasOAuth = o, true } }
+
+// WithoutScopeCheck sends calls for which the token is known to lack a scope, too.
+func WithoutScopeCheck() Option { return func(c *config) { c.anyScope = true } }
 
 // WithAccount names the account of a client that [New] makes: in its events, in
 // its token store, and in a [Limiter] or a store that it shares with others.
@@ -185,6 +204,11 @@ func (cfg *config) core() (*core, error) {
 		table: table{custom: cfg.rules}, policy: cfg.policy.withDefaults(),
 		clock: cfg.clock, skew: &skew{}, limiter: limiter, ledger: cfg.ledger, maxBody: cfg.maxBody,
 		observers: cfg.observers, logger: cfg.logger, newTokens: cfg.tokens,
+		anyScope: cfg.anyScope, store: cfg.store, oauth: cfg.oauth,
+	}
+	if cfg.hasOAuth {
+		k.appSecrets = append(k.appSecrets, cfg.oauth.ClientSecret)
+		def(&k.appID, cfg.oauth.ClientID)
 	}
 	if cfg.refresh != nil {
 		k.appSecrets = append(k.appSecrets, cfg.refresh.ClientSecret)
@@ -244,6 +268,11 @@ func (cfg *config) check() error {
 	}
 	if err := cfg.checkTokens(); err != nil {
 		return err
+	}
+	if cfg.hasOAuth {
+		if err := cfg.oauth.check(); err != nil {
+			return err
+		}
 	}
 	if err := cfg.policy.validate(); err != nil {
 		return fmt.Errorf("pinterest: WithRetry: %w", err)

@@ -86,6 +86,9 @@ func (r *run) newError(at *attempt, rule Rule, wait time.Duration, stops ...erro
 	if e.Disposition == DispositionPark && wait >= 0 {
 		e.RetryAt = r.c.clock.Now().Add(wait)
 	}
+	if missing, ok := at.err.(scopeError); ok { //nolint:errorlint // our own, never wrapped
+		e.RequiredScope = joinScopes(missing)
+	}
 	if at.err != nil {
 		e.causes = append(e.causes, r.c.secrets.hide(at.err))
 	}

@@ -99,6 +99,15 @@ var rows = map[string][]row{
 		},
 		class: pinterest.ErrThrottled, after: park, unsent: true, parked: time.Hour,
 	}},
+	"scope not granted": {{
+		prepare: func(t *testing.T, b *bench) {
+			store := pinterest.NewMemoryTokenStore()
+			_, err := store.Save(t.Context(), "", &pinterest.Token{AccessToken: accessToken, Scopes: []pinterest.Scope{pinterest.ScopeAdsRead}})
+			require.NoError(t, err)
+			b.bare, b.opts = true, append(b.opts, pinterest.WithTokenStore(store))
+		},
+		class: pinterest.ErrMissingScope, after: fix, unsent: true,
+	}},
 	"oversize answer": {{
 		reply:   answer(200, `{"id":"1","title":"0123456789012345678901234567890123456789012345678901234567890123456789"}`),
 		prepare: func(_ *testing.T, b *bench) { b.opts = append(b.opts, pinterest.WithMaxResponse(64)) },
@@ -686,7 +695,7 @@ func TestClassSentinelsAreDistinct(t *testing.T) {
 		pinterest.ErrNotFound, pinterest.ErrConflict, pinterest.ErrPayment, pinterest.ErrPrecondition, pinterest.ErrTooLarge,
 		pinterest.ErrNotImplemented, pinterest.ErrMediaUnreachable, pinterest.ErrThrottled, pinterest.ErrBlocked, pinterest.ErrBlockedLink,
 		pinterest.ErrServer, pinterest.ErrUnavailable, pinterest.ErrTransport, pinterest.ErrResponse, pinterest.ErrCanceled,
-		pinterest.ErrLedger, pinterest.ErrUnknown,
+		pinterest.ErrLedger, pinterest.ErrTokenStore, pinterest.ErrUnknown,
 	}
 	for class := pinterest.ClassInvalid; class <= pinterest.ClassUnknown; class++ {
 		var e error = &pinterest.Error{Class: class}

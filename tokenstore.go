@@ -48,9 +48,6 @@ func (t Token) GoString() string { return t.String() }
 // LogValue keeps structured logs from printing more than String does.
 func (t Token) LogValue() slog.Value { return slog.StringValue(t.String()) }
 
-// Scope is an OAuth scope, such as "pins:write".
-type Scope string
-
 // ErrTokenConflict is what [TokenStore.Save] returns when another has saved or
 // deleted the token meanwhile.
 const ErrTokenConflict = constError("pinterest: the stored token is another one by now")

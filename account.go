@@ -1,0 +1,42 @@
+package pinterest
+
+import "context"
+
+// AccountService calls the operations on the account itself.
+type AccountService struct{ client *Client }
+
+// Account is a Pinterest user account as the API returns it. What it does not
+// know of an account is nil.
+type Account struct {
+	ID             string      `json:"id"`
+	Username       string      `json:"username"`
+	Type           AccountType `json:"account_type"`
+	BusinessName   *string     `json:"business_name"`
+	About          string      `json:"about"`
+	ProfileImage   string      `json:"profile_image"` // a URL
+	WebsiteURL     string      `json:"website_url"`
+	BoardCount     *int        `json:"board_count"`
+	PinCount       *int        `json:"pin_count"` // created and saved
+	FollowerCount  *int        `json:"follower_count"`
+	FollowingCount *int        `json:"following_count"`
+	MonthlyViews   *int        `json:"monthly_views"` // -1 has been seen where it is not known
+}
+
+func (a *Account) complete() bool { return a.Username != "" || a.ID != "" }
+
+// AccountType tells a person's account from a business's. Values that are not
+// named here survive.
+type AccountType string
+
+// The types of accounts.
+const (
+	AccountPinner   AccountType = "PINNER"
+	AccountBusiness AccountType = "BUSINESS"
+)
+
+// Get returns the account that the token belongs to or, with [AdAccount], the
+// owner of that ad account (operation user_account/get).
+// https://developers.pinterest.com/docs/api/v5/user_account-get
+func (s *AccountService) Get(ctx context.Context, opts ...CallOption) (*Account, error) {
+	return invoke[Account](ctx, s.client, OpUserAccountGet, Request{}, opts)
+}

@@ -1,0 +1,428 @@
+package pinterest
+
+import (
+	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/oauth2"
+)
+
+// AuthorizeURL is the page on which an account's owner gives access to an app.
+const AuthorizeURL = "https://www.pinterest.com/oauth/"
+
+// OAuth is the app's side of the OAuth flow. Its secret is sent to the token
+// endpoint alone (HTTP Basic), which belongs to the base URL: that of the
+// sandbox with [WithSandbox].
+type OAuth struct {
+	ClientID     string  // the app's id
+	ClientSecret string  // the app's secret
+	RedirectURL  string  // where Pinterest sends the owner back to: exactly as registered for the app
+	Scopes       []Scope // what to ask for, see [ScopesFor]
+
+	// PKCE adds a code challenge (S256). Pinterest does not document it; it has
+	// been seen to accept it.
+	PKCE bool
+	// Early is how long before its expiry an access token is renewed, at least;
+	// up to as much again is added at random. Default 5 minutes.
+	Early time.Duration
+	// AuthorizeURL replaces [AuthorizeURL], for tests.
+	AuthorizeURL string
+}
+
+// String names the app; it prints no credentials.
+func (o OAuth) String() string { return "pinterest.OAuth(" + o.ClientID + ")" }
+
+// GoString keeps %#v from printing more than String does.
+func (o OAuth) GoString() string { return o.String() }
+
+// LogValue keeps structured logs from printing more than String does.
+func (o OAuth) LogValue() slog.Value { return slog.StringValue(o.String()) }
+
+func (o *OAuth) check() error {
+	switch {
+	case o.ClientID == "":
+		return errors.New("pinterest: WithOAuth: ClientID is empty")
+	case o.ClientSecret == "":
+		return errors.New("pinterest: WithOAuth: ClientSecret is empty")
+	case o.Early < 0:
+		return fmt.Errorf("pinterest: WithOAuth: Early must not be negative, is %v", o.Early)
+	}
+	for name, text := range map[string]string{"RedirectURL": o.RedirectURL, "AuthorizeURL": o.AuthorizeURL} {
+		u, err := url.Parse(text)
+		if text != "" && (err != nil || u.Host == "" || u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(u.Hostname()))) {
+			return fmt.Errorf("pinterest: WithOAuth: %s must be https, or http to a loopback address", name)
+		}
+	}
+	for _, s := range o.Scopes {
+		if s == "" || strings.ContainsAny(string(s), ", +") {
+			return fmt.Errorf("pinterest: WithOAuth: %q is not a scope", string(s))
+		}
+	}
+	return nil
+}
+
+// What a callback can fail with, beside a failure of the token call.
+const (
+	// ErrState says that a callback does not belong to a login that this browser
+	// began in the last ten minutes, or that it was answered before.
+	ErrState = constError("pinterest: the login was not begun in this browser, is over, or was answered before")
+	// ErrAccessDenied says that the account's owner has not given access.
+	ErrAccessDenied = constError("pinterest: the owner of the account has not given access")
+)
+
+// OAuthService connects accounts. It is had from [App].OAuth.
+type OAuthService struct{ *core }
+
+// Login is the beginning of a connection: where to send the owner's browser, and
+// the cookie that binds the answer to this browser. The cookie is sealed: it
+// cannot be read or changed by others.
+type Login struct {
+	URL    string
+	Cookie *http.Cookie
+}
+
+// Connection is an account that was connected.
+type Connection struct {
+	Account string
+	Token   *Token
+	Granted []Scope // what the owner has given; nil when Pinterest did not say
+	Missing []Scope // what was asked for and not given
+}
+
+const (
+	loginTime    = 10 * time.Minute
+	cookiePrefix = "pinterest_login_"
+)
+
+// loginState is what the cookie holds.
+type loginState struct {
+	State    string    `json:"s"`
+	Account  string    `json:"a"`
+	Verifier string    `json:"v,omitzero"`
+	Until    time.Time `json:"u"`
+}
+
+// Login begins the connection of an account, or its reconnection. The account is
+// the application's own name for it: that of the [TokenStore].
+func (s *OAuthService) Login(account string) (*Login, error) {
+	switch {
+	case s.oauth.ClientID == "":
+		return nil, errNoOAuth
+	case s.oauth.RedirectURL == "":
+		return nil, errors.New("pinterest: WithOAuth: RedirectURL is empty")
+	case len(s.oauth.Scopes) == 0:
+		return nil, errors.New("pinterest: WithOAuth: Scopes is empty: see ScopesFor")
+	}
+	state := loginState{State: rand.Text(), Account: account, Until: s.clock.Now().Add(loginTime)}
+	cfg := oauth2.Config{
+		ClientID: s.oauth.ClientID, RedirectURL: s.oauth.RedirectURL,
+		Endpoint: oauth2.Endpoint{AuthURL: s.oauth.AuthorizeURL},
+		Scopes:   []string{joinScopes(s.oauth.Scopes)}, // x/oauth2 would join with spaces
+	}
+	def(&cfg.Endpoint.AuthURL, AuthorizeURL)
+	var opts []oauth2.AuthCodeOption
+	if s.oauth.PKCE {
+		state.Verifier = oauth2.GenerateVerifier()
+		opts = append(opts, oauth2.S256ChallengeOption(state.Verifier))
+	}
+	sealed, err := s.seal(state)
+	if err != nil {
+		return nil, err
+	}
+	return &Login{URL: cfg.AuthCodeURL(state.State, opts...), Cookie: s.cookie(state.State, sealed, int(loginTime/time.Second))}, nil
+}
+
+var errNoOAuth = errors.New("pinterest: the app's credentials are missing: use WithOAuth")
+
+// cookie makes the cookie of a login. Each login has its own, so that two tabs
+// of a browser do not disturb each other. SameSite is Lax, since the owner comes
+// back from Pinterest's site.
+func (s *OAuthService) cookie(state, value string, age int) *http.Cookie {
+	return &http.Cookie{
+		Name: cookiePrefix + state[:min(8, len(state))], Value: value, Path: "/", MaxAge: age,
+		HttpOnly: true, Secure: strings.HasPrefix(s.oauth.RedirectURL, "https:"), SameSite: http.SameSiteLaxMode,
+	}
+}
+
+// aead is what seals the cookies: its key comes from the app's secret, so that
+// any process of the application can answer a login.
+func (s *OAuthService) aead() (cipher.AEAD, error) {
+	key, err := hkdf.Key(sha256.New, []byte(s.oauth.ClientSecret), nil, "pinterest login cookie", 32)
+	if err != nil {
+		return nil, err
+	}
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, err
+	}
+	return cipher.NewGCMWithRandomNonce(block)
+}
+
+func (s *OAuthService) seal(state loginState) (string, error) {
+	aead, err := s.aead()
+	if err != nil {
+		return "", err
+	}
+	data, err := json.Marshal(state)
+	if err != nil {
+		return "", err
+	}
+	return base64.RawURLEncoding.EncodeToString(aead.Seal(nil, nil, data, nil)), nil
+}
+
+// open returns the login that a callback answers. It does so once.
+func (s *OAuthService) open(r *http.Request, state string) (*loginState, error) {
+	cookie, err := r.Cookie(cookiePrefix + state[:min(8, len(state))])
+	if err != nil {
+		return nil, ErrState
+	}
+	sealed, err := base64.RawURLEncoding.DecodeString(cookie.Value)
+	if err != nil {
+		return nil, ErrState
+	}
+	aead, err := s.aead()
+	if err != nil {
+		return nil, err
+	}
+	data, err := aead.Open(nil, nil, sealed, nil)
+	if err != nil {
+		return nil, ErrState
+	}
+	var login loginState
+	now := s.clock.Now()
+	if json.Unmarshal(data, &login) != nil ||
+		subtle.ConstantTimeCompare([]byte(login.State), []byte(state)) != 1 ||
+		!now.Before(login.Until) || !s.states.use(login.State, login.Until, now) {
+		return nil, ErrState
+	}
+	return &login, nil
+}
+
+// usedStates remembers which logins were answered, until they would have expired.
+type usedStates struct {
+	mu   sync.Mutex
+	used map[string]time.Time
+}
+
+func (u *usedStates) use(state string, until, now time.Time) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.used == nil {
+		u.used = map[string]time.Time{}
+	}
+	for old, end := range u.used {
+		if !now.Before(end) {
+			delete(u.used, old)
+		}
+	}
+	if _, ok := u.used[state]; ok {
+		return false
+	}
+	u.used[state] = until
+	return true
+}
+
+// Callback finishes a connection: it checks that the request answers a [Login]
+// that this browser began, exchanges its code and saves the token. A
+// disconnected account is connected again by it. The error is [ErrState],
+// [ErrAccessDenied] or that of the token call or of the store.
+func (s *OAuthService) Callback(ctx context.Context, r *http.Request) (*Connection, error) {
+	query := r.URL.Query()
+	login, err := s.open(r, query.Get("state"))
+	if err != nil {
+		return nil, connectError(err, DispositionReauthorize)
+	}
+	if query.Get("error") != "" || query.Get("code") == "" {
+		return nil, connectError(ErrAccessDenied, DispositionReauthorize)
+	}
+	c := s.client(login.Account)
+	tok, err := s.exchange(ctx, c, query.Get("code"), login.Verifier)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.connect(ctx, tok); err != nil {
+		return nil, err
+	}
+	conn := &Connection{Account: login.Account, Token: tok, Granted: slices.Clone(tok.Scopes)}
+	if tok.Scopes != nil {
+		conn.Missing = MissingScopes(tok.Scopes, s.oauth.Scopes)
+	}
+	return conn, nil
+}
+
+// connectError is the failure of a connection.
+func connectError(err error, d Disposition) error {
+	return &Error{Operation: "oauth/authorize", Class: ClassUnauthenticated, Disposition: d, Phase: PhaseNotSent, causes: []error{err}}
+}
+
+// connect saves the token of a new connection, over whatever is there.
+func (c *Client) connect(ctx context.Context, tok *Token) error {
+	unlock, err := c.store.Lock(ctx, c.name)
+	if err != nil {
+		return storeFailure(loadError{err})
+	}
+	defer unlock()
+	for {
+		stored, err := c.store.Load(ctx, c.name)
+		if err != nil {
+			return storeFailure(loadError{err})
+		}
+		tok.Version = ""
+		if stored != nil {
+			tok.Version = stored.Version
+		}
+		tok.Version, err = c.store.Save(ctx, c.name, tok)
+		switch {
+		case err == nil:
+			c.tokens.replace(tok)
+			c.note(Event{Type: EventConnected, Time: c.clock.Now()})
+			return nil
+		case !errors.Is(err, ErrTokenConflict), ctx.Err() != nil:
+			return storeFailure(saveError{err})
+		}
+	}
+}
+
+func storeFailure(err error) error {
+	return &Error{
+		Operation: "oauth/authorize", Class: ClassTokenStore, Disposition: DispositionReview, Phase: PhaseNotSent, causes: []error{err},
+	}
+}
+
+// Exchange exchanges an authorization code for a token, without saving it.
+// verifier is that of PKCE, "" without. [OAuthService.Callback] does it for a
+// login that [OAuthService.Login] began.
+func (s *OAuthService) Exchange(ctx context.Context, code, verifier string) (*Token, error) {
+	return s.exchange(ctx, s.client(""), code, verifier)
+}
+
+func (s *OAuthService) exchange(ctx context.Context, c *Client, code, verifier string) (*Token, error) {
+	form := url.Values{
+		"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {s.oauth.RedirectURL},
+		// Apps of before 2025-09-25 get a refresh token that can be renewed only so.
+		"continuous_refresh": {"true"},
+	}
+	if verifier != "" {
+		form.Set("code_verifier", verifier)
+	}
+	return s.grant(ctx, c, form)
+}
+
+// Refresh exchanges a refresh token for a new pair, without saving it. Accounts
+// in a [TokenStore] need no such call.
+func (s *OAuthService) Refresh(ctx context.Context, refreshToken string) (*Token, error) {
+	form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refreshToken}}
+	tok, err := s.grant(ctx, s.client(""), form)
+	if err != nil {
+		return nil, err
+	}
+	return tok.after(&Token{RefreshToken: refreshToken}), nil
+}
+
+// ClientCredentials returns a token for the app owner's own account. It has no
+// refresh token: ask again when it has expired.
+func (s *OAuthService) ClientCredentials(ctx context.Context, scopes ...Scope) (*Token, error) {
+	return s.grant(ctx, s.client(""), url.Values{"grant_type": {"client_credentials"}, "scope": {joinScopes(scopes)}})
+}
+
+func (s *OAuthService) grant(ctx context.Context, c *Client, form url.Values) (*Token, error) {
+	if s.oauth.ClientID == "" {
+		return nil, errNoOAuth
+	}
+	for _, name := range []string{"code", "refresh_token", "scope"} {
+		if form.Has(name) {
+			if form.Get(name) == "" {
+				return nil, (&call{op: OpOAuthToken}).invalid(FieldError{Field: name, Problem: "must not be empty"})
+			}
+			if name != "scope" {
+				c.secrets.addToken(form.Get(name))
+			}
+		}
+	}
+	tok, err := c.grant(ctx, s.oauth.ClientID, s.oauth.ClientSecret, form)
+	if err == nil {
+		c.secrets.addToken(tok.AccessToken, tok.RefreshToken)
+	}
+	return tok, err
+}
+
+// Revoke ends a token at Pinterest, which does so for the tokens of system users
+// alone and answers [ErrForbidden] to others (operation token/revoke).
+// https://developers.pinterest.com/docs/api/v5/token-revoke
+func (s *OAuthService) Revoke(ctx context.Context, token string) error {
+	switch {
+	case s.oauth.ClientID == "":
+		return errNoOAuth
+	case token == "":
+		return (&call{op: OpTokenRevoke}).invalid(FieldError{Field: "token", Problem: "must not be empty"})
+	}
+	c := s.client("")
+	c.secrets.addToken(token)
+	return c.do(ctx, &call{op: OpTokenRevoke, basic: basicAuth(s.oauth.ClientID, s.oauth.ClientSecret), form: url.Values{"token": {token}}})
+}
+
+// ConversionToken makes a long-lived token for sending conversions, from an
+// account's token (operation oauth/conversion_token).
+// https://developers.pinterest.com/docs/api/v5/oauth-conversion_token
+func (s *OAuthService) ConversionToken(ctx context.Context, account string) (*Token, error) {
+	c := s.client(account)
+	var answer tokenAnswer
+	if err := c.do(ctx, &call{op: OpConversionToken, out: &answer}); err != nil {
+		return nil, err
+	}
+	tok := answer.token(c.clock.Now())
+	c.secrets.addToken(tok.AccessToken)
+	return tok, nil
+}
+
+// LoginHandler sends a browser to Pinterest, to connect an account. account
+// tells which, from the request: from the application's own session, never from
+// what anyone can put into a link. Its error is answered with 403.
+func (s *OAuthService) LoginHandler(account func(*http.Request) (string, error)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		name, err := account(r)
+		if err != nil {
+			http.Error(w, "This account cannot be connected.", http.StatusForbidden)
+			return
+		}
+		login, err := s.Login(name)
+		if err != nil {
+			http.Error(w, "The connection is not set up.", http.StatusInternalServerError)
+			return
+		}
+		http.SetCookie(w, login.Cookie)
+		w.Header().Set("Cache-Control", "no-store")
+		http.Redirect(w, r, login.URL, http.StatusSeeOther)
+	})
+}
+
+// CallbackHandler is what RedirectURL leads to. It finishes the connection and
+// has done answer the browser, with the connection or the error. done should
+// redirect, so that the code does not stay in the address bar.
+func (s *OAuthService) CallbackHandler(done func(w http.ResponseWriter, r *http.Request, conn *Connection, err error)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		conn, err := s.Callback(r.Context(), r)
+		if state := r.URL.Query().Get("state"); state != "" {
+			http.SetCookie(w, s.cookie(state, "", -1))
+		}
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("Referrer-Policy", "no-referrer")
+		done(w, r, conn, err)
+	})
+}

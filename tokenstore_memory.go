@@ -1,0 +1,137 @@
+package pinterest
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"iter"
+	"slices"
+	"sync"
+	"time"
+)
+
+// MemoryTokenStore is a [TokenStore] for one process: it forgets everything
+// when the process ends. It is for tests, and for programs that are given their
+// tokens anew each time they start.
+type MemoryTokenStore struct {
+	locks nameLocks
+	mu    sync.Mutex
+	// Pointers, because what prints a struct prints the tokens in it.
+	tokens map[string]*Token
+}
+
+var _ TokenStore = (*MemoryTokenStore)(nil)
+
+// NewMemoryTokenStore returns an empty store.
+func NewMemoryTokenStore() *MemoryTokenStore {
+	return &MemoryTokenStore{tokens: map[string]*Token{}}
+}
+
+// String tells no credentials and no accounts.
+func (s *MemoryTokenStore) String() string { return "pinterest.MemoryTokenStore" }
+
+// GoString keeps %#v from printing more than String does.
+func (s *MemoryTokenStore) GoString() string { return s.String() }
+
+// Lock implements [TokenStore].
+func (s *MemoryTokenStore) Lock(ctx context.Context, account string) (unlock func(), err error) {
+	if err := s.locks.lock(ctx, account); err != nil {
+		return nil, err
+	}
+	return sync.OnceFunc(func() { s.locks.unlock(account) }), nil
+}
+
+// Load implements [TokenStore].
+func (s *MemoryTokenStore) Load(ctx context.Context, account string) (*Token, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	tok := s.tokens[account]
+	if tok == nil {
+		return nil, nil
+	}
+	return copyToken(tok), nil
+}
+
+// Save implements [TokenStore].
+func (s *MemoryTokenStore) Save(ctx context.Context, account string, tok *Token) (version string, err error) {
+	if err := ctx.Err(); err != nil {
+		return "", err
+	}
+	if tok == nil {
+		return "", errors.New("pinterest: MemoryTokenStore.Save: the token is nil")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	stored := ""
+	if old := s.tokens[account]; old != nil {
+		stored = old.Version
+	}
+	if tok.Version != stored {
+		return "", ErrTokenConflict
+	}
+	next := copyToken(tok)
+	// Random, not counted: a count would start again after Delete, and whoever
+	// holds a token from before would pass for one who holds the new one.
+	next.Version = rand.Text()
+	s.tokens[account] = next
+	return next.Version, nil
+}
+
+// Delete implements [TokenStore].
+func (s *MemoryTokenStore) Delete(ctx context.Context, account string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.tokens, account)
+	return nil
+}
+
+// Due implements [TokenStore]. It yields the accounts in alphabetical order, as
+// they were when it began.
+func (s *MemoryTokenStore) Due(ctx context.Context, before time.Time) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for accounts := s.due(before); ; accounts = accounts[1:] {
+			if err := ctx.Err(); err != nil {
+				yield("", err)
+				return
+			}
+			if len(accounts) == 0 || !yield(accounts[0], nil) {
+				return
+			}
+		}
+	}
+}
+
+func (s *MemoryTokenStore) due(before time.Time) []string {
+	expires := func(at time.Time) bool { return !at.IsZero() && at.Before(before) }
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var accounts []string
+	for account, tok := range s.tokens {
+		if tok.RefreshToken != "" && tok.Disconnected == nil && (expires(tok.Expiry) || expires(tok.RefreshExpiry)) {
+			accounts = append(accounts, account)
+		}
+	}
+	slices.Sort(accounts)
+	return accounts
+}
+
+// copyToken returns a token that shares nothing with tok, its times in UTC and
+// without what only this process can read of them.
+func copyToken(tok *Token) *Token {
+	t := *tok
+	t.Expiry = t.Expiry.UTC().Round(0)
+	t.RefreshExpiry = t.RefreshExpiry.UTC().Round(0)
+	t.Scopes = slices.Clone(t.Scopes)
+	if t.Disconnected != nil {
+		d := *t.Disconnected
+		d.At = d.At.UTC().Round(0)
+		t.Disconnected = &d
+	}
+	return &t
+}
