@@ -41,6 +41,9 @@ type OAuth struct {
 	// Early is how long before its expiry an access token is renewed, at least;
 	// up to as much again is added at random. Default 5 minutes.
 	Early time.Duration
+	// RenewWithin is how long before its end a token is renewed by
+	// [App.RefreshDue]. Default 7 days.
+	RenewWithin time.Duration
 	// AuthorizeURL replaces [AuthorizeURL], for tests.
 	AuthorizeURL string
 }
@@ -62,6 +65,8 @@ func (o *OAuth) check() error {
 		return errors.New("pinterest: WithOAuth: ClientSecret is empty")
 	case o.Early < 0:
 		return fmt.Errorf("pinterest: WithOAuth: Early must not be negative, is %v", o.Early)
+	case o.RenewWithin < 0:
+		return fmt.Errorf("pinterest: WithOAuth: RenewWithin must not be negative, is %v", o.RenewWithin)
 	}
 	for name, text := range map[string]string{"RedirectURL": o.RedirectURL, "AuthorizeURL": o.AuthorizeURL} {
 		u, err := url.Parse(text)
@@ -75,6 +80,12 @@ func (o *OAuth) check() error {
 		}
 	}
 	return nil
+}
+
+func (o *OAuth) renewWithin() time.Duration {
+	within := o.RenewWithin
+	def(&within, 7*day)
+	return within
 }
 
 // What a callback can fail with, beside a failure of the token call.
@@ -389,6 +400,18 @@ func (s *OAuthService) ConversionToken(ctx context.Context, account string) (*To
 	tok := answer.token(c.clock.Now())
 	c.secrets.addToken(tok.AccessToken)
 	return tok, nil
+}
+
+// Disconnect forgets an account: its token is deleted from the store, and calls
+// end with [ErrDisconnected] until it is connected again. Pinterest is not told:
+// the owner can take the access away there.
+func (s *OAuthService) Disconnect(ctx context.Context, account string) error {
+	c := s.client(account)
+	if err := c.store.Delete(ctx, account); err != nil {
+		return storeFailure(saveError{err})
+	}
+	c.tokens.replace(&Token{})
+	return nil
 }
 
 // LoginHandler sends a browser to Pinterest, to connect an account. account

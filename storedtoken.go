@@ -50,7 +50,7 @@ func (d *Disconnection) error() error {
 }
 
 // renew returns what is stored, when that is a newer token, or a connected
-// account's first one. Else it renews it, with the account's lock held.
+// account's first one. Else it renews it.
 func (s *storedToken) renew(ctx context.Context, old *Token, refused bool) (*Token, error) {
 	if s.unsaved == nil {
 		tok, err := s.store.Load(ctx, s.client.name)
@@ -61,6 +61,11 @@ func (s *storedToken) renew(ctx context.Context, old *Token, refused bool) (*Tok
 			return found, err
 		}
 	}
+	return s.renewOwn(ctx, old, refused)
+}
+
+// renewOwn renews with the account's lock held.
+func (s *storedToken) renewOwn(ctx context.Context, old *Token, refused bool) (*Token, error) {
 	unlock, err := s.store.Lock(ctx, s.client.name)
 	if err != nil {
 		return nil, loadError{err}

@@ -118,17 +118,23 @@ func (t *tokens) renew(ctx context.Context, refused credential) (credential, err
 // join returns the renewal under way, or begins one. It is called with the
 // lock held.
 func (t *tokens) join(ctx context.Context, refused bool) *flight {
-	switch {
-	case t.flight != nil:
-		return t.flight
-	case t.failure != nil && !errors.Is(t.failure, errEarly) && t.clock.Now().Before(t.until):
+	if t.flight == nil && t.failure != nil && !errors.Is(t.failure, errEarly) && t.clock.Now().Before(t.until) {
 		return landed(t.failure)
 	}
-	f := &flight{done: make(chan struct{})}
-	t.flight = f
-	go t.fly(context.WithoutCancel(ctx), f, t.current.token, refused)
-	return f
+	return t.begin(ctx, refused, t.source.renew)
 }
+
+// begin begins a renewal, unless one is under way.
+func (t *tokens) begin(ctx context.Context, refused bool, renew renewFunc) *flight {
+	if t.flight == nil {
+		t.flight = &flight{done: make(chan struct{})}
+		go t.fly(context.WithoutCancel(ctx), t.flight, t.current.token, refused, renew)
+	}
+	return t.flight
+}
+
+// renewFunc is tokenSource.renew.
+type renewFunc func(ctx context.Context, old *Token, refused bool) (*Token, error)
 
 func landed(err error) *flight {
 	f := &flight{done: make(chan struct{}), err: err}
@@ -147,10 +153,10 @@ func (f *flight) wait(ctx context.Context) (credential, error) {
 }
 
 // fly makes one renewal.
-func (t *tokens) fly(ctx context.Context, f *flight, old *Token, refused bool) {
+func (t *tokens) fly(ctx context.Context, f *flight, old *Token, refused bool, renew renewFunc) {
 	ctx, cancel := context.WithTimeout(ctx, renewalTime)
 	defer cancel()
-	tok, err := t.source.renew(ctx, old, refused)
+	tok, err := renew(ctx, old, refused)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.failure = nil
