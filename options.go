@@ -106,8 +106,8 @@ func WithAppID(id string) Option { return func(c *config) { c.appID = id } }
 func WithAccess(a Access) Option { return func(c *config) { c.access = &a } }
 
 // WithQuota overrides what is known in advance of one rate limit of each account:
-// that of a category, or, for [CategoryAll], that over all. The zero Quota lifts
-// it until the API's headers tell of one.
+// that of a category, or, for [CategoryAll], that over all. The zero Quota means
+// that none is known. What the API's headers say corrects it, up or down.
 func WithQuota(category Category, q Quota) Option {
 	return func(c *config) {
 		if c.quotas == nil {
