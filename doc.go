@@ -12,17 +12,19 @@
 //		MediaSource: pinterest.ImageURL("https://shop.example/oak.jpg"),
 //	})
 //
-// One [Client] serves one account, and many goroutines.
+// One [Client] serves one account, and many goroutines. An [App] serves many
+// accounts and gives out a client for each.
 //
 // # The path of a call
 //
 // Every call takes the same path, in this order:
 //
-//	validate -> [ authorize -> send -> read -> decode -> classify -> act ]* -> result
-//	  once                     each attempt
+//	validate -> [ pace -> authorize -> send -> read -> decode -> classify -> act ]* -> result
+//	  once                          each attempt
 //
 // It is validated before anything is sent: all wrong fields come back at once.
-// Each attempt gets an access token, renewed when it is due; is sent once, with a
+// Each attempt waits for its turn below the rate limits; gets an access token,
+// renewed when it is due, and is checked for the scopes it needs; is sent once, with a
 // timeout of its own; and its answer is read whole, within a bound. A failure is
 // looked up in the table, and the library acts on what the table says. Equal
 // creates of one client take this path one after another. The methods of the
@@ -75,13 +77,33 @@
 //
 //   - No duplicates, no losses: a create makes at most one thing, and the caller
 //     learns its id, or that it is uncertain.
-//   - One refresh: however many calls meet an expired token at once, one token call
-//     is made, and a rotated refresh token is stored before it is used.
+//   - One refresh: however many calls and processes meet an expired token at once,
+//     one token call is made, and a rotated refresh token is saved before it is used.
+//   - No self-made 429: calls are paced below the limits of the account and of the
+//     app, at close to full speed.
 //   - Nothing leaks: no credential stands in an error, a log line or a String();
 //     bodies are bounded and connections reused; tokens go to the API's host alone.
 //
-// A fourth, that calls are paced below the rate limits, is not kept yet. The
-// README says what each costs and what it does not cover.
+// The README says what each costs and what it does not cover.
+//
+// # Pacing
+//
+// A [Limiter] gives each attempt its turn. The default, a [Pacer], knows the limits
+// of the app's [Access] and corrects them by the API's headers; [WithLimiter] takes
+// another, such as that of module redislimit, which paces a fleet by one Redis.
+// First come, first served within an account and category; [AtPriority] lets
+// interactive calls go before bulk ones. What would have to wait beyond the
+// context's deadline is refused at once, with [ErrPaced] and the time.
+//
+// # Accounts and tokens
+//
+// The tokens of an App's accounts are in a [TokenStore]. [App].OAuth connects
+// accounts, with two HTTP handlers; from then on tokens are renewed ahead of their
+// end and after a 401, once however many processes there are. When Pinterest
+// refuses a refresh token for good the account is marked as disconnected, its calls
+// end at once with [ErrDisconnected], and an [EventDisconnected] tells of it, until
+// its owner connects it again. [App.RefreshDue], run once a day, keeps the accounts
+// connected that nobody calls for.
 //
 // # Testing
 //

@@ -136,7 +136,7 @@ func ExampleAtPriority() {
 // A call whose turn would come after its deadline is not begun. The error says
 // when there will be room.
 func ExamplePaceError() {
-	srv := pinteresttest.NewServer(pinteresttest.WithQuotas(map[string]pinteresttest.Quota{"org_write": {Limit: 1, Window: time.Hour}}))
+	srv := pinteresttest.NewServer(pinteresttest.WithQuotas(map[string]pinteresttest.Quota{"org_write": {Limit: 1, Window: 360 * 24 * time.Hour}}))
 	defer srv.Close()
 	client, err := pinterest.New(pinterest.WithAccessToken(srv.AddAccount("alice").AccessToken), pinterest.WithBaseURL(srv.URL))
 	if err != nil {
