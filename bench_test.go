@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -151,7 +152,10 @@ func BenchmarkClient(b *testing.B) {
 
 func (bc benchCall) run(b *testing.B, base string, transport http.RoundTripper) {
 	h := &http.Client{Transport: transport}
-	c, err := pinterest.New(pinterest.WithAccessToken(accessToken), pinterest.WithBaseURL(base), pinterest.WithHTTPClient(h))
+	// Paced like any other, below limits that are never reached.
+	wide := pinterest.Quota{Limit: math.MaxInt32, Window: time.Second}
+	c, err := pinterest.New(pinterest.WithAccessToken(accessToken), pinterest.WithBaseURL(base), pinterest.WithHTTPClient(h),
+		pinterest.WithQuota(pinterest.CategoryAll, wide), pinterest.WithQuota(pinterest.CategoryOrgRead, wide), pinterest.WithQuota(pinterest.CategoryOrgWrite, wide))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -173,7 +177,7 @@ func (bc benchCall) run(b *testing.B, base string, transport http.RoundTripper) 
 // BenchmarkFailure is what it costs to make an error of a 404.
 func BenchmarkFailure(b *testing.B) {
 	transport := canned{404, []byte(`{"code":50,"message":"Pin not found."}`)}
-	c, err := pinterest.New(pinterest.WithAccessToken(accessToken), pinterest.WithHTTPClient(&http.Client{Transport: transport}))
+	c, err := pinterest.New(pinterest.WithAccessToken(accessToken), pinterest.WithHTTPClient(&http.Client{Transport: transport}), pinterest.WithoutPacing())
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -30,7 +30,7 @@ func (j *journal) observe(e pinterest.Event) {
 		j.lookups++
 	case pinterest.EventRefresh:
 		j.refreshes = append(j.refreshes, e)
-	case pinterest.EventAttempt, pinterest.EventDone: // an outcome has these
+	default: // an outcome has these
 	}
 }
 
