@@ -123,6 +123,7 @@ func newAccount(name string, c *Client) *account {
 		name: name, creates: newCreates(c.clock), quota: newRetryQuota(c.policy.Quota), secrets: &secrets{app: c.appSecrets},
 	}
 	own.tokens = c.newTokens(own)
+	own.creates.hold = func() { c.accounts.hold(own.account) }
 	return own.account
 }
 
@@ -155,7 +156,7 @@ func (as *accounts) get(name string, c *Client) *account {
 		return acct
 	}
 	if acct = sh.old[name]; acct == nil {
-		acct = sh.known[name].Value()
+		acct = sh.known[name].Value() // someone else holds it
 	}
 	if acct == nil {
 		acct = newAccount(name, c)
@@ -165,11 +166,24 @@ func (as *accounts) get(name string, c *Client) *account {
 		sh.known[name] = weak.Make(acct)
 		runtime.AddCleanup(acct, sh.forget, name)
 	}
+	sh.hold(acct)
+	return acct
+}
+
+// hold keeps an account for a time from now on.
+func (as *accounts) hold(acct *account) {
+	sh := &as.shards[maphash.String(as.seed, acct.name)%shardCount]
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	as.lookAfter(sh, as.clock.Now())
+	sh.hold(acct)
+}
+
+func (sh *accountShard) hold(acct *account) {
 	if sh.young == nil {
 		sh.young = map[string]*account{}
 	}
-	sh.young[name] = acct
-	return acct
+	sh.young[acct.name] = acct
 }
 
 // lookAfter begins the shard's next generation when it is time, and that of one

@@ -18,6 +18,7 @@ const memory = 10 * time.Minute
 // equal ones go one after another and remembers what each of them made. Two
 // equal creates in flight at once could otherwise both adopt the pin of one.
 type creates struct {
+	hold    func() // keeps these books for as long as they matter
 	mu      sync.Mutex
 	clock   Clock
 	intents map[string]*intent
@@ -82,6 +83,7 @@ func (cs *creates) enter(ctx context.Context, cl *call) (leave func(), err error
 		cl.intent = &intent{}
 		return func() {}, nil
 	}
+	cs.hold()
 	key := cl.seek.key
 	cs.mu.Lock()
 	cs.forget()

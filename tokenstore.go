@@ -64,17 +64,19 @@ type TokenStore interface {
 	// called twice. It leaves with ctx's error when ctx ends. The lock of a process
 	// that dies is given back by itself. Lock does not keep others from Load and Save.
 	Lock(ctx context.Context, account string) (unlock func(), err error)
-	// Load returns the account's token with its Version, or nil when there is none.
+	// Load returns the account's token with its Version and its times in UTC, or
+	// nil when there is none.
 	Load(ctx context.Context, account string) (*Token, error)
 	// Save replaces the account's token if the stored one still has the Version of
 	// tok ("": there is none), and returns the new Version. Otherwise it changes
-	// nothing and returns [ErrTokenConflict]. When it returns nil the token
-	// survives a crash of the process and of the machine.
+	// nothing and returns [ErrTokenConflict]. It leaves tok as it is. When it
+	// returns nil the token survives a crash of the process and of the machine.
 	Save(ctx context.Context, account string, tok *Token) (version string, err error)
 	// Delete removes the account's token. One that is not there is no error.
 	Delete(ctx context.Context, account string) error
 	// Due yields every account that has a refresh token, is not disconnected, and
 	// whose access token or refresh token expires before the given time. An access
-	// token whose expiry is not known is not due by it. An error ends it.
+	// token whose expiry is not known is not due by it. Each account comes once,
+	// even one that is renewed meanwhile. An error ends it.
 	Due(ctx context.Context, before time.Time) iter.Seq2[string, error]
 }

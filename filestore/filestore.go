@@ -1,0 +1,309 @@
+// Package filestore keeps a pinterest.TokenStore in a folder, a file for each
+// account. Any number of processes of one machine can share it.
+//
+// A save writes a new file, has it on disk and puts it in the place of the old
+// one, so that a crash at any point leaves the old record or the new one. Locks
+// are file locks of the operating system, which gives back those of a process
+// that dies. So the folder must be on a local disk: file locks are not to be
+// trusted on network file systems. It needs Linux, macOS or a BSD; elsewhere Open
+// returns an error that is errors.ErrUnsupported.
+//
+// The files may be read by their owner alone. [WithAEAD] encrypts the tokens in
+// them; the accounts' names stand in the files as they are.
+//
+// To move to or from encryption, or to another key without a time of both, load
+// every token from a store opened the old way and save it to another folder's
+// store opened the new way.
+package filestore
+
+import (
+	"context"
+	"crypto/cipher"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/pinterest-go/pinterest"
+	"github.com/pinterest-go/pinterest/internal/sealed"
+)
+
+// Store implements pinterest.TokenStore in a folder. It is safe for concurrent
+// use, and needs no closing.
+type Store struct {
+	dir   string
+	locks string // the folder of the lock files
+	keys  sealed.Keys
+	// The queues of this process's own callers, one for Lock, one for changes.
+	holders, writers *pinterest.MemoryLedger
+}
+
+var _ pinterest.TokenStore = (*Store)(nil)
+
+// An Option changes how a store is opened.
+type Option func(*options)
+
+type options struct {
+	keys sealed.Keys
+	err  error
+}
+
+// WithAEAD encrypts the tokens on disk: with current when they are saved, and
+// with current or one of the old when they are read, so that keys can be
+// changed: open with WithAEAD(next, current), save every token once, then open
+// with WithAEAD(next). The account's name is the additional data. The nonce is
+// random, so with AES-GCM a key is good for 2^32 saves.
+//
+// A token that is not encrypted, or with none of these keys, is an error in
+// Load and Save, and is not overwritten.
+func WithAEAD(current cipher.AEAD, old ...cipher.AEAD) Option {
+	return func(o *options) { o.keys, o.err = sealed.New(current, old...) }
+}
+
+// leftover is how old a temporary file is when no save can still be at it.
+const leftover = time.Hour
+
+const (
+	recordEnd = ".token"
+	tempEnd   = ".tmp"
+)
+
+// Open opens the store in the folder dir, which it makes, for its owner alone,
+// if it is not there. A folder in which others may write is refused: they could
+// put tokens of their own in the place of these.
+func Open(dir string, opts ...Option) (*Store, error) {
+	var o options
+	for _, opt := range opts {
+		opt(&o)
+	}
+	s := &Store{
+		dir: dir, locks: filepath.Join(dir, "locks"), keys: o.keys,
+		holders: pinterest.NewMemoryLedger(), writers: pinterest.NewMemoryLedger(),
+	}
+	switch {
+	case o.err != nil:
+		return nil, s.wrap(o.err)
+	case !canLock:
+		return nil, s.wrap(fmt.Errorf("locking files on this operating system: %w", errors.ErrUnsupported))
+	}
+	if err := s.makeFolders(); err != nil {
+		return nil, s.wrap(err)
+	}
+	for _, folder := range []string{dir, s.locks} {
+		info, err := os.Stat(folder)
+		if err != nil {
+			return nil, s.wrap(err)
+		}
+		if mode := info.Mode().Perm(); mode&0o022 != 0 {
+			return nil, s.wrap(fmt.Errorf("others than its owner may write in %s (its mode is %#o): chmod it to 0700", folder, mode))
+		}
+	}
+	if err := s.clean(); err != nil {
+		return nil, s.wrap(err)
+	}
+	return s, nil
+}
+
+// makeFolders makes what is not there of the folders and their parents.
+func (s *Store) makeFolders() error {
+	_, err := os.Stat(s.dir)
+	isNew := errors.Is(err, fs.ErrNotExist)
+	if err := os.MkdirAll(s.locks, 0o700); err != nil {
+		return err
+	}
+	if !isNew {
+		return nil
+	}
+	err = syncFolder(filepath.Dir(filepath.Clean(s.dir)))
+	if errors.Is(err, fs.ErrPermission) {
+		return nil // a folder that may be written but not read
+	}
+	return err
+}
+
+// clean removes what saves have left that were killed.
+func (s *Store) clean() error {
+	entries, err := os.ReadDir(s.dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if !strings.HasSuffix(e.Name(), tempEnd) {
+			continue
+		}
+		if info, err := e.Info(); err == nil && time.Since(info.ModTime()) > leftover {
+			// One that cannot be removed does no harm.
+			_ = os.Remove(filepath.Join(s.dir, e.Name()))
+		}
+	}
+	return nil
+}
+
+// wrap says which store failed.
+func (s *Store) wrap(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("filestore: %s: %w", s.dir, err)
+}
+
+// wrapAccount says which account's record failed.
+func (s *Store) wrapAccount(account string, err error) error {
+	return s.wrap(fmt.Errorf("account %.100q: %w", account, err))
+}
+
+// String tells the folder.
+func (s *Store) String() string { return "filestore.Store(" + s.dir + ")" }
+
+// GoString keeps %#v from printing more than String does.
+func (s *Store) GoString() string { return s.String() }
+
+// Load implements pinterest.TokenStore.
+func (s *Store) Load(ctx context.Context, account string) (*pinterest.Token, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	tok, err := s.load(account)
+	if err != nil {
+		return nil, s.wrapAccount(account, err)
+	}
+	return tok, nil
+}
+
+// load returns an account's token, or nil when there is none.
+func (s *Store) load(account string) (*pinterest.Token, error) {
+	rec, err := readRecord(s.path(account))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, s.stands()
+	case err != nil:
+		return nil, err
+	case rec.account != account:
+		return nil, sealed.ErrDamaged // a file that was renamed by hand
+	}
+	return rec.token(s.keys)
+}
+
+// stands checks that the folder is still the one that was opened. In one that
+// was removed or unmounted meanwhile no account would have a token, and all
+// their owners would be asked to connect again.
+func (s *Store) stands() error {
+	_, err := os.Stat(s.locks)
+	return err
+}
+
+// Save implements pinterest.TokenStore.
+func (s *Store) Save(ctx context.Context, account string, tok *pinterest.Token) (version string, err error) {
+	payload, err := s.keys.Seal(account, tok)
+	if err != nil {
+		return "", s.wrapAccount(account, err)
+	}
+	unlock, err := s.lock(ctx, s.writers, account, "save")
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	// Opened, not only compared: what cannot be read is not overwritten.
+	old, err := s.load(account)
+	if err != nil {
+		return "", s.wrapAccount(account, err)
+	}
+	stored := ""
+	if old != nil {
+		stored = old.Version
+	}
+	if tok.Version != stored {
+		return "", pinterest.ErrTokenConflict
+	}
+	rec := record{account: account, version: rand.Text(), payload: payload}
+	if err := writeFile(s.path(account), rec.bytes()); err != nil {
+		return "", s.wrapAccount(account, err)
+	}
+	return rec.version, nil
+}
+
+// Delete implements pinterest.TokenStore. It also removes what cannot be read.
+func (s *Store) Delete(ctx context.Context, account string) error {
+	unlock, err := s.lock(ctx, s.writers, account, "save")
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	err = os.Remove(s.path(account))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		err = syncFolder(s.dir)
+	}
+	if err != nil {
+		return s.wrapAccount(account, err)
+	}
+	return nil
+}
+
+// Due implements pinterest.TokenStore. It reads every file once, in no order
+// that means anything. A record that cannot be read does not keep the accounts
+// after it from being yielded: its error comes last.
+func (s *Store) Due(ctx context.Context, before time.Time) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		if err := s.due(ctx, before, func(account string) bool { return yield(account, nil) }); err != nil {
+			yield("", err)
+		}
+	}
+}
+
+// due gives every account that is due to yield, until that returns false.
+func (s *Store) due(ctx context.Context, before time.Time, yield func(account string) bool) error {
+	if err := errors.Join(ctx.Err(), s.wrap(s.stands())); err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(s.dir)
+	if err != nil {
+		return s.wrap(err)
+	}
+	var unreadable []error
+	for _, e := range entries {
+		if !strings.HasSuffix(e.Name(), recordEnd) {
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		account, at, err := s.dueAt(e.Name())
+		switch {
+		case errors.Is(err, fs.ErrNotExist): // deleted meanwhile
+		case err != nil:
+			unreadable = append(unreadable, fmt.Errorf("%s: %w", e.Name(), err))
+		case !at.IsZero() && at.Before(before):
+			if !yield(account) {
+				return nil
+			}
+		}
+	}
+	if n := len(unreadable); n > 1 {
+		return s.wrap(fmt.Errorf("%w (and %d more that cannot be read)", unreadable[0], n-1))
+	}
+	return s.wrap(errors.Join(unreadable...))
+}
+
+// dueAt returns whose token the file has, and when it has to be renewed.
+func (s *Store) dueAt(name string) (account string, at time.Time, err error) {
+	rec, err := readRecord(filepath.Join(s.dir, name))
+	if err != nil {
+		return "", time.Time{}, err
+	}
+	if fileName(rec.account)+recordEnd != name {
+		return "", time.Time{}, sealed.ErrDamaged
+	}
+	tok, err := rec.token(s.keys)
+	if err != nil {
+		return "", time.Time{}, err
+	}
+	return rec.account, sealed.DueAt(tok), nil
+}

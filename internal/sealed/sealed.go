@@ -1,0 +1,145 @@
+// Package sealed turns an account's token into the bytes that a store keeps and
+// back, encrypted if it is given keys.
+//
+// The first byte tells which it is: '{' begins a token in plain JSON, 1 a sealed
+// one: the nonce and the sealed JSON, with the account's name as additional data,
+// so that one account's record cannot be passed off as another's.
+package sealed
+
+import (
+	"bytes"
+	"crypto/cipher"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"time"
+	"unicode/utf8"
+
+	"github.com/pinterest-go/pinterest"
+)
+
+// The formats, by their first byte.
+const (
+	plainFormat  = '{'
+	sealedFormat = 1
+)
+
+// What Open and Seal can fail with. None has a word of the record in it.
+var (
+	ErrNoKey   = errors.New("the stored token is encrypted, and the store was opened without a key")
+	ErrPlain   = errors.New("the stored token is not encrypted, and the store was opened with a key")
+	ErrKey     = errors.New("the stored token cannot be decrypted: it was encrypted with another key or for another account, or it is damaged")
+	ErrDamaged = errors.New("the stored token is damaged: it cannot be read")
+	ErrNil     = errors.New("the token is nil")
+	ErrText    = errors.New("the token has a credential that is not valid UTF-8")
+	ErrTime    = errors.New("the token has a time that cannot be written: its year is not between 0 and 9999")
+)
+
+// Keys seal and open records. The zero Keys leave them plain.
+//
+// The ciphers stand in closures, because what prints a struct prints the key
+// that a cipher has been expanded from.
+type Keys struct {
+	seal func(account string, plain []byte) []byte
+	open []func(account string, box []byte) ([]byte, error)
+}
+
+// New returns keys that seal with current and open with it and all the old ones.
+func New(current cipher.AEAD, old ...cipher.AEAD) (Keys, error) {
+	var k Keys
+	for _, aead := range append([]cipher.AEAD{current}, old...) {
+		if aead == nil {
+			return Keys{}, errors.New("WithAEAD: the cipher is nil")
+		}
+		k.open = append(k.open, func(account string, box []byte) ([]byte, error) {
+			n := aead.NonceSize()
+			if len(box) < n {
+				return nil, ErrDamaged
+			}
+			return aead.Open(nil, box[:n], box[n:], []byte(account))
+		})
+	}
+	k.seal = func(account string, plain []byte) []byte {
+		nonce := make([]byte, current.NonceSize())
+		_, _ = rand.Read(nonce) // it does not fail
+		return current.Seal(append([]byte{sealedFormat}, nonce...), nonce, plain, []byte(account))
+	}
+	return k, nil
+}
+
+// Seal returns the record of an account's token.
+func (k Keys) Seal(account string, tok *pinterest.Token) ([]byte, error) {
+	if tok == nil {
+		return nil, ErrNil
+	}
+	// JSON would store another text in its place, and nobody would notice.
+	if !utf8.ValidString(tok.AccessToken) || !utf8.ValidString(tok.RefreshToken) {
+		return nil, ErrText
+	}
+	plain, err := json.Marshal(inUTC(*tok)) //nolint:gosec // to keep them is what a store is for
+	if err != nil {
+		return nil, ErrTime // nothing else in a token can fail
+	}
+	if k.seal == nil {
+		return plain, nil
+	}
+	return k.seal(account, plain), nil
+}
+
+// Open returns the token of an account's record.
+func (k Keys) Open(account string, record []byte) (*pinterest.Token, error) {
+	plain, err := k.plain(account, record)
+	if err != nil {
+		return nil, err
+	}
+	var tok pinterest.Token
+	// The decoder's own error has a part of the record in it.
+	if json.Unmarshal(plain, &tok) != nil {
+		return nil, ErrDamaged
+	}
+	tok = inUTC(tok)
+	return &tok, nil
+}
+
+func (k Keys) plain(account string, record []byte) ([]byte, error) {
+	switch {
+	case bytes.HasPrefix(record, []byte{plainFormat}):
+		if k.seal != nil {
+			return nil, ErrPlain
+		}
+		return record, nil
+	case bytes.HasPrefix(record, []byte{sealedFormat}):
+		if k.seal == nil {
+			return nil, ErrNoKey
+		}
+		for _, open := range k.open {
+			if plain, err := open(account, record[1:]); err == nil {
+				return plain, nil
+			}
+		}
+		return nil, ErrKey
+	}
+	return nil, ErrDamaged
+}
+
+// inUTC returns a token whose times are in UTC.
+func inUTC(tok pinterest.Token) pinterest.Token {
+	tok.Expiry, tok.RefreshExpiry = tok.Expiry.UTC(), tok.RefreshExpiry.UTC()
+	if tok.Disconnected != nil {
+		tok.Disconnected = &pinterest.Disconnection{At: tok.Disconnected.At.UTC(), Reason: tok.Disconnected.Reason}
+	}
+	return tok
+}
+
+// DueAt returns when a token has to be renewed: when the first of its two
+// credentials expires. It is the zero time for one that is never due.
+func DueAt(tok *pinterest.Token) time.Time {
+	switch at := tok.Expiry; {
+	case tok.RefreshToken == "" || tok.Disconnected != nil:
+		return time.Time{}
+	case at.IsZero() || !tok.RefreshExpiry.IsZero() && tok.RefreshExpiry.Before(at):
+		return tok.RefreshExpiry
+	default:
+		return at
+	}
+}

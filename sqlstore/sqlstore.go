@@ -1,0 +1,261 @@
+// Package sqlstore keeps a pinterest.TokenStore in a database, PostgreSQL or
+// SQLite, through database/sql and a driver of the application's choice. Any
+// number of processes can share it, with PostgreSQL on any number of machines.
+//
+// The lock of an account is a lease, a row that its holder renews. It lasts 15
+// seconds, so that long after a crash of its holder the lock is given back. A
+// holder that cannot reach the database for as long loses the lock without
+// knowing; that Save compares versions is what protects the token then. A lease
+// needs no connection of its own, so this works behind a connection pooler, and
+// with a pool of one connection. However many callers wait, their locks take no
+// more than 12 connections at a time; Load, Save, Delete and Due take one each while
+// they run: bound them with [sql.DB.SetMaxOpenConns].
+//
+// With SQLite give every connection a busy timeout, such as
+// "PRAGMA busy_timeout = 5000", and leave "PRAGMA synchronous" at FULL, without
+// which what was saved does not survive a power cut. Its processes are to be of
+// one machine.
+//
+// To move to or from encryption, or to another key without a time of both, load
+// every token from a store opened the old way and save it to one of another
+// table opened the new way.
+package sqlstore
+
+import (
+	"context"
+	"crypto/cipher"
+	"crypto/rand"
+	"crypto/sha256"
+	"database/sql"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/pinterest-go/pinterest"
+	"github.com/pinterest-go/pinterest/internal/sealed"
+)
+
+// Store implements pinterest.TokenStore in a database. It is safe for
+// concurrent use, and needs no closing; the database is the application's to close.
+type Store struct {
+	db      *sql.DB
+	dialect Dialect
+	sql     statements
+	keys    sealed.Keys
+
+	queue  *pinterest.MemoryLedger // of this process's own callers of Lock
+	asks   gate                    // of those who ask for a lease
+	keeps  gate                    // of those who renew one or give it back
+	writes gate                    // of all who write, with SQLite
+
+	lease, renew time.Duration
+}
+
+var _ pinterest.TokenStore = (*Store)(nil)
+
+// An Option changes how a store is opened.
+type Option func(*options)
+
+type options struct {
+	table string
+	keys  sealed.Keys
+	err   error
+}
+
+// WithTable names the table. The default is "pinterest_tokens". Beside it
+// there is one for the locks, whose name ends in "_locks". A name is of up to 48
+// letters of the English alphabet, digits and "_", and does not begin with a digit.
+func WithTable(name string) Option { return func(o *options) { o.table = name } }
+
+// WithAEAD encrypts the tokens in the database: with current when they are
+// saved, and with current or one of the old when they are read, so that keys can
+// be changed: open with WithAEAD(next, current), save every token once, then open
+// with WithAEAD(next). The account's name is the additional data. The nonce is
+// random, so with AES-GCM a key is good for 2^32 saves. The accounts' names,
+// and when a token is due, stand in the table as they are.
+//
+// A token that is not encrypted, or with none of these keys, is an error in
+// Load. It is not overwritten, since Save needs the version that Load returns.
+func WithAEAD(current cipher.AEAD, old ...cipher.AEAD) Option {
+	return func(o *options) {
+		keys, err := sealed.New(current, old...)
+		o.keys, o.err = keys, errors.Join(o.err, err)
+	}
+}
+
+const (
+	lease = 15 * time.Second
+	renew = 4 * time.Second
+	// askers and keepers are how many connections the locks take at a time.
+	askers  = 8
+	keepers = 4
+)
+
+// Open opens the store in a database. It makes the tables if they are not
+// there, for which it needs the right to; where they are it needs that no more. A
+// database that is set to forget, in a crash of the machine, what it has
+// acknowledged is refused: PostgreSQL with synchronous_commit off, SQLite with
+// synchronous below FULL.
+func Open(ctx context.Context, db *sql.DB, dialect Dialect, opts ...Option) (*Store, error) {
+	o := options{table: "pinterest_tokens"}
+	for _, opt := range opts {
+		opt(&o)
+	}
+	s := &Store{
+		db: db, dialect: dialect, keys: o.keys, queue: pinterest.NewMemoryLedger(),
+		asks: make(gate, askers), keeps: make(gate, keepers), lease: lease, renew: renew,
+	}
+	if dialect == SQLite {
+		// It has one writer at a time; waiting in line here is fairer and quicker
+		// than having each connection poll for its turn.
+		s.writes = make(gate, 1)
+	}
+	var err error
+	if s.sql, err = dialect.statements(o.table); err == nil {
+		err = o.err
+	}
+	if err == nil {
+		err = s.prepare(ctx, o.table)
+	}
+	if err != nil {
+		return nil, s.wrap(ctx, fmt.Errorf("opening table %.100q: %w", o.table, err))
+	}
+	return s, nil
+}
+
+// String tells the dialect.
+func (s *Store) String() string { return "sqlstore.Store(" + s.dialect.String() + ")" }
+
+// GoString keeps %#v from printing more than String does.
+func (s *Store) GoString() string { return s.String() }
+
+// id is an account's key in the tables. Accounts are of any length and any
+// bytes, keys and texts of a database are not.
+func id(account string) []byte {
+	sum := sha256.Sum256([]byte(account))
+	return sum[:]
+}
+
+// Load implements pinterest.TokenStore.
+func (s *Store) Load(ctx context.Context, account string) (*pinterest.Token, error) {
+	var version string
+	var record []byte
+	err := s.row(ctx, s.sql.load, []any{id(account)}, &version, &record)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	var tok *pinterest.Token
+	if err == nil {
+		tok, err = s.keys.Open(account, record)
+	}
+	if err != nil {
+		return nil, s.wrapAccount(ctx, "loading", account, err)
+	}
+	tok.Version = version
+	return tok, nil
+}
+
+// Save implements pinterest.TokenStore. After an error that is not
+// pinterest.ErrTokenConflict the token may have been saved, as when the connection
+// breaks before the answer: Load tells.
+func (s *Store) Save(ctx context.Context, account string, tok *pinterest.Token) (version string, err error) {
+	record, err := s.keys.Seal(account, tok)
+	if err != nil {
+		return "", s.wrapAccount(ctx, "saving", account, err)
+	}
+	var due any // NULL: never
+	if at := sealed.DueAt(tok); !at.IsZero() {
+		due = at.UnixMicro()
+	}
+	version = rand.Text()
+	key := id(account)
+	var n int64
+	if tok.Version == "" {
+		n, err = s.exec(ctx, s.sql.insert, key, []byte(account), version, due, record)
+	} else {
+		n, err = s.exec(ctx, s.sql.update, key, tok.Version, version, due, record)
+	}
+	// One whose answer was lost, or that the driver has sent twice, is known by
+	// its version: it is nobody else's.
+	if err == nil && n == 1 || s.stands(ctx, key, version) {
+		return version, nil
+	}
+	if err == nil {
+		return "", pinterest.ErrTokenConflict
+	}
+	return "", s.wrapAccount(ctx, "saving", account, err, tok.AccessToken, tok.RefreshToken)
+}
+
+// stands tells whether the stored token has this version.
+func (s *Store) stands(ctx context.Context, key []byte, version string) bool {
+	var stored string
+	var record []byte
+	err := s.row(ctx, s.sql.load, []any{key}, &stored, &record)
+	return err == nil && stored == version
+}
+
+// Delete implements pinterest.TokenStore. It also removes what cannot be read.
+func (s *Store) Delete(ctx context.Context, account string) error {
+	if _, err := s.exec(ctx, s.sql.remove, id(account)); err != nil {
+		return s.wrapAccount(ctx, "deleting", account, err)
+	}
+	return nil
+}
+
+// page is how many accounts Due reads at a time.
+const page = 500
+
+// Due implements pinterest.TokenStore. It reads some hundred accounts at a time,
+// in no order that means anything, and holds no connection while they are worked
+// on. The order is not that of expiry, because a token that is renewed meanwhile
+// would move to where it is met again.
+func (s *Store) Due(ctx context.Context, before time.Time) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		var after []byte
+		for {
+			accounts, last, err := s.duePage(ctx, after, before)
+			if err != nil {
+				yield("", s.wrap(ctx, fmt.Errorf("listing what is due: %w", err)))
+				return
+			}
+			for _, account := range accounts {
+				if err := ctx.Err(); err != nil {
+					yield("", err)
+					return
+				}
+				if !yield(account, nil) {
+					return
+				}
+			}
+			if len(accounts) < page {
+				return
+			}
+			after = last
+		}
+	}
+}
+
+// duePage returns the next accounts after a key, and the last one's key.
+func (s *Store) duePage(ctx context.Context, after []byte, before time.Time) (accounts []string, last []byte, err error) {
+	if after == nil {
+		after = []byte{} // NULL is not less than anything
+	}
+	err = s.try(ctx, func() error {
+		accounts, last = nil, nil
+		rows, err := s.db.QueryContext(ctx, s.sql.due, after, before.UnixMicro(), page)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = rows.Close() }() // Err has told what it could
+		for rows.Next() {
+			var key, account []byte
+			if err := rows.Scan(&key, &account); err != nil {
+				return err
+			}
+			accounts, last = append(accounts, string(account)), key
+		}
+		return rows.Err()
+	})
+	return accounts, last, err
+}
