@@ -22,8 +22,9 @@ type tokens struct {
 	mu      sync.Mutex
 	current credential
 	flight  *flight   // the renewal under way
-	failure error     // the last renewal's, shared ...
-	until   time.Time // ... until this time
+	failure error     // the last renewal's, shared with those who come ...
+	until   time.Time // ... before this time
+	ahead   time.Time // when a renewal ahead of time may be tried again
 }
 
 // tokenSource is where tokens come from.
@@ -43,9 +44,10 @@ type credential struct {
 
 // flight is one renewal that any number of calls wait for.
 type flight struct {
-	done chan struct{}
-	cred credential
-	err  error
+	refused bool // it is to replace a token that the API refused
+	done    chan struct{}
+	cred    credential
+	err     error
 }
 
 const (
@@ -55,9 +57,8 @@ const (
 	// shareFailure is how long a failed renewal answers for those who come later,
 	// so that a thousand waiters do not make a thousand token calls.
 	shareFailure = time.Second
-	// shareEarly is how long a failed renewal ahead of time is not tried again:
-	// nobody waits for it.
-	shareEarly = time.Minute
+	// aheadPause is between two renewals ahead of time: nobody waits for them.
+	aheadPause = time.Minute
 )
 
 var errSameToken = errors.New("the access token was refused, and the token source gave the same one again")
@@ -83,9 +84,9 @@ func (t *tokens) token(ctx context.Context) (credential, error) {
 	t.mu.Lock()
 	cred, now := t.current, t.clock.Now()
 	if cred.token != nil && cred.token.AccessToken != "" && !cred.token.expired(now) {
-		if !cred.due.IsZero() && !now.Before(cred.due) && (t.failure == nil || !now.Before(t.until)) {
+		if !cred.due.IsZero() && !now.Before(cred.due) && !now.Before(t.ahead) {
+			t.ahead = now.Add(aheadPause)
 			t.join(ctx, false)
-			t.failure, t.until = errEarly, now.Add(shareEarly) // not again at once, should it fail
 		}
 		t.mu.Unlock()
 		return cred, nil
@@ -95,30 +96,32 @@ func (t *tokens) token(ctx context.Context) (credential, error) {
 	return f.wait(ctx)
 }
 
-// errEarly stands in for the failure of a renewal that nobody has waited for.
-var errEarly = errors.New("a renewal ahead of time is under way")
-
 // renew replaces a token that the API refused. If another call has done so in
 // the meantime, its token is returned.
 func (t *tokens) renew(ctx context.Context, refused credential) (credential, error) {
-	t.mu.Lock()
-	if cred := t.current; cred.token.AccessToken != "" && cred.token.AccessToken != refused.token.AccessToken {
+	for {
+		t.mu.Lock()
+		if cred := t.current; cred.token.AccessToken != "" && cred.token.AccessToken != refused.token.AccessToken {
+			t.mu.Unlock()
+			return cred, nil
+		}
+		f := t.join(ctx, true)
 		t.mu.Unlock()
-		return cred, nil
+		cred, err := f.wait(ctx)
+		switch {
+		case err != nil || cred.token.AccessToken != refused.token.AccessToken:
+			return cred, err
+		case f.refused:
+			return cred, errSameToken
+		}
+		// A renewal was under way that did not know of the refusal. Once more.
 	}
-	f := t.join(ctx, true)
-	t.mu.Unlock()
-	cred, err := f.wait(ctx)
-	if err == nil && cred.token.AccessToken == refused.token.AccessToken {
-		return cred, errSameToken
-	}
-	return cred, err
 }
 
 // join returns the renewal under way, or begins one. It is called with the
 // lock held.
 func (t *tokens) join(ctx context.Context, refused bool) *flight {
-	if t.flight == nil && t.failure != nil && !errors.Is(t.failure, errEarly) && t.clock.Now().Before(t.until) {
+	if t.flight == nil && t.failure != nil && t.clock.Now().Before(t.until) {
 		return landed(t.failure)
 	}
 	return t.begin(ctx, refused, t.source.renew)
@@ -127,8 +130,8 @@ func (t *tokens) join(ctx context.Context, refused bool) *flight {
 // begin begins a renewal, unless one is under way.
 func (t *tokens) begin(ctx context.Context, refused bool, renew renewFunc) *flight {
 	if t.flight == nil {
-		t.flight = &flight{done: make(chan struct{})}
-		go t.fly(context.WithoutCancel(ctx), t.flight, t.current.token, refused, renew)
+		t.flight = &flight{refused: refused, done: make(chan struct{})}
+		go t.fly(context.WithoutCancel(ctx), t.flight, t.current.token, renew)
 	}
 	return t.flight
 }
@@ -153,10 +156,10 @@ func (f *flight) wait(ctx context.Context) (credential, error) {
 }
 
 // fly makes one renewal.
-func (t *tokens) fly(ctx context.Context, f *flight, old *Token, refused bool, renew renewFunc) {
+func (t *tokens) fly(ctx context.Context, f *flight, old *Token, renew renewFunc) {
 	ctx, cancel := context.WithTimeout(ctx, renewalTime)
 	defer cancel()
-	tok, err := renew(ctx, old, refused)
+	tok, err := renew(ctx, old, f.refused)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.failure = nil
@@ -164,11 +167,7 @@ func (t *tokens) fly(ctx context.Context, f *flight, old *Token, refused bool, r
 		t.keep(tok)
 		f.cred = t.current
 	} else if _, unsaved := errors.AsType[saveError](err); !unsaved { // the next call saves it again, at once
-		share := shareFailure
-		if old != nil && !refused && !old.expired(t.clock.Now()) {
-			share = shareEarly
-		}
-		t.failure, t.until = err, t.clock.Now().Add(share)
+		t.failure, t.until = err, t.clock.Now().Add(shareFailure)
 	}
 	if errors.Is(err, ErrDisconnected) { // what may be left of the old token is not used any more
 		t.current = credential{token: &Token{}}
