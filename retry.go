@@ -184,6 +184,7 @@ func (r *run) act(ctx context.Context, at *attempt) (again bool, err error) {
 		rule = r.c.tokenRule(rule, at.err, false)
 	case ReasonPaced:
 		rule = r.c.pacedRule(rule, at.err)
+	default: // the table says it all
 	}
 	at.record.Class, at.record.Action, at.record.Rule = rule.Class, rule.Action, rule.Name
 	if r.doneBefore(at) {

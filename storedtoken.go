@@ -227,5 +227,5 @@ func (c *Client) isGrantRefused(err error) string {
 	return reason
 }
 
-// codeAuthentication is the inner code of "Authentication failed."
+// codeAuthentication is the inner code of a failed authentication.
 const codeAuthentication = 2
