@@ -4,12 +4,15 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // App is the OAuth client that the server knows.
 type App struct {
-	ID     string
-	Secret string
+	Name         string
+	ID           string
+	Secret       string
+	RedirectURIs []string // those registered
 }
 
 // An Account is a user of the server, together with a pair of its tokens.
@@ -20,30 +23,28 @@ type Account struct {
 	RefreshToken string // pinr....
 }
 
-// allScopes are the scopes an account grants unless others are named.
-var allScopes = []string{
-	"ads:read", "ads:write", "billing:read", "billing:write", "biz_access:read", "biz_access:write",
-	"boards:read", "boards:read_secret", "boards:write", "boards:write_secret",
-	"catalogs:read", "catalogs:write", "msot:write",
-	"pins:read", "pins:read_secret", "pins:write", "pins:write_secret",
-	"user_accounts:read", "user_accounts:write",
-}
-
 // AddAccount makes an account and issues it tokens with the scopes named, with
 // every scope of the API when none is. For the name of an account there is
-// already, it issues another pair of tokens.
+// already, it issues another pair of tokens. An account that is to be connected
+// through the authorize page needs neither.
 func (s *Server) AddAccount(username string, scopes ...string) Account {
-	if len(scopes) == 0 {
-		scopes = allScopes
-	}
-	s.world.mu.Lock()
-	a := s.world.accounts[username]
-	if a == nil {
-		a = &account{username: username, id: s.world.newID()}
-		s.world.accounts[username] = a
-	}
-	s.world.mu.Unlock()
+	return s.issue(s.world.account(username), scopes)
+}
 
+// AddSystemUser is [Server.AddAccount] for a system user of a business, whose
+// tokens are the only ones of an account that token/revoke ends.
+func (s *Server) AddSystemUser(username string, scopes ...string) Account {
+	a := s.world.account(username)
+	s.world.mu.Lock()
+	a.system = true
+	s.world.mu.Unlock()
+	return s.issue(a, scopes)
+}
+
+func (s *Server) issue(a *account, scopes []string) Account {
+	if len(scopes) == 0 {
+		scopes = allScopes()
+	}
 	now := s.clock.Now()
 	scopes = slices.Clone(scopes)
 	return Account{
@@ -52,6 +53,47 @@ func (s *Server) AddAccount(username string, scopes ...string) Account {
 		AccessToken:  s.tokens.issueAccess(a.username, scopes, now),
 		RefreshToken: s.tokens.issueRefresh(a.username, scopes, now),
 	}
+}
+
+// account returns the account of a name, which is made when there is none.
+func (w *world) account(username string) *account {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	a := w.accounts[username]
+	if a == nil {
+		a = &account{username: username, id: w.newID()}
+		w.accounts[username] = a
+	}
+	return a
+}
+
+func (w *world) isSystem(username string) bool {
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	a := w.accounts[username]
+	return a != nil && a.system
+}
+
+// SetScopes changes what the account's owner has given: every token of the
+// account, access and refresh, has these scopes from now on, and an operation
+// that needs another is refused with 401 and code 3.
+func (s *Server) SetScopes(a Account, scopes ...string) {
+	s.world.approve(a.Username, scopes)
+	s.tokens.setScopes(a.Username, scopes)
+}
+
+func (w *world) approve(username string, scopes []string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.mustAccount(username).approved = slices.Clone(scopes)
+}
+
+// SetBusinessName makes the account a business account with that name, as
+// user_account/get shows it, or with an empty name a personal one again.
+func (s *Server) SetBusinessName(a Account, name string) {
+	s.world.mu.Lock()
+	defer s.world.mu.Unlock()
+	s.world.mustAccount(a.Username).business = name
 }
 
 // ExpireToken ends the life of one access token or refresh token now.
@@ -64,14 +106,46 @@ func (s *Server) ExpireAllTokens() {
 	s.tokens.end(func(_ string, g *grant) bool { return !g.refresh })
 }
 
-// RevokeAccount ends the life of every token of the account now, as the user
-// does by taking the app's access away.
+// RevokeAccount ends the life of every token and code of the account now, as the
+// user does by taking the app's access away.
 func (s *Server) RevokeAccount(a Account) {
+	s.world.mu.Lock()
+	if known := s.world.accounts[a.Username]; known != nil {
+		known.approved = nil
+	}
+	s.world.mu.Unlock()
+	s.codes.end(a.Username)
 	s.tokens.end(func(_ string, g *grant) bool { return g.account == a.Username })
 }
 
-// App returns the OAuth client id and secret that the server accepts.
-func (s *Server) App() App { return s.app }
+// App returns the OAuth client that the server accepts.
+func (s *Server) App() App {
+	app := s.app
+	s.redirects.mu.Lock()
+	defer s.redirects.mu.Unlock()
+	app.RedirectURIs = slices.Clone(s.redirects.uris)
+	return app
+}
+
+// AddRedirectURI registers another redirect URI for the app, beside those of
+// [WithRedirectURIs].
+func (s *Server) AddRedirectURI(uri string) {
+	s.redirects.mu.Lock()
+	defer s.redirects.mu.Unlock()
+	s.redirects.uris = append(s.redirects.uris, uri)
+}
+
+// redirects are the app's redirect URIs.
+type redirects struct {
+	mu   sync.Mutex
+	uris []string
+}
+
+func (r *redirects) has(uri string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Contains(r.uris, uri)
+}
 
 type accountJSON struct {
 	About          string  `json:"about"`
@@ -92,9 +166,14 @@ func (s *Server) getAccount(c *call) (any, error) {
 	s.world.mu.RLock()
 	defer s.world.mu.RUnlock()
 	a := s.world.accounts[c.account]
+	kind := "PINNER"
+	if a.business != "" {
+		kind = "BUSINESS"
+	}
 	return accountJSON{
-		AccountType:  "PINNER",
+		AccountType:  kind,
 		BoardCount:   len(a.boards),
+		BusinessName: nullable(a.business),
 		ID:           a.id,
 		MonthlyViews: -1, // what the API shows for an account that it does not measure
 		PinCount:     len(a.pins),
@@ -111,10 +190,8 @@ func (s *Server) authenticate(c *call) error {
 	if !ok || g.refresh || !strings.EqualFold(scheme, "Bearer") {
 		return errUnauthenticated
 	}
-	for _, scope := range c.op.scopes {
-		if !slices.Contains(g.scopes, scope) {
-			return errMissingScope
-		}
+	if lacks(g.scopes, c.op.scopes) != "" {
+		return errMissingScope
 	}
 	return nil
 }

@@ -21,11 +21,15 @@ type Request struct {
 	Header    http.Header
 	Body      []byte
 	Account   string    // user name of the token's account; empty when the token is unknown
+	Grant     string    // grant_type of a request to the token endpoint
 	At        time.Time // when it arrived, on the server's clock
 	Status    int       // the HTTP status answered; 0 when there was no answer, or none yet
 	Code      int       // the API's own error code answered; 0 when none
 	Committed bool      // it took effect: a write that the server performed
 	Fault     bool      // a fault struck it
+	Reused    bool      // a refresh with a refresh token in whose place another had been issued
+
+	number int // since the start
 }
 
 // books is the record of what the server received.
@@ -37,9 +41,16 @@ type books struct {
 	received int // since the start, for the request ids
 	requests []*Request
 	counts   map[string]int
+	refused  map[string]int // by account: for its quota
+	grants   map[tokenCall]int
+	reuses   []*Request // kept in any case, as they are few
 }
 
-func newBooks(keep bool) *books { return &books{keep: keep, counts: map[string]int{}} }
+type tokenCall struct{ account, grant string }
+
+func newBooks(keep bool) *books {
+	return &books{keep: keep, counts: map[string]int{}, refused: map[string]int{}, grants: map[tokenCall]int{}}
+}
 
 // enter gives a request its id and writes it down. What is known at this point
 // does not change any more.
@@ -47,8 +58,12 @@ func (b *books) enter(r *Request) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.received++
+	r.number = b.received
 	r.ID = fmt.Sprint(4_826_385_600_000_000 + b.received)
 	b.counts[r.Operation]++
+	if r.Operation == opToken {
+		b.grants[tokenCall{r.Account, r.Grant}]++
+	}
 	if b.keep {
 		b.requests = append(b.requests, r)
 	}
@@ -93,6 +108,71 @@ func (s *Server) Count(operation string) int {
 	return total
 }
 
+// refuse writes down that a request was beyond the quotas.
+func (b *books) refuse(r *Request) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.refused[r.Account]++
+}
+
+// reuse writes down that a refresh was made with a refresh token in whose place
+// another had been issued.
+func (b *books) reuse(r *Request) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !r.Reused {
+		r.Reused = true
+		b.reuses = append(b.reuses, r)
+	}
+}
+
+// CountTokenCalls returns how many requests to the token endpoint an account's
+// grants of a type, such as "refresh_token", have taken, whatever became of them.
+// The zero Account counts those of all, of unknown ones as well, and an empty
+// grant those of every type.
+func (s *Server) CountTokenCalls(a Account, grant string) int {
+	s.books.mu.Lock()
+	defer s.books.mu.Unlock()
+	total := 0
+	for call, n := range s.books.grants {
+		if (a.Username == "" || a.Username == call.account) && (grant == "" || grant == call.grant) {
+			total += n
+		}
+	}
+	return total
+}
+
+// Reuses returns the refreshes that were made with a refresh token in whose place
+// another had been issued, whether they succeeded or not, in the order in which
+// they were noticed. A client that keeps each new token, and renews once for all
+// its goroutines and processes, has none, unless an answer was lost.
+func (s *Server) Reuses() []Request {
+	s.books.mu.Lock()
+	defer s.books.mu.Unlock()
+	var reuses []Request
+	for _, r := range s.books.reuses {
+		reuses = append(reuses, *r)
+	}
+	return reuses
+}
+
+// CountThrottled returns how many requests of the account were refused with 429
+// because a quota of this server was used up, of all accounts together for the
+// zero Account. Answers of an injected [Throttled] are not among them: a client
+// that paces itself has none.
+func (s *Server) CountThrottled(a Account) int {
+	s.books.mu.Lock()
+	defer s.books.mu.Unlock()
+	if a.Username != "" {
+		return s.books.refused[a.Username]
+	}
+	total := 0
+	for _, n := range s.books.refused {
+		total += n
+	}
+	return total
+}
+
 // Connections returns how many TCP connections the server has accepted.
 func (s *Server) Connections() int { return int(s.books.connections.Load()) }
 
@@ -103,6 +183,9 @@ func (s *Server) ResetBooks() {
 	defer s.books.mu.Unlock()
 	s.books.requests = nil
 	clear(s.books.counts)
+	clear(s.books.refused)
+	clear(s.books.grants)
+	s.books.reuses = nil
 }
 
 // Duplicates returns the pins of which there are two or more alike, each group

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -24,9 +25,13 @@ type call struct {
 
 // serve lists what happens to every request, in order.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+	if isAuthorizePage(r.URL.Path) {
+		s.servePage(w, r)
+		return
+	}
 	c, err := s.receive(r)
 	if err != nil {
-		breakOff(w, nil) // the client has left in the middle of the body
+		breakOff(w, io.EOF, nil) // the client has left in the middle of the body
 		return
 	}
 	o := s.respond(r, c)
@@ -95,14 +100,13 @@ func (s *Server) receive(r *http.Request) (*call, error) {
 	if max(r.ContentLength, int64(len(body))) > largestBody {
 		c.refusal = errTooLarge
 	}
-	c.account = s.tokens.owner(bearer(r.Header))
-	operation, category := "", ""
+	c.account = s.tokens.known(bearer(r.Header)).account
+	operation, category, kind := "", "", ""
 	if c.op != nil {
 		operation, category = c.op.id, c.op.category
 	}
-	if operation == "oauth/token" {
-		form, _ := url.ParseQuery(string(body))
-		c.account = s.tokens.owner(form.Get("refresh_token"))
+	if operation == opToken || operation == opRevoke {
+		c.account, kind = s.tokenOwner(operation, body)
 	}
 	c.request = &Request{
 		Operation: operation,
@@ -112,12 +116,18 @@ func (s *Server) receive(r *http.Request) (*call, error) {
 		Header:    r.Header,
 		Body:      body,
 		Account:   c.account,
+		Grant:     kind,
 		At:        c.now,
 	}
 	s.books.enter(c.request)
+	if kind == "refresh_token" {
+		form, _ := url.ParseQuery(string(body))
+		s.noteReuse(c.request, s.tokens.known(form.Get("refresh_token")))
+	}
 	c.usage = s.quotas.take(category, c.account, c.now)
 	if c.usage.exceeded {
 		c.refusal = errThrottled
+		s.books.refuse(c.request)
 	}
 	return c, err
 }
@@ -164,11 +174,11 @@ func (s *Server) decorate(h http.Header, c *call, o outcome) {
 	h.Set("Pinterest-Generated-By", "tpp-api-prod-fake")
 	h.Set("X-Envoy-Upstream-Service-Time", "12")
 	h.Set("X-Cdn", "fastly")
-	c.usage.header(h)
+	c.usage.header(h, s.rateHeaders, c.request.number)
 	if c.usage.exceeded {
 		h.Set("X-Envoy-Ratelimited", "true")
 		if s.retryAfter {
-			h.Set("Retry-After", h.Get("X-Ratelimit-Reset"))
+			h.Set("Retry-After", strconv.FormatInt(c.usage.reset, 10))
 		}
 	}
 	if len(o.answer.body) > 0 {

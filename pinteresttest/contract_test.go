@@ -18,7 +18,12 @@ import (
 // description is the official API description, as far as it is read here.
 type description struct {
 	Paths      map[string]map[string]json.RawMessage
-	Components struct{ Schemas map[string]*schema }
+	Components struct {
+		Schemas         map[string]*schema
+		SecuritySchemes map[string]struct {
+			Flows map[string]struct{ Scopes map[string]string }
+		}
+	}
 }
 
 type describedOperation struct {
@@ -42,6 +47,7 @@ type schema struct {
 	AnyOf      []*schema
 	Enum       []any
 	Pattern    string
+	Required   []string
 }
 
 // loadDescription reads the description named by PINTEREST_SPEC, or the one in
@@ -98,17 +104,39 @@ func TestContractOfOperations(t *testing.T) {
 	}
 }
 
+func TestContractOfScopes(t *testing.T) {
+	d := loadDescription(t)
+	described := map[string]string{}
+	for _, s := range knownScopes {
+		described[s.Name] = s.Text
+	}
+	assert.Equal(t, d.Components.SecuritySchemes["pinterest_oauth2"].Flows["authorizationCode"].Scopes, described)
+	assert.IsIncreasing(t, allScopes())
+}
+
 // TestContractOfBodies holds what the server answers against the schemas: every
 // property is known, of the type described and, if null, nullable.
 func TestContractOfBodies(t *testing.T) {
 	d := loadDescription(t)
-	srv := NewServer(WithoutQuotas())
+	const callback = "https://app.example/callback"
+	srv := NewServer(WithoutQuotas(), WithRedirectURIs(callback))
 	defer srv.Close()
 	alice := srv.AddAccount("alice")
+	srv.SetBusinessName(alice, "Alice & Co.")
 	board := srv.AddBoard(alice, "Kitchens")
 	section := srv.AddSection(board, "Islands")
 	image := srv.AddPin(board, Pin{SectionID: section.ID, Title: "T", Link: "https://x", AltText: "A"})
 	video := srv.AddPin(board, Pin{CreativeType: "VIDEO"})
+
+	redirect, err := srv.Authorize(srv.AuthorizeURL()+"?response_type=code&scope=pins:read&client_id="+srv.App().ID+
+		"&redirect_uri="+callback, alice)
+	require.NoError(t, err)
+	_, code, _ := strings.Cut(redirect, "code=")
+	variants := map[string]string{ // told apart by a discriminator
+		"refresh_token":      "OauthAccessTokenResponseRefresh",
+		"authorization_code": "OauthAccessTokenResponseCode",
+		"client_credentials": "OauthAccessTokenResponseClientCredentials",
+	}
 
 	const pin = `{"board_id": "%s", "media_source": {"source_type": "multiple_image_urls",
 		"items": [{"url": "https://x/1", "title": "One"}, {"url": "https://x/2"}]}}`
@@ -129,7 +157,10 @@ func TestContractOfBodies(t *testing.T) {
 		{"pins/update", "/pins/" + image.ID, `{"title": null}`},
 		{"pins/save", "/pins/" + image.ID + "/save", `{"board_id": "` + board.ID + `"}`},
 		{"user_account/get", "/user_account", ""},
+		{"oauth/conversion_token", "/oauth/conversion_token", ""},
 		{"oauth/token", "/oauth/token", "grant_type=refresh_token&refresh_token=" + alice.RefreshToken},
+		{"oauth/token", "/oauth/token", "grant_type=authorization_code&redirect_uri=" + callback + "&code=" + code},
+		{"oauth/token", "/oauth/token", "grant_type=client_credentials&scope=pins:read"},
 	} {
 		t.Run(call.id, func(t *testing.T) {
 			method, _, described := d.operation(t, call.id)
@@ -137,7 +168,7 @@ func TestContractOfBodies(t *testing.T) {
 			require.NoError(t, err)
 			r.Header.Set("Authorization", "Bearer "+alice.AccessToken)
 			r.Header.Set("Content-Type", "application/json")
-			if call.id == "oauth/token" {
+			if call.id == opToken {
 				r.SetBasicAuth(srv.App().ID, srv.App().Secret)
 				r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 			}
@@ -151,10 +182,16 @@ func TestContractOfBodies(t *testing.T) {
 			var body any
 			require.NoError(t, json.Unmarshal(raw, &body))
 			answer := described.Responses[fmt.Sprint(res.StatusCode)].Content["application/json"].Schema
-			if call.id == "oauth/token" { // its variants are told apart by a discriminator
-				answer = d.Components.Schemas["OauthAccessTokenResponseRefresh"]
+			if call.id == opToken {
+				answer = d.Components.Schemas[variants[body.(map[string]any)["response_type"].(string)]]
+				require.NotNil(t, answer)
 			}
 			d.check(t, "body", body, answer)
+			for _, part := range d.parts(answer) {
+				for _, name := range part.Required {
+					assert.Contains(t, body, name)
+				}
+			}
 		})
 	}
 }
@@ -224,7 +261,7 @@ func (d *description) checkScalar(t *testing.T, at string, value any, s *schema)
 		case "boolean":
 			assert.IsType(t, true, value, at)
 		}
-		if len(part.Enum) > 0 && at != "body.response_type" {
+		if len(part.Enum) > 0 {
 			assert.Contains(t, part.Enum, value, at)
 		}
 	}

@@ -1,5 +1,5 @@
 // Package pinteresttest is a fake of the Pinterest v5 API for tests: a real HTTP
-// server on the loopback interface that keeps accounts, boards, sections and
+// server on the loopback interface, or a transport in memory, that keeps accounts, boards, sections and
 // pins in memory and behaves like the API towards a client. It answers with the
 // API's shapes and its rate-limit headers, refuses what the API refuses with the
 // same status and code, holds clients to the API's quotas, and goes wrong in the
@@ -27,15 +27,34 @@
 //
 // Pins (create, list, get, update, delete, save), boards (create, list, get,
 // update, delete, list_pins), board sections (create, list, update, delete,
-// list_pins), user_account/get, and the refresh_token grant of oauth/token.
-// Operations are named, here and in [Fault] and [Request], by the ids of the
-// official API description, such as "pins/create". Any other path is a 404.
+// list_pins), user_account/get, oauth/token with all of its grants,
+// oauth/conversion_token and token/revoke. Operations are named, here and in
+// [Fault] and [Request], by the ids of the official API description, such as
+// "pins/create". Any other path is a 404, but for the authorize page.
+//
+// # OAuth
+//
+// [Server.AuthorizeURL] is the page on which a person chooses one of the server's
+// accounts and gives the app access; [Server.Authorize] and [Server.Decline] do it
+// without a browser. Register redirect URIs with [WithRedirectURIs] or
+// [Server.AddRedirectURI]. [Server.RevokeAccount], [Server.ExpireToken],
+// [Server.ExpireAllTokens] and [Server.SetScopes] do what owners and Pinterest do
+// to tokens later. [Server.Reuses] is empty when a client has renewed each token
+// once, and [Server.CountTokenCalls] says how often it asked.
+//
+// # Quotas
+//
+// Requests are counted in fixed windows, for each account and, with
+// [WithAppQuota], for the whole app. [Server.CountThrottled] is zero when a client
+// has kept below them, [Server.Quota] tells where one stands, and [Server.Spend]
+// uses it up like another process.
 //
 // # Time
 //
 // Everything that depends on time, from created_at to the windows of the quotas,
 // follows the server's [Clock]. Give the client under test the same one and
-// waiting takes no time.
+// waiting takes no time. In a bubble of testing/synctest use [NewMemoryServer],
+// which needs neither a socket nor a clock of its own.
 //
 // # Faults
 //
@@ -51,7 +70,12 @@
 //   - Secrets and sharing: the *_secret scopes guard nothing, and boards have no
 //     collaborators.
 //   - Access levels: pins/update is open to every app although the API restricts
-//     it, and ad_account_id changes nothing.
+//     it, ad_account_id changes nothing, and tokens of client credentials are
+//     good for every operation.
+//   - What is not known of the real OAuth: whether it enforces PKCE (here it does,
+//     see [WithoutPKCE]), how long a code lives (10 minutes), what a code's second
+//     use does to the tokens of the first (nothing), and how the page shows a
+//     wrong request (400, without a redirect).
 //   - The texts of messages, where the API's own are not known. Match on status
 //     and code.
 //   - HTTP/2 and TLS: it speaks HTTP/1.1 in the clear.

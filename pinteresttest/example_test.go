@@ -3,9 +3,12 @@ package pinteresttest_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/pinterest-go/pinterest/pinteresttest"
@@ -208,4 +211,120 @@ func ExampleServer_SetListLag() {
 	// Output:
 	// true false
 	// true
+}
+
+// A person would open the page in a browser and press a button.
+func ExampleServer_Authorize() {
+	srv := pinteresttest.NewServer()
+	defer srv.Close()
+	alice := srv.AddAccount("alice")
+	srv.AddRedirectURI("http://127.0.0.1:8080/callback")
+	query := url.Values{
+		"client_id": {srv.App().ID}, "redirect_uri": {"http://127.0.0.1:8080/callback"},
+		"response_type": {"code"}, "scope": {"boards:read,pins:read"}, "state": {"xyz"},
+	}
+
+	redirect, err := srv.Authorize(srv.AuthorizeURL()+"?"+query.Encode(), alice)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	back, _ := url.Parse(redirect)
+	fmt.Println(back.Path, back.Query().Get("state"))
+
+	form := url.Values{
+		"grant_type": {"authorization_code"}, "code": {back.Query().Get("code")},
+		"redirect_uri": {"http://127.0.0.1:8080/callback"},
+	}
+	for range 2 {
+		req, _ := http.NewRequest("POST", srv.URL+"/oauth/token", strings.NewReader(form.Encode()))
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		req.SetBasicAuth(srv.App().ID, srv.App().Secret)
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		var answer struct{ Scope, Message string }
+		_ = json.NewDecoder(res.Body).Decode(&answer)
+		_ = res.Body.Close()
+		fmt.Println(res.StatusCode, answer.Scope+answer.Message)
+	}
+	fmt.Println(srv.CountTokenCalls(alice, "authorization_code"))
+	// Output:
+	// /callback xyz
+	// 200 boards:read pins:read
+	// 401 The authorization grant is invalid
+	// 2
+}
+
+// Two processes with one refresh token: the second has not seen that the first
+// has used it.
+func ExampleServer_Reuses() {
+	srv := pinteresttest.NewServer()
+	defer srv.Close()
+	alice := srv.AddAccount("alice")
+	form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {alice.RefreshToken}}
+	for range 2 {
+		req, _ := http.NewRequest("POST", srv.URL+"/oauth/token", strings.NewReader(form.Encode()))
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		req.SetBasicAuth(srv.App().ID, srv.App().Secret)
+		if res, err := http.DefaultClient.Do(req); err == nil {
+			_ = res.Body.Close()
+		}
+	}
+	for _, r := range srv.Reuses() {
+		fmt.Println(r.Account, r.Status, r.Code)
+	}
+	// Output: alice 401 283
+}
+
+// A server without a socket, as for a bubble of testing/synctest.
+func ExampleNewMemoryServer() {
+	srv := pinteresttest.NewMemoryServer()
+	defer srv.Close()
+	alice := srv.AddAccount("alice")
+	srv.Inject(pinteresttest.ConnectionReset())
+	client := http.Client{Transport: srv.Transport()}
+
+	for range 2 {
+		req, _ := http.NewRequest("GET", srv.URL+"/user_account", nil)
+		req.Header.Set("Authorization", "Bearer "+alice.AccessToken)
+		res, err := client.Do(req)
+		if err != nil {
+			fmt.Println("reset:", errors.Is(err, syscall.ECONNRESET))
+			continue
+		}
+		_ = res.Body.Close()
+		fmt.Println(res.StatusCode)
+	}
+	// Output:
+	// reset: true
+	// 200
+}
+
+// Another process of the app has used most of what both may have.
+func ExampleServer_Spend() {
+	clock := pinteresttest.NewClock(time.Date(2026, time.July, 9, 9, 30, 20, 0, time.UTC))
+	srv := pinteresttest.NewServer(
+		pinteresttest.WithClock(clock),
+		pinteresttest.WithAppQuota("org_write", "org_write_app_id", pinteresttest.Quota{Limit: 80}),
+	)
+	defer srv.Close()
+	alice, bob := srv.AddAccount("alice"), srv.AddAccount("bob")
+	board := srv.AddBoard(alice, "Kitchens")
+
+	srv.Spend(bob, "org_write", 79)
+	for range 2 {
+		status, _ := createPin(srv, alice.AccessToken, board.ID, "Oak")
+		fmt.Println(status)
+	}
+	app := srv.Quota(alice, "org_write_app_id")
+	fmt.Println(app.Used, app.Remaining, app.Reset.Sub(clock.Now()))
+	fmt.Println(srv.Quota(alice, "org_write").Used, srv.CountThrottled(alice))
+	// Output:
+	// 201
+	// 429
+	// 81 0 40s
+	// 2 1
 }

@@ -3,9 +3,6 @@ package pinteresttest
 import (
 	"net/http"
 	"net/url"
-	"slices"
-	"strings"
-	"time"
 )
 
 // Rotation says what a refresh does to the refresh token it was made with.
@@ -19,16 +16,10 @@ const (
 	Reusable
 )
 
-type tokenJSON struct {
-	AccessToken           string `json:"access_token"`
-	RefreshToken          string `json:"refresh_token"`
-	ResponseType          string `json:"response_type"`
-	TokenType             string `json:"token_type"`
-	ExpiresIn             int64  `json:"expires_in"`
-	RefreshTokenExpiresIn int64  `json:"refresh_token_expires_in"`
-	RefreshTokenExpiresAt int64  `json:"refresh_token_expires_at"`
-	Scope                 string `json:"scope"`
-}
+// AppOwner is the user name of the account that the app belongs to, which is the
+// one that client credentials give access to. The server has it from the first
+// of these, or from [Server.AddAccount].
+const AppOwner = "app_owner"
 
 // createToken serves the token endpoint. Each grant is a function of its own,
 // given the client's form.
@@ -36,19 +27,37 @@ func (s *Server) createToken(c *call) (any, error) {
 	if !s.isApp(c.request.Header) {
 		return nil, errUnauthenticated
 	}
+	form, err := c.form()
+	if err != nil {
+		return nil, err
+	}
+	switch kind := form.Get("grant_type"); kind {
+	case "authorization_code":
+		return s.exchangeCode(c, form)
+	case "refresh_token":
+		return s.refreshToken(c, form)
+	case "client_credentials":
+		return s.clientToken(c, form)
+	default:
+		return nil, invalid("Invalid request: grant_type '%s' is not supported", kind)
+	}
+}
+
+// form reads the request's body.
+func (c *call) form() (url.Values, error) {
 	form, err := url.ParseQuery(string(c.request.Body))
 	if err != nil {
 		return nil, invalid("Invalid request: the body is not a form")
 	}
+	return form, nil
+}
 
-	grants := map[string]func(*call, url.Values) (any, error){
-		"refresh_token": s.refreshToken,
+// required returns a field of a form that has to be there.
+func required(form url.Values, name string) (string, error) {
+	if value := form.Get(name); value != "" {
+		return value, nil
 	}
-	grant := grants[form.Get("grant_type")]
-	if grant == nil {
-		return nil, invalid("Invalid request: grant_type '%s' is not supported", form.Get("grant_type"))
-	}
-	return grant(c, form)
+	return "", invalid("Invalid request: '%s' is a required property", name)
 }
 
 // isApp reports whether the client authenticated as the server's app. Ids and
@@ -67,45 +76,148 @@ func (s *Server) isApp(h http.Header) bool {
 	return err == nil && id == s.app.ID && secret == s.app.Secret
 }
 
+// exchangeCode is the grant of a code from the authorize page.
+func (s *Server) exchangeCode(c *call, form url.Values) (any, error) {
+	text, err := required(form, "code")
+	if err != nil {
+		return nil, err
+	}
+	redirectURI, err := required(form, "redirect_uri")
+	if err != nil {
+		return nil, err
+	}
+	code, err := s.codes.use(text, redirectURI, form.Get("code_verifier"), c.now)
+	if err != nil {
+		return nil, err
+	}
+	refresh := &grant{account: code.account, scopes: code.scopes, refresh: true, expires: c.now.Add(refreshTTL)}
+	if s.legacyRefresh && form.Get("continuous_refresh") != "true" {
+		refresh.legacy, refresh.expires = true, c.now.Add(legacyRefreshTTL)
+	}
+	answer := s.tokenAnswer("authorization_code", s.tokens.issueAccess(code.account, code.scopes, c.now), code.scopes)
+	return s.withRefresh(answer, refresh, c.now), nil
+}
+
+// refreshToken is the grant of a refresh token.
 func (s *Server) refreshToken(c *call, form url.Values) (any, error) {
-	token := form.Get("refresh_token")
-	if token == "" {
-		return nil, invalid("Invalid request: 'refresh_token' is a required property")
+	token, err := required(form, "refresh_token")
+	if err != nil {
+		return nil, err
 	}
 	known, ok := s.tokens.find(token, c.now)
 	if !ok || !known.refresh {
+		s.noteReuse(c.request, s.tokens.known(token))
 		return nil, badGrant("Invalid refresh token")
 	}
 	scopes := known.scopes
 	if wanted := splitScopes(form.Get("scope")); len(wanted) > 0 {
-		for _, scope := range wanted {
-			if !slices.Contains(known.scopes, scope) {
-				return nil, invalid("Invalid request: scope '%s' was not granted", scope)
-			}
+		if missing := lacks(known.scopes, wanted); missing != "" {
+			return nil, invalid("Invalid request: scope '%s' was not granted", missing)
 		}
 		scopes = wanted
 	}
 	// The token is used up last, when nothing can refuse the request any more.
-	if _, ok := s.tokens.use(token, c.now, s.rotation == SingleUse); !ok {
+	replace := !known.legacy && !s.tokenShape.OmitRefreshToken
+	used, ok := s.tokens.use(token, c.now, replace, s.rotation == SingleUse)
+	if !ok {
+		used = s.tokens.known(token) // another refresh was quicker
+	}
+	s.noteReuse(c.request, used)
+	if !ok {
 		return nil, badGrant("Invalid refresh token")
 	}
 	if s.replaceTokens {
-		s.tokens.end(func(_ string, g *grant) bool { return g.account == known.account && !g.refresh })
+		s.tokens.end(func(_ string, g *grant) bool { return g.account == known.account && !g.refresh && !g.conversion })
 	}
-	return tokenJSON{
-		AccessToken:           s.tokens.issueAccess(known.account, scopes, c.now),
-		RefreshToken:          s.tokens.issueRefresh(known.account, known.scopes, c.now),
-		ResponseType:          "refresh_token",
-		TokenType:             "bearer",
-		ExpiresIn:             int64(s.tokens.ttl / time.Second),
-		RefreshTokenExpiresIn: int64(refreshTTL / time.Second),
-		RefreshTokenExpiresAt: c.now.Add(refreshTTL).Unix(),
-		Scope:                 strings.Join(scopes, " "),
-	}, nil
+	answer := s.tokenAnswer("refresh_token", s.tokens.issueAccess(known.account, scopes, c.now), scopes)
+	if replace {
+		next := &grant{account: known.account, scopes: known.scopes, refresh: true, expires: c.now.Add(refreshTTL)}
+		answer = s.withRefresh(answer, next, c.now)
+	}
+	return answer, nil
 }
 
-// splitScopes reads a list of scopes separated by commas or spaces, as both are
-// in use.
-func splitScopes(list string) []string {
-	return strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' })
+// noteReuse writes down that a refresh token was presented in whose place
+// another had been issued.
+func (s *Server) noteReuse(r *Request, g grant) {
+	if g.replaced {
+		s.books.reuse(r)
+	}
+}
+
+// clientToken is the grant of the app's own credentials.
+func (s *Server) clientToken(c *call, form url.Values) (any, error) {
+	list, err := required(form, "scope")
+	if err != nil {
+		return nil, err
+	}
+	scopes := splitScopes(list)
+	if _, unknown := describe(scopes); unknown != "" {
+		return nil, invalid("Invalid request: scope '%s' is unknown", unknown)
+	}
+	s.world.account(AppOwner)
+	token := s.tokens.issue("pinc_", &grant{
+		account: AppOwner, scopes: scopes, client: true, expires: c.now.Add(s.tokens.ttl),
+	})
+	return s.tokenAnswer("client_credentials", token, scopes), nil
+}
+
+// tokenOwner is the account that a request to one of the endpoints with Basic
+// authentication is about, and the grant it asks for.
+func (s *Server) tokenOwner(operation string, body []byte) (account, kind string) {
+	form, _ := url.ParseQuery(string(body))
+	if operation == opRevoke {
+		return s.tokens.known(form.Get("token")).account, ""
+	}
+	kind = form.Get("grant_type")
+	switch kind {
+	case "authorization_code":
+		account = s.codes.owner(form.Get("code"))
+	case "refresh_token":
+		account = s.tokens.known(form.Get("refresh_token")).account
+	case "client_credentials":
+		account = AppOwner
+	}
+	return account, kind
+}
+
+type conversionJSON struct {
+	AccessToken string `json:"access_token"`
+	TokenType   string `json:"token_type"`
+}
+
+// conversionTTL stands for the end that conversion tokens do not have.
+const conversionTTL = 100 * 365 * day
+
+// createConversionToken makes a token for sending conversions. No operation that
+// is served here takes it.
+func (s *Server) createConversionToken(c *call) (any, error) {
+	token := s.tokens.issue("pina_", &grant{account: c.account, conversion: true, expires: c.now.Add(conversionTTL)})
+	return conversionJSON{AccessToken: token, TokenType: "conversion"}, nil
+}
+
+// revokeToken ends a token of a system user or of the app itself, and refuses to
+// for any other, as for one that it does not know. A second time is no error.
+func (s *Server) revokeToken(c *call) (any, error) {
+	if !s.isApp(c.request.Header) {
+		return nil, errUnauthenticated
+	}
+	form, err := c.form()
+	if err != nil {
+		return nil, err
+	}
+	token, err := required(form, "token")
+	if err != nil {
+		return nil, err
+	}
+	switch hint := form.Get("token_type_hint"); hint {
+	case "", "access_token", "refresh_token":
+	default:
+		return nil, invalid("Invalid request: 'token_type_hint' '%s' is not one of [access_token, refresh_token]", hint)
+	}
+	if g := s.tokens.known(token); !g.client && !s.world.isSystem(g.account) {
+		return nil, errForbidden
+	}
+	s.ExpireToken(token)
+	return nil, nil
 }

@@ -21,12 +21,19 @@ type operation struct {
 	handle   func(*Server, *call) (any, error)
 }
 
+// The operations to which the app authenticates itself.
+const (
+	opToken  = "oauth/token"
+	opRevoke = "token/revoke"
+)
+
 func operations() []*operation {
 	const (
 		reads, writes = "org_read", "org_write"
 		json, form    = "application/json", "application/x-www-form-urlencoded"
 	)
 	users := []string{"user_accounts:read"}
+	adsWrite := []string{"ads:write"}
 	boards := []string{"boards:read"}
 	boardsWrite := []string{"boards:read", "boards:write"}
 	pins := []string{"boards:read", "pins:read"}
@@ -53,13 +60,15 @@ func operations() []*operation {
 		{"boards/list", "GET", b, reads, boards, "", 200, (*Server).listBoards},
 		{"boards/list_pins", "GET", bi + "/pins", reads, pins, "", 200, (*Server).listBoardPins},
 		{"boards/update", "PATCH", bi, writes, boardsWrite, json, 200, (*Server).updateBoard},
-		{"oauth/token", "POST", "/oauth/token", reads, nil, form, 200, (*Server).createToken},
+		{"oauth/conversion_token", "POST", "/oauth/conversion_token", writes, adsWrite, "", 200, (*Server).createConversionToken},
+		{opToken, "POST", "/oauth/token", reads, nil, form, 200, (*Server).createToken},
 		{"pins/create", "POST", p, writes, pinsWrite, json, 201, (*Server).createPin},
 		{"pins/delete", "DELETE", pi, writes, pinsWrite, "", 204, (*Server).deletePin},
 		{"pins/get", "GET", pi, reads, pins, "", 200, (*Server).getPin},
 		{"pins/list", "GET", p, reads, pins, "", 200, (*Server).listPins},
 		{"pins/save", "POST", pi + "/save", writes, pinsWrite, json, 201, (*Server).savePin},
 		{"pins/update", "PATCH", pi, writes, pinsWrite, json, 200, (*Server).updatePin},
+		{opRevoke, "POST", "/oauth/token/revoke", writes, nil, form, 200, (*Server).revokeToken},
 		{"user_account/get", "GET", "/user_account", reads, users, "", 200, (*Server).getAccount},
 	}
 }

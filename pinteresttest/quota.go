@@ -1,11 +1,8 @@
 package pinteresttest
 
 import (
-	"fmt"
 	"maps"
-	"net/http"
-	"strconv"
-	"strings"
+	"slices"
 	"sync"
 	"time"
 )
@@ -39,15 +36,22 @@ var trialQuotas = map[string]Quota{
 
 // A policy is a quota under the name that the rate headers give it.
 type policy struct {
+	of      string // what it is set by: the category, or its own name
 	name    string
 	limit   int
 	seconds int64
+	shared  bool // by all accounts
+}
+
+// appQuota is a quota for all accounts together, beside theirs.
+type appQuota struct {
+	category, name string
+	quota          Quota
 }
 
 // quotas counts the requests of every account against its policies.
 type quotas struct {
 	policies map[string][]policy // by category
-	shared   bool                // all accounts draw from the same windows
 
 	mu      sync.Mutex
 	windows map[windowKey]*window
@@ -61,7 +65,7 @@ type window struct {
 }
 
 func newQuotas(c config) *quotas {
-	q := &quotas{shared: c.trial, windows: map[windowKey]*window{}}
+	q := &quotas{windows: map[windowKey]*window{}}
 	if c.unlimited {
 		return q
 	}
@@ -71,6 +75,11 @@ func newQuotas(c config) *quotas {
 		limits, scope = maps.Clone(trialQuotas), "app_id"
 	}
 	maps.Copy(limits, c.quotas)
+	for _, app := range c.appQuotas {
+		if _, ok := limits[app.category]; !ok {
+			limits[app.category] = Quota{}
+		}
+	}
 
 	q.policies = map[string][]policy{}
 	for category := range limits {
@@ -80,23 +89,46 @@ func newQuotas(c config) *quotas {
 		}
 		for _, name := range names {
 			if limit := limits[name]; limit.Limit > 0 {
-				q.policies[category] = append(q.policies[category], limit.policy(name, scope))
+				p := policy{of: name, name: name + "_" + scope, limit: limit.Limit, seconds: limit.seconds(name), shared: c.trial}
+				q.policies[category] = append(q.policies[category], p)
+			}
+		}
+		for _, app := range c.appQuotas {
+			if slices.Contains(names, app.category) && app.quota.Limit > 0 {
+				p := policy{of: app.name, name: app.name, limit: app.quota.Limit, seconds: app.quota.seconds(app.category), shared: true}
+				q.policies[category] = append(q.policies[category], p)
 			}
 		}
 	}
 	return q
 }
 
-func (q Quota) policy(name, scope string) policy {
+// seconds is the length of the quota's window.
+func (q Quota) seconds(category string) int64 {
 	w := q.Window
 	if w <= 0 {
 		w = time.Minute
-		if name == SafetyNet {
+		if category == SafetyNet {
 			w = time.Second
 		}
 	}
-	seconds := int64((w + time.Second - 1) / time.Second)
-	return policy{name: name + "_" + scope, limit: q.Limit, seconds: seconds}
+	return int64((w + time.Second - 1) / time.Second)
+}
+
+// of returns the policies that hold for a category.
+func (q *quotas) of(category string) []policy {
+	if ps := q.policies[category]; ps != nil {
+		return ps
+	}
+	return q.policies[SafetyNet]
+}
+
+// key is that of the policy's window for an account.
+func (p policy) key(account string) windowKey {
+	if p.shared {
+		account = ""
+	}
+	return windowKey{p.name, account}
 }
 
 // usage is where an account stands after a request.
@@ -111,19 +143,11 @@ type usage struct {
 // take counts one request of the account. A request is counted in every window
 // that applies to it, those included that refuse it.
 func (q *quotas) take(category, account string, now time.Time) usage {
-	ps := q.policies[category]
-	if ps == nil {
-		ps = q.policies[SafetyNet]
-	}
-	u := usage{policies: ps}
-	if q.shared {
-		account = ""
-	}
-
+	u := usage{policies: q.of(category)}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for i, p := range ps {
-		w := q.window(windowKey{p.name, account}, now.Unix()/p.seconds)
+	for i, p := range u.policies {
+		w := q.window(p.key(account), now.Unix()/p.seconds)
 		w.used++
 		exceeded := w.used > p.limit
 		remaining := max(p.limit-w.used, 0)
@@ -151,18 +175,55 @@ func (q *quotas) window(key windowKey, index int64) *window {
 	return w
 }
 
-// header writes the rate headers in the form of Envoy's: the leading number,
-// what remains and the reset are all the leading policy's.
-func (u usage) header(h http.Header) {
-	if len(u.policies) == 0 {
-		return
+// A QuotaUsage is where a quota stands in its current window.
+type QuotaUsage struct {
+	Name      string // as the rate headers give it, such as "org_write_app_id_user_id"
+	Limit     int
+	Used      int       // requests counted, those included that were refused
+	Remaining int       // never below 0
+	Begin     time.Time // of the window, on the server's clock
+	Reset     time.Time // its end
+}
+
+// Quota returns where a quota stands, without counting a request: that of a
+// category such as "org_write", [SafetyNet], or the one of [WithAppQuota] with
+// that name. Those of the account are its own, the app's are the same for every
+// account. It is the zero QuotaUsage when there is no such quota.
+func (s *Server) Quota(a Account, name string) QuotaUsage {
+	for _, policies := range s.quotas.policies {
+		for _, p := range policies {
+			if p.of == name {
+				return s.quotas.standing(p, a.Username, s.clock.Now())
+			}
+		}
 	}
-	var limit strings.Builder
-	limit.WriteString(strconv.Itoa(u.leading.limit))
-	for _, p := range u.policies {
-		fmt.Fprintf(&limit, `, %d;w=%d;name="%s"`, p.limit, p.seconds, p.name)
+	return QuotaUsage{}
+}
+
+func (q *quotas) standing(p policy, account string, now time.Time) QuotaUsage {
+	index := now.Unix() / p.seconds
+	u := QuotaUsage{
+		Name: p.name, Limit: p.limit,
+		Begin: time.Unix(index*p.seconds, 0).UTC(), Reset: time.Unix((index+1)*p.seconds, 0).UTC(),
 	}
-	h.Set("X-Ratelimit-Limit", limit.String())
-	h.Set("X-Ratelimit-Remaining", strconv.Itoa(u.remaining))
-	h.Set("X-Ratelimit-Reset", strconv.FormatInt(u.reset, 10))
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if w := q.windows[p.key(account)]; w != nil && w.index == index {
+		u.Used = w.used
+	}
+	u.Remaining = max(0, p.limit-u.Used)
+	return u
+}
+
+// Spend counts n requests of the account in a category at this moment, as if
+// another process had made them: in all windows that hold for the category, that
+// of the safety net and those of the app included. With [SafetyNet] for a
+// category they are requests of none. They are in no book.
+func (s *Server) Spend(a Account, category string, n int) {
+	now := s.clock.Now()
+	s.quotas.mu.Lock()
+	defer s.quotas.mu.Unlock()
+	for _, p := range s.quotas.of(category) {
+		s.quotas.window(p.key(a.Username), now.Unix()/p.seconds).used += n
+	}
 }

@@ -192,3 +192,100 @@ func TestTrialAccess(t *testing.T) {
 	f.clock.Advance(midnight.Sub(start))
 	assert.Equal(t, http.StatusCreated, f.callAs(bob.AccessToken, "POST", "/boards", `{"name": "x"}`).status)
 }
+
+func TestAppQuota(t *testing.T) {
+	f := setup(t, pinteresttest.WithAppQuota("org_write", "org_write_app_id", pinteresttest.Quota{Limit: 3}),
+		pinteresttest.WithAppQuota("ads_analytics", "analytics_get_report_app_id", pinteresttest.Quota{Limit: 800}))
+	const list = `100;w=1;name="safety_net_app_id_user_id", 100;w=60;name="org_write_app_id_user_id", 3;w=60;name="org_write_app_id"`
+	bob := f.AddAccount("bob")
+	assert.Equal(t, rate{"3, " + list, "2", "5"}, rateOf(f.call("POST", "/boards", "{}")), "the nearest to exhaustion leads")
+	assert.Equal(t, rate{"3, " + list, "1", "5"}, rateOf(f.callAs(bob.AccessToken, "POST", "/boards", "{}")))
+	f.Spend(f.alice, "org_write", 98)
+	f.clock.Advance(time.Second)
+	assert.Equal(t, 429, f.callAs(bob.AccessToken, "POST", "/boards", "{}").status, "what alice spends is bob's as well")
+	assert.Equal(t, 200, f.callAs(bob.AccessToken, "GET", "/boards", "").status)
+	assert.Equal(t, 101, f.Quota(bob, "org_write_app_id").Used)
+	assert.Equal(t, 2, f.Quota(bob, "org_write").Used)
+	assert.Equal(t, 800, f.Quota(bob, "analytics_get_report_app_id").Limit)
+
+	t.Run("over all categories", func(t *testing.T) {
+		f := setup(t, pinteresttest.WithAppQuota(pinteresttest.SafetyNet, "all_app_id", pinteresttest.Quota{Limit: 2}))
+		f.call("GET", "/boards", "")
+		f.call("POST", "/boards", "{}")
+		refused := f.call("GET", "/nowhere", "")
+		assert.Equal(t, 429, refused.status)
+		assert.Equal(t, rate{`2, 100;w=1;name="safety_net_app_id_user_id", 2;w=1;name="all_app_id"`, "0", "1"}, rateOf(refused))
+	})
+	t.Run("alone", func(t *testing.T) {
+		f := setup(t, pinteresttest.WithQuotas(map[string]pinteresttest.Quota{pinteresttest.SafetyNet: {}, "org_read": {}}),
+			pinteresttest.WithAppQuota("org_read", "reads", pinteresttest.Quota{Limit: 9}))
+		assert.Equal(t, rate{`9, 9;w=60;name="reads"`, "8", "5"}, rateOf(f.call("GET", "/boards", "")))
+	})
+}
+
+func TestQuotaUsage(t *testing.T) {
+	f := setup(t)
+	minute := start.Truncate(time.Minute)
+	untouched := pinteresttest.QuotaUsage{
+		Name: "org_write_app_id_user_id", Limit: 100, Remaining: 100, Begin: minute, Reset: minute.Add(time.Minute),
+	}
+	assert.Equal(t, untouched, f.Quota(f.alice, "org_write"))
+	f.call("POST", "/boards", "{}")
+	f.Spend(f.alice, "org_write", 4)
+	used := f.Quota(f.alice, "org_write")
+	assert.Equal(t, []int{5, 95}, []int{used.Used, used.Remaining})
+	assert.Equal(t, 5, f.Quota(f.alice, pinteresttest.SafetyNet).Used)
+	assert.Zero(t, f.Quota(f.alice, "org_read").Used)
+	assert.Zero(t, f.Quota(f.AddAccount("bob"), "org_write").Used)
+	assert.Equal(t, pinteresttest.QuotaUsage{}, f.Quota(f.alice, "no_such_category"))
+	assert.Equal(t, 1, f.Count(""), "what is spent is in no book")
+
+	f.clock.Advance(time.Minute)
+	assert.Zero(t, f.Quota(f.alice, "org_write").Used, "another window")
+	assert.Equal(t, minute.Add(2*time.Minute), f.Quota(f.alice, "org_write").Reset)
+
+	f.Spend(f.alice, pinteresttest.SafetyNet, 100)
+	assert.Equal(t, 429, f.call("GET", "/boards", "").status)
+	assert.Equal(t, 101, f.Quota(f.alice, pinteresttest.SafetyNet).Used, "refused ones count")
+	assert.Zero(t, f.Quota(f.alice, pinteresttest.SafetyNet).Remaining)
+}
+
+func TestCountThrottled(t *testing.T) {
+	f := setup(t, pinteresttest.WithoutBooks(),
+		pinteresttest.WithQuotas(map[string]pinteresttest.Quota{"org_write": {Limit: 1}}))
+	bob := f.AddAccount("bob")
+	f.Inject(pinteresttest.Throttled(0).On("pins/list"))
+	f.call("GET", "/pins", "")
+	for range 3 {
+		f.call("POST", "/boards", "{}")
+	}
+	for range 2 {
+		f.callAs(bob.AccessToken, "POST", "/boards", "{}")
+	}
+	assert.Equal(t, []int{2, 1, 3}, []int{f.CountThrottled(f.alice), f.CountThrottled(bob), f.CountThrottled(pinteresttest.Account{})})
+	f.ResetBooks()
+	assert.Zero(t, f.CountThrottled(pinteresttest.Account{}))
+}
+
+func TestRateHeaderForms(t *testing.T) {
+	plain := setup(t, pinteresttest.WithRateHeaders(pinteresttest.PlainRateHeaders))
+	assert.Equal(t, rate{"100", "99", "1"}, rateOf(plain.call("GET", "/boards", "")))
+
+	none := setup(t, pinteresttest.WithRateHeaders(pinteresttest.NoRateHeaders), pinteresttest.WithRetryAfter(true),
+		pinteresttest.WithQuotas(map[string]pinteresttest.Quota{"org_read": {Limit: 1}}))
+	assert.Equal(t, rate{}, rateOf(none.call("GET", "/boards", "")))
+	refused := none.call("GET", "/boards", "")
+	assert.Equal(t, 429, refused.status, "the quotas hold all the same")
+	assert.Equal(t, "5", refused.header.Get("Retry-After"))
+
+	garbled := setup(t, pinteresttest.WithRateHeaders(pinteresttest.GarbledRateHeaders))
+	seen := map[rate]bool{}
+	for range 10 {
+		seen[rateOf(garbled.call("GET", "/boards", ""))] = true
+	}
+	assert.Greater(t, len(seen), 5)
+
+	f := setup(t)
+	f.Inject(pinteresttest.Fault{Header: http.Header{"X-Ratelimit-Limit": {"7"}, "X-Ratelimit-Reset": nil}})
+	assert.Equal(t, rate{"7", "99", ""}, rateOf(f.call("GET", "/boards", "")), "of one answer")
+}

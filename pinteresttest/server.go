@@ -5,31 +5,48 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"sync"
 )
 
-// A Server is a fake of the Pinterest v5 API on the loopback interface. It is
-// safe for concurrent use.
+// A Server is a fake of the Pinterest v5 API. It is safe for concurrent use.
 type Server struct {
 	// URL is the base URL to give to a client, such as
 	// "http://127.0.0.1:40123/v5".
 	URL string
 
 	config
+	origin     string // the URL's scheme and host
 	app        App
 	operations []*operation
 	world      *world
 	tokens     *tokens
+	codes      *codes
+	redirects  redirects
 	quotas     *quotas
 	script     *script
 	books      *books
-	http       *httptest.Server
-	cancel     context.CancelFunc // ends the contexts of all requests
+	ctx        context.Context // ends all requests
+	cancel     context.CancelFunc
+	http       *httptest.Server // nil without a socket
 	closing    sync.Once
 }
 
-// NewServer starts a server. Close it when done.
+// NewServer starts a server on the loopback interface. Close it when done.
 func NewServer(opts ...Option) *Server {
+	s := newServer(opts)
+	s.http = httptest.NewUnstartedServer(s.Handler())
+	s.http.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			s.books.connections.Add(1)
+		}
+	}
+	s.http.Start()
+	s.setOrigin(s.http.URL)
+	return s
+}
+
+func newServer(opts []Option) *Server {
 	c := defaults()
 	for _, opt := range opts {
 		opt(&c)
@@ -39,38 +56,34 @@ func NewServer(opts ...Option) *Server {
 	}
 	s := &Server{
 		config:     c,
-		app:        App{ID: "1478036", Secret: "a3f1c05d9e27b864a3f1c05d9e27b864a3f1c05d"},
+		app:        App{Name: "Example app", ID: "1478036", Secret: "a3f1c05d9e27b864a3f1c05d9e27b864a3f1c05d"},
 		operations: operations(),
 		world:      newWorld(c.seed),
 		tokens:     newTokens(c),
+		codes:      newCodes(c.seed),
+		redirects:  redirects{uris: slices.Clone(c.redirectURIs)},
 		quotas:     newQuotas(c),
 		script:     newScript(c.seed),
 		books:      newBooks(c.keepBooks),
 	}
-	s.start()
+	if status := c.tokenShape.Status; status != 0 {
+		i := slices.IndexFunc(s.operations, func(op *operation) bool { return op.id == opToken })
+		s.operations[i].status = status
+	}
+	s.ctx, s.cancel = context.WithCancel(context.Background()) //nolint:gosec // Close calls it
 	return s
 }
 
-func (s *Server) start() {
-	var ctx context.Context
-	ctx, s.cancel = context.WithCancel(context.Background()) //nolint:gosec // Close calls it
-	s.http = httptest.NewUnstartedServer(http.HandlerFunc(s.serve))
-	s.http.Config.BaseContext = func(net.Listener) context.Context { return ctx }
-	s.http.Config.ConnState = func(_ net.Conn, state http.ConnState) {
-		if state == http.StateNew {
-			s.books.connections.Add(1)
-		}
-	}
-	s.http.Start()
-	s.URL = s.http.URL + "/v5"
-}
+func (s *Server) setOrigin(origin string) { s.origin, s.URL = origin, origin+"/v5" }
 
 // Close ends every answer under way, delayed and hanging ones as well, and shuts
 // the server down. What it holds and its books can still be read.
 func (s *Server) Close() {
 	s.closing.Do(func() {
 		s.cancel()
-		s.http.Close()
+		if s.http != nil {
+			s.http.Close()
+		}
 	})
 }
 

@@ -2,23 +2,30 @@ package pinteresttest
 
 import (
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 )
 
-// refreshTTL is how long a refresh token lives.
-const refreshTTL = 60 * 24 * time.Hour
+// How long refresh tokens live, the legacy ones from their issue to their end.
+const (
+	refreshTTL       = 60 * day
+	legacyRefreshTTL = 365 * day
+)
 
-// A grant is what a token stands for. It does not change once issued, but for
-// its end.
+// A grant is what a token stands for.
 type grant struct {
-	account string
-	scopes  []string
-	refresh bool
-	expires time.Time
+	account    string
+	scopes     []string
+	refresh    bool
+	legacy     bool // a refresh token that no other takes the place of
+	replaced   bool // a refresh token that another has taken the place of
+	client     bool // of the app itself, by its credentials
+	conversion bool // good for sending conversions alone
+	expires    time.Time
 }
 
-// tokens holds every token issued, the dead ones as well until they are ended.
+// tokens holds every token issued, the dead ones as well.
 type tokens struct {
 	ttl time.Duration
 
@@ -66,20 +73,22 @@ func (t *tokens) find(token string, now time.Time) (grant, bool) {
 	return *g, true
 }
 
-// owner returns the account a token was issued to, dead or alive, so that
-// requests with an expired token are still counted as the account's.
-func (t *tokens) owner(token string) string {
+// known returns what a token stands for, dead or alive: requests with an expired
+// token are still counted as the account's. It is the zero grant for one that
+// was never issued.
+func (t *tokens) known(token string) grant {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if g := t.grants[token]; g != nil {
-		return g.account
+		return *g
 	}
-	return ""
+	return grant{}
 }
 
-// use returns what a living refresh token stands for and, with once, ends it in
-// the same step: of two refreshes with one token at once only one succeeds.
-func (t *tokens) use(token string, now time.Time, once bool) (grant, bool) {
+// use returns what a living refresh token stands for. In the same step it is
+// marked as replaced, if it will be, and with once it ends: of two refreshes with
+// one token at once only one succeeds.
+func (t *tokens) use(token string, now time.Time, replace, once bool) (grant, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	g := t.grants[token]
@@ -87,8 +96,11 @@ func (t *tokens) use(token string, now time.Time, once bool) (grant, bool) {
 		return grant{}, false
 	}
 	used := *g
-	if once {
-		g.expires = time.Time{}
+	if replace {
+		g.replaced = true
+		if once {
+			g.expires = time.Time{}
+		}
 	}
 	return used, true
 }
@@ -100,6 +112,17 @@ func (t *tokens) end(match func(token string, g *grant) bool) {
 	for token, g := range t.grants {
 		if match(token, g) {
 			g.expires = time.Time{}
+		}
+	}
+}
+
+// setScopes changes what the tokens of an account allow.
+func (t *tokens) setScopes(account string, scopes []string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, g := range t.grants {
+		if g.account == account && !g.conversion {
+			g.scopes = slices.Clone(scopes)
 		}
 	}
 }

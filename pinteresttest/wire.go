@@ -2,6 +2,7 @@ package pinteresttest
 
 import (
 	"bufio"
+	"io"
 	"net"
 	"net/http"
 	"strconv"
@@ -52,16 +53,16 @@ func (a answer) send(w http.ResponseWriter, r *http.Request, wire Wire) {
 	case Truncate:
 		a.truncate(w)
 	case Reset:
-		breakOff(w, func(conn net.Conn, _ *bufio.ReadWriter) {
+		breakOff(w, errReset, func(conn net.Conn, _ *bufio.ReadWriter) {
 			if tcp, ok := conn.(*net.TCPConn); ok {
 				_ = tcp.SetLinger(0) // makes the close a reset
 			}
 		})
 	case Close:
-		breakOff(w, nil)
+		breakOff(w, io.EOF, nil)
 	case Hang:
 		<-r.Context().Done()
-		breakOff(w, nil)
+		breakOff(w, io.EOF, nil)
 	}
 }
 
@@ -81,10 +82,10 @@ func (a answer) truncate(w http.ResponseWriter) {
 	if len(a.body) > 0 {
 		a.write(w, a.body[:len(a.body)/2], len(a.body))
 		_ = http.NewResponseController(w).Flush()
-		breakOff(w, nil)
+		breakOff(w, io.ErrUnexpectedEOF, nil)
 		return
 	}
-	breakOff(w, func(_ net.Conn, buf *bufio.ReadWriter) {
+	breakOff(w, io.ErrUnexpectedEOF, func(_ net.Conn, buf *bufio.ReadWriter) {
 		line := "HTTP/1.1 " + strconv.Itoa(a.status) + " " + http.StatusText(a.status)
 		_, _ = buf.WriteString(line[:len(line)/2])
 		_ = buf.Flush()
@@ -92,8 +93,12 @@ func (a answer) truncate(w http.ResponseWriter) {
 }
 
 // breakOff takes the connection from the HTTP server and closes it, after last
-// if that is given.
-func breakOff(w http.ResponseWriter, last func(net.Conn, *bufio.ReadWriter)) {
+// if that is given. Without a connection the client is given err.
+func breakOff(w http.ResponseWriter, err error, last func(net.Conn, *bufio.ReadWriter)) {
+	if m, ok := w.(*memoryWriter); ok {
+		m.breakOff(err)
+		return
+	}
 	conn, buf, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		panic(http.ErrAbortHandler) // closes the connection as well

@@ -27,6 +27,9 @@ type world struct {
 type account struct {
 	username string
 	id       string
+	business string   // its name, of a business account
+	system   bool     // a system user of a business
+	approved []string // every scope its owner has given on the authorize page
 	boards   []*board
 	pins     []*pin
 }
