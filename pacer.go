@@ -22,8 +22,8 @@ type Pacer struct {
 	limits Limits
 	seed   maphash.Seed
 
-	mu   sync.RWMutex
-	apps map[string]*pacedApp
+	mu   sync.Mutex // for adding to apps
+	apps atomic.Pointer[map[string]*pacedApp]
 }
 
 // NewPacer returns a limiter that knows these limits and learns of others and
@@ -36,16 +36,25 @@ func NewPacer(limits Limits, clock Clock) (*Pacer, error) {
 	if clock == nil {
 		clock = realClock{}
 	}
-	return &Pacer{clock: clock, limits: limits, seed: maphash.MakeSeed(), apps: map[string]*pacedApp{}}, nil
+	p := &Pacer{clock: clock, limits: limits, seed: maphash.MakeSeed()}
+	p.apps.Store(&map[string]*pacedApp{})
+	return p, nil
 }
 
 // shardCount keeps the accounts of an app apart, so that many cores do not
 // meet on one lock.
 const shardCount = 256
 
-// idleTime is after how long without a call an account's windows, which are of
-// a minute at the most, are as good as new ones.
-const idleTime = 2 * time.Minute
+const (
+	// idleTime is after how long without a call an account is forgotten, unless one
+	// of its windows is longer.
+	idleTime = 2 * time.Minute
+	// maxShared bounds the limits of an app that headers reveal for one category.
+	maxShared = 16
+	// sampled is how many of the lines that share a limit are looked at to tell
+	// how long one of them will take.
+	sampled = 64
+)
 
 // pacedApp is what is kept of one app.
 type pacedApp struct {
@@ -85,7 +94,7 @@ type sharedWindow struct {
 	name     string
 	category Category
 	mu       sync.Mutex
-	lines    int // how many lines wait for it, among others
+	lines    map[*pacedLine]struct{} // that wait for it, among others
 	window
 }
 
@@ -156,6 +165,7 @@ func (p *Pacer) wait(ctx context.Context, pm Permit, pl *pacedLine, now time.Tim
 	}
 	pl = pl.lane.line
 	pl.callers++
+	pl.waiting.Add(int64(pm.cost()))
 	w := &line.Waiter{Cost: int(pm.cost()), Priority: int8(pm.Priority), Since: pm.Since, MaxHold: pm.MaxHold}
 	if w.Since.IsZero() {
 		w.Since = now
@@ -165,7 +175,7 @@ func (p *Pacer) wait(ctx context.Context, pm Permit, pl *pacedLine, now time.Tim
 		w.Waiting = func(slot line.Slot, ahead int) { tell(paceWait(slot, ahead)) }
 	}
 	err := pl.line.Wait(ctx, w)
-	pl.left()
+	pl.left(int64(pm.cost()))
 	var refusal *line.Refusal
 	if !errors.As(err, &refusal) {
 		return err
@@ -180,7 +190,7 @@ func (p *Pacer) wait(ctx context.Context, pm Permit, pl *pacedLine, now time.Tim
 func paceWait(slot line.Slot, ahead int) PaceWait {
 	w := PaceWait{Reason: PacePace, Limit: slot.Limit, Ahead: ahead, Until: slot.Due}
 	switch {
-	case slot.Held:
+	case !slot.Held.IsZero():
 		w.Reason = PaceHeld
 	case ahead > 0:
 		w.Reason = PaceLine
@@ -192,15 +202,14 @@ func (p *Permit) cost() float64 { return float64(max(1, p.Cost)) }
 
 // app returns what is kept of the app.
 func (p *Pacer) app(name string) *pacedApp {
-	p.mu.RLock()
-	app := p.apps[name]
-	p.mu.RUnlock()
-	if app != nil {
+	if app := (*p.apps.Load())[name]; app != nil {
 		return app
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if app = p.apps[name]; app == nil {
+	apps := maps.Clone(*p.apps.Load())
+	app := apps[name]
+	if app == nil {
 		app = &pacedApp{}
 		now := p.clock.Now().UnixNano()
 		for c, q := range p.limits.App {
@@ -208,7 +217,8 @@ func (p *Pacer) app(name string) *pacedApp {
 				app.share(limitName(c), c, newWindow(q, now))
 			}
 		}
-		p.apps[name] = app
+		apps[name] = app
+		p.apps.Store(&apps)
 	}
 	return app
 }
@@ -234,7 +244,7 @@ func (a *pacedApp) share(name string, c Category, w window) {
 		return
 	}
 	lists := map[Category][]*sharedWindow{CategoryAll: nil}
-	s := &sharedWindow{name: name, category: c, window: w}
+	s := &sharedWindow{name: name, category: c, window: w, lines: map[*pacedLine]struct{}{}}
 	if old := a.shared.Load(); old != nil {
 		maps.Copy(lists, *old)
 		for other := range lists {
@@ -344,11 +354,11 @@ func (sh *pacedShard) generation(now int64) {
 }
 
 func (a *pacedAccount) busy(now int64) bool {
-	if a.all.held > now {
+	if a.all.matters(now) {
 		return true
 	}
 	for ln := &a.lane; ln != nil; ln = ln.next {
-		if ln.line != nil || ln.quota.held > now || ln.quota.counts() && ln.quota.end > now {
+		if ln.line != nil || ln.quota.matters(now) {
 			return true
 		}
 	}
@@ -365,46 +375,61 @@ type pacedLine struct {
 	line    *line.Line
 	callers int             // in the line, or on their way in or out
 	joined  []*sharedWindow // the shared limits that the line counts in
+	waiting atomic.Int64    // the cost of all callers
 
-	shared []*sharedWindow // those of the reservation
-	epochs []int32         // of the reserved windows: the account's, the lane's, the shared
+	mu     sync.Mutex      // for the reservation; taken before the other locks
+	shared []*sharedWindow // its shared limits
+	epochs []int32         // of its windows: the account's, the lane's, the shared
 }
 
 // open makes it the line of its lane. The shard's lock is held.
 func (l *pacedLine) open() {
 	l.line = line.New(&l.sh.mu, l.p.clock, l)
 	l.lane.line = l
-	l.joined = l.app.of(l.lane.category)
-	l.count(1)
+	l.join(l.app.of(l.lane.category))
 }
 
-func (l *pacedLine) count(n int) {
+// join counts the line in with these limits, and no others. The shard's lock is
+// held.
+func (l *pacedLine) join(shared []*sharedWindow) {
 	for _, s := range l.joined {
 		s.mu.Lock()
-		s.lines += n
+		delete(s.lines, l)
+		s.mu.Unlock()
+	}
+	l.joined = shared
+	for _, s := range l.joined {
+		s.mu.Lock()
+		s.lines[l] = struct{}{}
 		s.mu.Unlock()
 	}
 }
 
 // left counts one caller out, and drops the line after the last.
-func (l *pacedLine) left() {
+func (l *pacedLine) left(cost int64) {
 	l.sh.mu.Lock()
 	defer l.sh.mu.Unlock()
+	l.waiting.Add(-cost)
 	if l.callers--; l.callers == 0 {
 		l.lane.line = nil
-		l.count(-1)
+		l.join(nil)
 	}
 }
 
 // Reserve implements [line.Source].
 func (l *pacedLine) Reserve(_ context.Context, cost int) (line.Slot, error) {
-	l.shared, l.epochs = l.app.of(l.lane.category), l.epochs[:0]
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	now := l.p.clock.Now()
 	slot := latest{now: now.UnixNano()}
+	l.shared, l.epochs = l.app.of(l.lane.category), l.epochs[:0]
+	l.sh.mu.Lock()
+	if len(l.shared) != len(l.joined) { // one was revealed
+		l.join(l.shared)
+	}
+	l.sh.mu.Unlock()
 	l.each(func(_ int, w *window, name string) {
-		w.advance(slot.now)
-		slot.later(w, float64(cost), name)
-		w.take(float64(cost))
+		slot.reserve(w, float64(cost), name)
 		l.epochs = append(l.epochs, w.epoch)
 	})
 	return slot.slot(now), nil
@@ -412,22 +437,23 @@ func (l *pacedLine) Reserve(_ context.Context, cost int) (line.Slot, error) {
 
 // Confirm implements [line.Source]. A limit that was closed since has forgotten
 // the reservation, which is made anew; those of the others are good.
-func (l *pacedLine) Confirm(_ context.Context, cost int) (line.Slot, error) {
+func (l *pacedLine) Confirm(_ context.Context, cost int) (again line.Slot, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	now := l.p.clock.Now()
 	slot := latest{now: now.UnixNano()}
 	l.each(func(i int, w *window, name string) {
 		if w.epoch == l.epochs[i] {
 			return
 		}
-		w.advance(slot.now)
-		slot.later(w, float64(cost), name)
-		w.take(float64(cost))
+		slot.reserve(w, float64(cost), name)
 		l.epochs[i] = w.epoch
+		again = slot.slot(now)
 	})
-	return slot.slot(now), nil
+	return again, nil
 }
 
-// each visits the limits of the lane, each under its lock.
+// each visits the limits of the reservation, each under its lock.
 func (l *pacedLine) each(f func(i int, w *window, name string)) {
 	l.sh.mu.Lock()
 	f(0, &l.acct.all, limitName(CategoryAll))
@@ -440,9 +466,16 @@ func (l *pacedLine) each(f func(i int, w *window, name string)) {
 	}
 }
 
-// Adjust implements [line.Source].
-func (l *pacedLine) Adjust(cost int) {
-	l.each(func(_ int, w *window, _ string) { w.take(float64(cost)) })
+// GiveBack implements [line.Source]. A limit that was closed since has forgotten
+// what was reserved.
+func (l *pacedLine) GiveBack(cost int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.each(func(i int, w *window, _ string) {
+		if w.epoch == l.epochs[i] {
+			w.take(-float64(cost))
+		}
+	})
 }
 
 // Estimate implements [line.Source].
@@ -453,39 +486,92 @@ func (l *pacedLine) Estimate(cost int) line.Slot {
 	slot.estimate(&l.lane.quota, float64(cost), string(l.lane.category))
 	for _, s := range l.joined {
 		s.mu.Lock()
-		slot.estimate(&s.window, float64(cost)*float64(max(1, s.lines)), s.name)
+		slot.estimate(&s.window, float64(cost)+s.between(l, float64(cost-1)), s.name)
 		s.mu.Unlock()
 	}
 	return slot.slot(now)
 }
 
-// latest finds the limit that decides: the one that is due last.
-type latest struct {
-	now, due int64
-	held     bool
-	name     string
+// between returns how many requests of other lines, which take turns with this
+// one, come before it has had so many of its own.
+func (s *sharedWindow) between(own *pacedLine, cost float64) (n float64) {
+	seen := 0
+	for l := range s.lines {
+		if seen == sampled {
+			return n * float64(len(s.lines)) / sampled
+		}
+		seen++
+		if l != own {
+			n += max(0, min(float64(l.waiting.Load()-1), cost)) // less the one it has reserved
+		}
+	}
+	return n
 }
 
-func (t *latest) later(w *window, cost float64, name string) {
-	if due := w.due(cost); due > t.due {
-		t.due, t.name = due, name
-		t.held = w.held > t.now || w.counts() && due > t.now
+// changed tells the lines that wait for the limit that it was closed.
+func (s *sharedWindow) changed() {
+	s.mu.Lock()
+	lines := slices.Collect(maps.Keys(s.lines))
+	s.mu.Unlock()
+	for _, l := range lines {
+		l.sh.mu.Lock()
+		l.line.Changed()
+		l.sh.mu.Unlock()
 	}
 }
 
-// estimate is later for a copy of the window, as if there were no burst to wait for.
+// changed tells the account's lines that one of its limits was closed.
+func (a *pacedAccount) changed() {
+	for ln := &a.lane; ln != nil; ln = ln.next {
+		if ln.line != nil {
+			ln.line.line.Changed()
+		}
+	}
+}
+
+// latest finds the limit that decides: the one that is due last, or else the one
+// that is closed for longest.
+type latest struct {
+	now, due, held int64
+	name, holder   string
+}
+
+func (t *latest) later(w *window, due int64, name string) {
+	if due > t.due {
+		t.due, t.name = due, name
+	}
+	held := w.held
+	if w.counts() && due > t.now {
+		held = max(held, due)
+	}
+	if held > t.now && held > t.held {
+		t.held, t.holder = held, name
+	}
+}
+
+// reserve takes the cost, now or when it is due.
+func (t *latest) reserve(w *window, cost float64, name string) {
+	w.advance(t.now)
+	t.later(w, w.reserve(cost), name)
+}
+
+// estimate looks at a copy of the window.
 func (t *latest) estimate(w *window, cost float64, name string) {
 	guess := *w
 	guess.advance(t.now)
-	guess.level -= cost
-	t.later(&guess, 0, name)
+	guess.level -= cost // as many calls, and not one as large
+	t.later(&guess, guess.due(0), name)
 }
 
 func (t *latest) slot(now time.Time) line.Slot {
 	if t.due <= t.now {
 		return line.Slot{Due: now}
 	}
-	return line.Slot{Due: now.Add(time.Duration(t.due - t.now)), Held: t.held, Limit: t.name}
+	slot := line.Slot{Due: now.Add(time.Duration(t.due - t.now)), Limit: t.name}
+	if t.held > 0 {
+		slot.Held, slot.Limit = now.Add(time.Duration(t.held-t.now)), t.holder
+	}
+	return slot
 }
 
 // Observe implements [Limiter].
@@ -496,10 +582,14 @@ func (p *Pacer) Observe(_ context.Context, pm Permit, rate RateLimit) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	acct, ln := p.find(sh, &pm, now)
+	before := acct.all.epoch + ln.quota.epoch
 	acct.all.learn(now, acct.policy(ln, &acct.all, &rate))
 	ln.quota.learn(now, acct.policy(ln, &ln.quota, &rate))
 	if w := acct.attributed(ln, &rate); w != nil && rate.Known() {
 		w.see(now, &rate)
+	}
+	if acct.all.epoch+ln.quota.epoch != before {
+		acct.changed()
 	}
 }
 
@@ -508,44 +598,70 @@ func (a *pacedApp) observe(pm *Permit, rate *RateLimit, now int64) {
 	for i := range rate.Policies {
 		policy := &rate.Policies[i]
 		name, app := policy.Scope()
-		if !app {
+		quota, ok := policy.quota()
+		if !app || !ok {
 			continue
 		}
 		s := a.named(name, pm.Category)
 		if s == nil {
-			w := newWindow(Quota{policy.Limit, policy.Window}, now)
-			w.take(1) // the call that brought it
+			if len(a.of(pm.Category)) >= maxShared {
+				continue
+			}
+			w := newWindow(quota, now)
+			w.take(pm.cost()) // the call that brought it
 			a.share(name, pm.Category, w)
 			s = a.named(name, pm.Category)
 		}
 		s.mu.Lock()
+		before := s.epoch
 		s.learn(now, policy)
 		if rate.Known() && rate.Policy == *policy {
 			s.see(now, rate)
 		}
+		changed := s.epoch != before
 		s.mu.Unlock()
+		if changed {
+			s.changed()
+		}
 	}
 }
 
-// window returns the account's limit that a policy means: what is not the
-// safety net holds for the category.
+// window returns the account's limit that a policy means, which its name tells.
+// One of another name or of none is told by its numbers, or else it is the
+// category's if nothing is known of that.
 func (a *pacedAccount) window(ln *lane, policy *RatePolicy) *window {
 	name, app := policy.Scope()
 	switch {
 	case app:
 		return nil
-	case name == safetyNet, name != string(ln.category) && policy.Window <= time.Second:
+	case name == safetyNet:
 		return &a.all
+	case name == string(ln.category), ln.quota.is(policy):
+		return &ln.quota
+	case a.all.is(policy):
+		return &a.all
+	case ln.quota.limit == 0:
+		return &ln.quota
 	}
-	return &ln.quota
+	return nil
+}
+
+func (w *window) is(policy *RatePolicy) bool {
+	return int(w.limit) == policy.Limit && w.span() == int64(policy.Window)
 }
 
 // policy returns the policy that the limit is to follow: of several the one that
-// it follows already.
+// it follows already, or else the longest.
 func (a *pacedAccount) policy(ln *lane, w *window, rate *RateLimit) (found *RatePolicy) {
 	for i := range rate.Policies {
 		p := &rate.Policies[i]
-		if a.window(ln, p) == w && (found == nil || p.Window == time.Duration(w.span())) {
+		if a.window(ln, p) != w {
+			continue
+		}
+		if p.Window == time.Duration(w.span()) {
+			return p
+		}
+		if found == nil || p.Window > found.Window {
 			found = p
 		}
 	}
@@ -573,25 +689,31 @@ func (a *pacedAccount) attributed(ln *lane, rate *RateLimit) *window {
 	return nil
 }
 
+// quota returns what the policy allows, if that can be meant.
+func (p *RatePolicy) quota() (q Quota, ok bool) {
+	q = Quota{p.Limit, p.Window.Truncate(time.Second)}
+	return q, q.Limit > 0 && q.Window > 0 && q.Window <= 366*day
+}
+
 // learn takes over a limit that is not known yet, or that has changed.
 func (w *window) learn(now int64, policy *RatePolicy) {
 	if policy == nil {
 		return
 	}
-	length := int32(min(policy.Window/time.Second, math.MaxInt32))
-	if policy.Limit <= 0 || length <= 0 {
+	quota, ok := policy.quota()
+	if !ok {
 		return
 	}
-	if w.limit == 0 || w.length != length {
+	if w.limit == 0 || w.span() != int64(quota.Window) {
 		held, epoch := w.held, w.epoch
-		*w = newWindow(Quota{policy.Limit, policy.Window}, now)
+		*w = newWindow(quota, now)
 		w.epoch = epoch + 1
 		if held > now {
 			w.hold(held)
 		}
 		return
 	}
-	w.resize(int32(min(policy.Limit, math.MaxInt32)))
+	w.resize(int32(min(quota.Limit, math.MaxInt32)))
 }
 
 func (w *window) see(now int64, rate *RateLimit) {
@@ -604,10 +726,12 @@ func (p *Pacer) Penalize(_ context.Context, pm Permit, rate RateLimit, wait time
 	now := p.clock.Now()
 	until := now.UnixNano() + int64(min(max(wait, 0), 366*day))
 	if name, shared := rate.Policy.Scope(); shared {
+		app.observe(&pm, &rate, now.UnixNano()) // nobody may know of it yet
 		if s := app.named(name, pm.Category); s != nil {
 			s.mu.Lock()
 			s.hold(until)
 			s.mu.Unlock()
+			s.changed()
 			return
 		}
 	}
@@ -623,6 +747,7 @@ func (p *Pacer) Penalize(_ context.Context, pm Permit, rate RateLimit, wait time
 		*w = newWindow(Quota{100, time.Second}, now.UnixNano())
 	}
 	w.hold(until)
+	acct.changed()
 }
 
 // Usage implements [Limiter].

@@ -30,6 +30,7 @@ type window struct {
 	own    int32   // what we sent in the API's window ...
 	others int32   // ... and what others did, as far as it was charged here
 	epoch  int32   // grows when reservations become void
+	doubts uint8   // how many answers in a row told of another end
 }
 
 const (
@@ -40,6 +41,9 @@ const (
 	// edge is how far the API's and our idea of a window's end may be apart: the
 	// API tells it in whole seconds, and an answer takes its time.
 	edge = int64(2 * time.Second)
+	// believed is how many answers in a row have to tell of another end: one alone
+	// may have come late.
+	believed = 3
 )
 
 func newWindow(q Quota, now int64) window {
@@ -86,7 +90,15 @@ func (w *window) advance(now int64) {
 	if w.limit == 0 {
 		return
 	}
-	w.roll(now)
+	if w.end != 0 && now >= w.end {
+		w.fill(w.end)
+		w.roll(now)
+	}
+	w.fill(now)
+}
+
+// fill lets the bucket fill until the given time.
+func (w *window) fill(now int64) {
 	from := w.at
 	if now <= from { // or closed until then
 		return
@@ -109,38 +121,45 @@ func (w *window) advance(now int64) {
 		}
 	}
 	if w.level >= low-1e-9 {
-		w.level = min(w.burst(), w.level+w.slow()*float64(now-from))
+		w.level += w.slow() * float64(now-from)
 		w.high = now
 	}
+	w.level = min(w.level, w.burst())
 }
 
-// roll begins the API's next window when its end has passed.
+// roll begins the API's next window when its end has passed. What is owed for
+// others' use goes with the old one; what is reserved does not.
 func (w *window) roll(now int64) {
-	if w.end == 0 || now < w.end {
-		return
-	}
-	began := w.end + (now-w.end)/w.span()*w.span()
+	periods := (now - w.end) / w.span()
+	began := w.end + periods*w.span()
 	w.end = began + w.span()
-	w.own, w.others = 0, 0
 	if w.counts() {
-		w.level, w.at = float64(w.limit), max(w.at, began)
+		w.level = min(float64(w.limit), w.level+float64(1+periods)*float64(w.limit))
+		w.at = max(w.at, began)
+	} else if w.level < 0 {
+		w.level = min(0, w.level+float64(w.others))
 	}
+	w.own, w.others = 0, 0
 }
 
-// due returns when so many requests could go. advance comes first.
+// due returns when so many requests could go, some time in the past if that is
+// now. advance comes first.
 func (w *window) due(cost float64) int64 {
 	if w.limit == 0 {
-		return w.at
+		return w.held
 	}
+	cost = min(cost, float64(w.limit))
 	if w.counts() {
-		if w.level >= min(cost, float64(w.limit)) {
-			return w.at
+		missing := cost - w.level
+		if missing <= 0 {
+			return w.held
 		}
-		return max(w.at, w.end)
+		periods := math.Ceil(missing/float64(w.limit)) - 1
+		return max(w.at, w.end) + int64(periods)*w.span()
 	}
-	missing := min(cost, w.burst()) - w.level
+	missing := cost - w.level
 	if missing <= 0 {
-		return w.at
+		return w.held
 	}
 	due := w.at
 	if pay := w.high + w.span() - w.at; pay > 0 {
@@ -154,16 +173,32 @@ func (w *window) due(cost float64) int64 {
 	return due
 }
 
-// take spends cost, a negative one gives back.
+// take spends cost, a negative one gives back. What is more than a burst is
+// spent twice, since it is saved for and goes at once: the next window has to
+// have room for it as the last one had.
 func (w *window) take(cost float64) {
 	if w.limit == 0 {
 		return
 	}
-	w.level -= cost
-	if cost < 0 && !w.counts() {
-		w.level = min(w.level, w.burst())
-	}
+	limit := float64(w.limit)
+	cost = min(max(cost, -limit), limit)
 	w.own = int32(max(0, float64(w.own)+cost))
+	if w.counts() {
+		w.level -= cost
+		return
+	}
+	burst := w.burst()
+	w.level = min(burst, w.level-cost-max(0, cost-burst)-min(0, cost+burst))
+}
+
+// reserve takes cost for when it is due, and returns when that is.
+func (w *window) reserve(cost float64) int64 {
+	due := w.due(cost)
+	w.take(cost)
+	if cost > w.low() && w.limit > 0 {
+		w.high = max(w.high, due) // it goes all at once then, and is paid back
+	}
+	return due
 }
 
 // hold closes the limit until the given time. Whoever had reserved has to do so
@@ -173,7 +208,7 @@ func (w *window) hold(until int64) {
 		return
 	}
 	w.held = until
-	w.at, w.high = max(w.at, until), w.at
+	w.at = max(w.at, until)
 	w.epoch++
 	if w.counts() {
 		w.level, w.end = 0, until
@@ -194,25 +229,13 @@ func (w *window) observe(now int64, limit, remaining int32, reset int64) {
 		}
 		return
 	}
-	end, known := now+reset, w.end != 0
-	switch apart := end - w.end; {
-	case !known:
-		w.end = end
-	case apart > -edge && apart < edge:
-		w.end = min(w.end, end) // a reset is rounded up
-	case apart <= -w.span()+2*edge:
-		return // of the window before
-	default:
-		w.end = end // we had it wrong
-		w.own, w.others = 0, 0
-		known = false
+	end, used := now+reset, w.limit-remaining
+	if !w.ends(end, used) {
+		return
 	}
-	used := w.limit - remaining
 	if w.counts() {
 		w.own = max(w.own, used)
 		w.level = min(w.level, float64(remaining))
-	} else if !known {
-		w.own = min(w.own, used)
 	}
 	if others := used - w.own; others > w.others && (w.others > 0 || float64(others) > 2+0.02*float64(w.limit)) {
 		w.level -= float64(others - w.others)
@@ -223,18 +246,50 @@ func (w *window) observe(now int64, limit, remaining int32, reset int64) {
 	}
 }
 
+// ends compares our idea of the window's end with the API's. It reports whether
+// the answer speaks of this window.
+func (w *window) ends(end int64, used int32) bool {
+	apart := end - w.end
+	ours := used
+	if !w.counts() {
+		ours += int32(w.burst()) // at the most, as answers overtake each other
+	}
+	switch {
+	case w.end == 0:
+		w.end, w.own = end, min(w.own, ours)
+	case apart > -edge && apart < edge:
+		w.end = min(w.end, end) // a reset is rounded up, and an answer takes its time
+	case apart <= 2*edge-w.span():
+		return false // it is of the window before
+	case apart < w.span()-2*edge && !w.counts() && w.doubts+1 < believed:
+		w.doubts++
+		return false
+	default: // we had it wrong, or the next one has begun
+		w.end, w.own, w.others = end, ours, 0
+	}
+	w.doubts = 0
+	return true
+}
+
 // resize follows a limit that has changed.
 func (w *window) resize(limit int32) {
 	if limit <= 0 || limit == w.limit {
 		return
 	}
 	if w.counts() {
-		w.level += float64(limit - w.limit)
+		if w.level > 0 {
+			w.level = max(0, w.level+float64(limit-w.limit))
+		}
 		w.limit = limit
 		return
 	}
 	w.limit = limit
 	w.level = min(w.level, w.burst())
+}
+
+// matters reports whether the window cannot be forgotten yet.
+func (w *window) matters(now int64) bool {
+	return w.held > now || w.counts() && w.end > now || w.span() > int64(idleTime) && w.at+w.span() > now
 }
 
 // usage is where the limit stands.

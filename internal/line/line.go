@@ -16,22 +16,25 @@ import (
 // Slot is a reserved moment at which one of the line may go.
 type Slot struct {
 	Due   time.Time
-	Held  bool   // it is not the pace but a closed quota that is waited for
-	Limit string // the limit that decides
+	Held  time.Time // until when the quota is closed or used up; zero when only the pace is waited for
+	Limit string    // the limit that decides
 }
 
-// Source gives slots. Its methods are called by one of the line at a time.
+// Source gives slots. Its methods are called by one of the line at a time, but
+// for GiveBack and Estimate.
 type Source interface {
 	// Reserve takes the next slot.
 	Reserve(ctx context.Context, cost int) (Slot, error)
-	// Confirm returns a reserved slot whose time has come: the same one or, if the
-	// quota was closed meanwhile, a later one.
+	// Confirm looks after the reserved slot, when its time has come or before. It
+	// returns the zero Slot if that is good or, if the quota was closed meanwhile,
+	// the one that it reserved instead.
 	Confirm(ctx context.Context, cost int) (Slot, error)
-	// Adjust changes what was reserved by so many requests; a negative number
-	// gives back.
-	Adjust(cost int)
+	// GiveBack gives back what was reserved for so many requests. It may be called
+	// while another method runs.
+	GiveBack(cost int)
 	// Estimate returns, at the best, when a slot would be due for the last of so
-	// many requests. It is called with the line's lock held.
+	// many requests, beside those that a slot is reserved for. It is called with
+	// the line's lock held.
 	Estimate(cost int) Slot
 }
 
@@ -84,10 +87,16 @@ type Line struct {
 	last     *Waiter
 	watch    *Waiter
 	n        int
-	ahead    [4]int // the cost in line, by priority, bulk first
-	reserved bool
-	cost     int // of what is reserved
+	inLine   [4]rank // by priority, bulk first
+	reserved bool    // slot is
+	slot     Slot
+	cost     int                // of the slot
+	changed  bool               // the slot is to be confirmed before it is due
+	wake     context.CancelFunc // ends the watcher's sleep; nil: it does not sleep
 }
+
+// rank is how many of one priority are in line.
+type rank struct{ n, cost int }
 
 // New returns an empty line. mu guards it, and may guard more beside it.
 func New(mu sync.Locker, clock Clock, source Source) *Line {
@@ -97,13 +106,24 @@ func New(mu sync.Locker, clock Clock, source Source) *Line {
 // Len returns how many wait. It is called with the lock held.
 func (l *Line) Len() int { return l.n }
 
+// Changed tells the line that the quota was closed, so that those for whom it is
+// closed for too long do not wait for the reserved slot to hear of it. It is
+// called with the lock held.
+func (l *Line) Changed() {
+	l.changed = true
+	if l.wake != nil {
+		l.wake()
+	}
+}
+
 // Wait puts w into the line and returns when it may go. It returns ctx's error
 // when ctx ends, a *Refusal when the slot comes too late, or what the source
 // failed with. It is called with the lock held and gives it back.
 func (l *Line) Wait(ctx context.Context, w *Waiter) error {
+	var slot Slot
 	cost, ahead := l.inFront(w)
 	if l.n > 0 {
-		if slot := l.source.Estimate(cost + w.Cost); w.tooLate(slot, l.clock.Now()) {
+		if slot = l.source.Estimate(cost + w.Cost); w.tooLate(slot, l.clock.Now()) {
 			l.mu.Unlock()
 			return w.refuse(slot, ahead)
 		}
@@ -115,7 +135,6 @@ func (l *Line) Wait(ctx context.Context, w *Waiter) error {
 		l.mu.Unlock()
 		return l.keepWatch(ctx, w)
 	}
-	slot := l.source.Estimate(cost + w.Cost)
 	l.mu.Unlock()
 	w.tell(slot, ahead)
 	select {
@@ -136,79 +155,132 @@ func (l *Line) Wait(ctx context.Context, w *Waiter) error {
 // keepWatch gives out slots until one goes to w itself.
 func (l *Line) keepWatch(ctx context.Context, w *Waiter) error {
 	for {
-		slot, err := l.slot(ctx)
+		slot, err := l.next(ctx)
 		if err != nil {
 			return l.leave(w, err)
 		}
 		now := l.clock.Now()
-		done, err := l.give(w, slot, now)
-		if done || err != nil {
-			return err
-		}
 		if wait := slot.Due.Sub(now); wait > 0 {
+			if l.refuseLate(w, slot, now) {
+				return l.leave(w, w.refuse(slot, 0))
+			}
 			w.tell(slot, 0)
-			if err := l.clock.Sleep(ctx, wait); err != nil {
+			if err := l.sleep(ctx, wait); err != nil {
 				return l.leave(w, err)
 			}
+		} else if l.give(w) {
+			return nil
 		}
 	}
 }
 
-// slot reserves the next slot, or confirms the one that is reserved.
-func (l *Line) slot(ctx context.Context) (Slot, error) {
+// next returns the reserved slot, which it reserves or confirms as needed.
+func (l *Line) next(ctx context.Context) (Slot, error) {
 	l.mu.Lock()
-	again := l.reserved
-	if !again {
+	reserved, slot := l.reserved, l.slot
+	if reserved && !l.changed && slot.Due.After(l.clock.Now()) { // of who kept watch before
+		l.mu.Unlock()
+		return slot, nil
+	}
+	l.changed = false
+	if !reserved {
 		l.cost = l.first.Cost
 	}
 	cost := l.cost
 	l.mu.Unlock()
-	if again {
-		return l.source.Confirm(ctx, cost)
+	if !reserved {
+		return l.keep(l.source.Reserve(ctx, cost))
 	}
-	slot, err := l.source.Reserve(ctx, cost)
-	if err == nil {
-		l.mu.Lock()
-		l.reserved = true
-		l.mu.Unlock()
+	again, err := l.source.Confirm(ctx, cost)
+	if again.Due.After(slot.Due) {
+		slot = again
 	}
-	return slot, err
+	return l.keep(slot, err)
 }
 
-// give gives a slot that is due to the first in line. Of one that is not due it
-// refuses those in front for whom it comes too late. It reports whether w, who
-// keeps watch, is done.
-func (l *Line) give(w *Waiter, slot Slot, now time.Time) (done bool, err error) {
-	l.mu.Lock()
-	if !slot.Due.After(now) {
-		f := l.first
-		l.remove(f)
-		more := f.Cost - l.cost
-		l.reserved = false
-		if f == w {
-			l.handOver()
-			done = true
-		} else {
-			f.state = granted
-			close(f.ready)
-		}
-		l.mu.Unlock()
-		if more != 0 {
-			l.source.Adjust(more)
-		}
-		return done, nil
+// keep keeps the slot that was reserved.
+func (l *Line) keep(slot Slot, err error) (Slot, error) {
+	if err != nil {
+		return slot, err
 	}
-	for f := l.first; f != nil && f != w && f.tooLate(slot, now); f = l.first {
+	l.mu.Lock()
+	l.reserved, l.slot = true, slot
+	l.mu.Unlock()
+	return slot, nil
+}
+
+// sleep sleeps until the slot is due or the quota has changed.
+func (l *Line) sleep(ctx context.Context, d time.Duration) error {
+	rest, wake := context.WithCancel(ctx)
+	defer wake()
+	l.mu.Lock()
+	if l.changed {
+		l.mu.Unlock()
+		return nil
+	}
+	l.wake = wake
+	l.mu.Unlock()
+	err := l.clock.Sleep(rest, d)
+	l.mu.Lock()
+	l.wake = nil
+	l.mu.Unlock()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if rest.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// give gives the slot, which is due, to the first in line. It reports whether
+// that was w, who keeps watch.
+func (l *Line) give(w *Waiter) bool {
+	l.mu.Lock()
+	f, rest := l.first, l.cost-l.first.Cost
+	l.reserved = false
+	switch {
+	case rest < 0: // it is for another who came since: a larger one is needed
+		rest = l.cost
+	case f == w:
+		l.remove(w)
+		w.state = granted
+		l.handOver()
+	default:
 		l.remove(f)
-		f.state, f.refusal = refused, f.refuse(slot, 0)
+		f.state = granted
 		close(f.ready)
 	}
-	late := w.tooLate(slot, now)
+	done := w.state == granted
 	l.mu.Unlock()
-	if late {
-		return true, l.leave(w, w.refuse(slot, 0))
+	if rest > 0 {
+		l.source.GiveBack(rest)
 	}
-	return false, nil
+	return done
+}
+
+// refuseLate refuses those for whom the slot comes too late: of a closed quota
+// all of them, otherwise those in front. It reports whether w, who keeps watch,
+// is one.
+func (l *Line) refuseLate(w *Waiter, slot Slot, now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	ahead := 0
+	for f := l.first; f != nil; {
+		next := f.next
+		switch late := f.tooLate(slot, now); {
+		case late && f != w:
+			l.remove(f)
+			f.state, f.refusal = refused, f.refuse(slot, ahead)
+			close(f.ready)
+		case !late && slot.Held.IsZero():
+			next = nil
+		default:
+			ahead++
+		}
+		f = next
+	}
+	return w.tooLate(slot, now)
 }
 
 // leave takes w out of the line, with the reason for it. What it may have been
@@ -231,7 +303,7 @@ func (l *Line) leave(w *Waiter, reason error) error {
 	}
 	l.mu.Unlock()
 	if back > 0 {
-		l.source.Adjust(-back)
+		l.source.GiveBack(back)
 	}
 	return reason
 }
@@ -262,8 +334,7 @@ func (l *Line) insert(w *Waiter) {
 	} else {
 		w.next.prev = w
 	}
-	l.n++
-	l.ahead[w.level()] += w.Cost
+	l.count(w, 1)
 }
 
 func (l *Line) remove(w *Waiter) {
@@ -278,16 +349,27 @@ func (l *Line) remove(w *Waiter) {
 		w.next.prev = w.prev
 	}
 	w.prev, w.next = nil, nil
-	l.n--
-	l.ahead[w.level()] -= w.Cost
+	l.count(w, -1)
 }
 
-// inFront returns the cost and the number of those who go before w.
+func (l *Line) count(w *Waiter, n int) {
+	l.n += n
+	r := &l.inLine[w.level()]
+	r.n += n
+	r.cost += n * w.Cost
+}
+
+// inFront returns the number of those who go before w, and the cost for which
+// no slot is reserved yet.
 func (l *Line) inFront(w *Waiter) (cost, n int) {
-	for _, c := range l.ahead[w.level():] {
-		cost += c
+	for _, r := range l.inLine[w.level():] {
+		cost += r.cost
+		n += r.n
 	}
-	return cost, min(cost, l.n)
+	if l.reserved {
+		cost -= l.cost
+	}
+	return cost, n
 }
 
 func (w *Waiter) before(o *Waiter) bool {
@@ -301,8 +383,10 @@ func (w *Waiter) level() int { return min(max(int(w.Priority)+1, 0), 3) }
 
 // tooLate reports whether waiting for the slot would be in vain.
 func (w *Waiter) tooLate(slot Slot, now time.Time) bool {
-	wait := slot.Due.Sub(now)
-	return wait > 0 && (w.passes(slot) || slot.Held && w.MaxHold > 0 && wait > w.MaxHold)
+	if !slot.Due.After(now) {
+		return false
+	}
+	return w.passes(slot) || w.MaxHold > 0 && !slot.Held.IsZero() && slot.Held.Sub(now) > w.MaxHold
 }
 
 func (w *Waiter) passes(slot Slot) bool { return !w.Deadline.IsZero() && slot.Due.After(w.Deadline) }
