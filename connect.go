@@ -117,7 +117,10 @@ type Connection struct {
 }
 
 const (
-	loginTime    = 10 * time.Minute
+	loginTime = 10 * time.Minute
+	// callbackTime is how long a browser is let wait for the token call, with all
+	// that is tried again.
+	callbackTime = 30 * time.Second
 	cookiePrefix = "pinterest_login_"
 )
 
@@ -436,11 +439,13 @@ func (s *OAuthService) LoginHandler(account func(*http.Request) (string, error))
 }
 
 // CallbackHandler is what RedirectURL leads to. It finishes the connection and
-// has done answer the browser, with the connection or the error. done should
-// redirect, so that the code does not stay in the address bar.
+// has done answer the browser, with the connection or the error, after at most 30
+// seconds. done should redirect, so that the code does not stay in the address bar.
 func (s *OAuthService) CallbackHandler(done func(w http.ResponseWriter, r *http.Request, conn *Connection, err error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		conn, err := s.Callback(r.Context(), r)
+		ctx, cancel := context.WithTimeout(r.Context(), callbackTime)
+		defer cancel()
+		conn, err := s.Callback(ctx, r)
 		if state := r.URL.Query().Get("state"); state != "" {
 			http.SetCookie(w, s.cookie(state, "", -1))
 		}

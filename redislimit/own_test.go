@@ -118,10 +118,14 @@ func TestKeysAreInOneSlotAndExpire(t *testing.T) {
 // What Redis forgets is begun anew, and what stands in the way of a key goes.
 func TestStateThatIsLost(t *testing.T) {
 	for name, lose := range map[string]func(t *testing.T, c *redis.Client, key string){
-		"deleted":           func(t *testing.T, c *redis.Client, key string) { require.NoError(t, c.Del(t.Context(), key).Err()) },
-		"of another type":   func(t *testing.T, c *redis.Client, key string) { require.NoError(t, c.Set(t.Context(), key, "x", 0).Err()) },
-		"of another format": func(t *testing.T, c *redis.Client, key string) { require.NoError(t, c.HSet(t.Context(), key, "level", "x").Err()) },
-		"the script, too":   func(t *testing.T, c *redis.Client, _ string) { require.NoError(t, c.ScriptFlush(t.Context()).Err()) },
+		"deleted": func(t *testing.T, c *redis.Client, key string) { require.NoError(t, c.Del(t.Context(), key).Err()) },
+		"of another type": func(t *testing.T, c *redis.Client, key string) {
+			require.NoError(t, c.Set(t.Context(), key, "x", 0).Err())
+		},
+		"of another format": func(t *testing.T, c *redis.Client, key string) {
+			require.NoError(t, c.HSet(t.Context(), key, "level", "x").Err())
+		},
+		"the script, too": func(t *testing.T, c *redis.Client, _ string) { require.NoError(t, c.ScriptFlush(t.Context()).Err()) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			var downs []error
@@ -252,7 +256,9 @@ func (c *movable) Now() time.Time {
 	return time.Now().Add(c.ahead)
 }
 
-func (c *movable) Sleep(ctx context.Context, d time.Duration) error { return bubbleClock{}.Sleep(ctx, d) }
+func (c *movable) Sleep(ctx context.Context, d time.Duration) error {
+	return bubbleClock{}.Sleep(ctx, d)
+}
 
 func (c *movable) move(d time.Duration) {
 	c.mu.Lock()
@@ -401,4 +407,3 @@ func Example() {
 	// Output:
 	// pinterest.App(https://api.pinterest.com/v5 1478036) <nil>
 }
-
