@@ -36,10 +36,13 @@ type role struct {
 	Play string // a key of roles
 	Dir  string // of the store
 	N    int
+
+	URL, ID, Secret string // of the API, for those who call it
 }
 
 var roles = map[string]func(ctx context.Context, s *filestore.Store, r role) error{
 	"count": playCount, "count without the lock": playCountUnlocked, "hold": playHold, "save": playSave,
+	"call": playCall, "die before the save": playDieBefore, "die after the save": playDieAfter,
 }
 
 func TestMain(m *testing.M) {
