@@ -1,0 +1,421 @@
+package pinterest_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/pinterest-go/pinterest"
+	"github.com/pinterest-go/pinterest/pinteresttest"
+)
+
+// site is an application with the two handlers mounted, the API, and a browser.
+type site struct {
+	t     *testing.T
+	srv   *pinteresttest.Server
+	clock *pinteresttest.Clock
+	store *pinterest.MemoryTokenStore
+	app   *pinterest.App
+	web   *httptest.Server
+	seen  recorder
+	alice pinteresttest.Account
+
+	conn *pinterest.Connection // of the last callback
+	err  error
+}
+
+func newSite(t *testing.T, change func(*pinterest.OAuth), opts ...pinteresttest.Option) *site {
+	t.Helper()
+	s := &site{t: t, store: pinterest.NewMemoryTokenStore(), clock: pinteresttest.NewManualClock(time.Now())}
+	s.srv = pinteresttest.NewServer(append([]pinteresttest.Option{pinteresttest.WithClock(s.clock)}, opts...)...)
+	t.Cleanup(s.srv.Close)
+	s.alice = s.srv.AddAccount("alice")
+	mux := http.NewServeMux()
+	s.web = httptest.NewServer(mux)
+	t.Cleanup(s.web.Close)
+	s.srv.AddRedirectURI(s.web.URL + "/callback")
+	s.app = s.newApp(change)
+	mux.Handle("GET /login", s.app.OAuth.LoginHandler(func(r *http.Request) (string, error) {
+		if account := r.URL.Query().Get("as"); account != "" {
+			return account, nil
+		}
+		return "", fmt.Errorf("no session")
+	}))
+	mux.Handle("GET /callback", s.app.OAuth.CallbackHandler(func(w http.ResponseWriter, _ *http.Request, conn *pinterest.Connection, err error) {
+		s.conn, s.err = conn, err
+		w.WriteHeader(http.StatusNoContent)
+	}))
+	return s
+}
+
+func (s *site) newApp(change func(*pinterest.OAuth)) *pinterest.App {
+	s.t.Helper()
+	o := pinterest.OAuth{
+		ClientID: s.srv.App().ID, ClientSecret: s.srv.App().Secret, RedirectURL: s.web.URL + "/callback",
+		AuthorizeURL: s.srv.AuthorizeURL(), Scopes: pinterest.ScopesFor(pinterest.OpPinsCreate, pinterest.OpUserAccountGet),
+	}
+	if change != nil {
+		change(&o)
+	}
+	app, err := pinterest.NewApp(pinterest.WithTokenStore(s.store), pinterest.WithBaseURL(s.srv.URL), pinterest.WithOAuth(o),
+		pinterest.WithClock(s.clock), pinterest.WithObserver(s.seen.observe), pinterest.WithRetry(pinterest.RetryPolicy{MaxAttempts: 1}))
+	require.NoError(s.t, err)
+	return app
+}
+
+// browser keeps cookies and does not follow redirects by itself.
+func browser(t *testing.T) *http.Client {
+	t.Helper()
+	jar, err := cookiejar.New(nil)
+	require.NoError(t, err)
+	return &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+}
+
+func (s *site) open(b *http.Client, target string) *http.Response {
+	s.t.Helper()
+	res, err := b.Get(target)
+	require.NoError(s.t, err)
+	require.NoError(s.t, res.Body.Close())
+	return res
+}
+
+// begin sends the browser to the login and returns where it leads.
+func (s *site) begin(b *http.Client) string {
+	s.t.Helper()
+	res := s.open(b, s.web.URL+"/login?as=shop-1")
+	require.Equal(s.t, http.StatusSeeOther, res.StatusCode)
+	return res.Header.Get("Location")
+}
+
+// connect goes through the whole flow.
+func (s *site) connect(b *http.Client, scopes ...string) {
+	s.t.Helper()
+	back, err := s.srv.Authorize(s.begin(b), s.alice, scopes...)
+	require.NoError(s.t, err)
+	s.open(b, back)
+}
+
+func TestAccountIsConnected(t *testing.T) {
+	t.Parallel()
+	for name, pkce := range map[string]bool{"plain": false, "with PKCE": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, func(o *pinterest.OAuth) { o.PKCE = pkce })
+			s.connect(browser(t))
+			require.NoError(t, s.err)
+			assert.Equal(t, "shop-1", s.conn.Account)
+			assert.Empty(t, s.conn.Missing)
+			assert.Equal(t, []pinterest.Scope{"boards:read", "boards:write", "pins:read", "pins:write", "user_accounts:read"}, s.conn.Granted)
+			assert.WithinDuration(t, s.clock.Now().Add(60*24*time.Hour), s.conn.Token.RefreshExpiry, time.Minute, "continuous_refresh was asked for")
+			account, err := s.app.Client("shop-1").Account.Get(t.Context())
+			require.NoError(t, err)
+			assert.Equal(t, "alice", account.Username)
+			assert.Contains(t, s.seen.words(), "oauth/token connected")
+			for _, text := range []string{fmt.Sprint(s.conn.Token), fmt.Sprintf("%#v", *s.conn.Token), fmt.Sprintf("%+v", s.conn)} {
+				assert.NotContains(t, text, "pina_")
+				assert.NotContains(t, text, "pinr.")
+			}
+		})
+	}
+}
+
+func TestLoginURLAndCookie(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, func(o *pinterest.OAuth) { o.PKCE = true; o.RedirectURL = "https://scheduler.example/cb" })
+	one, err := s.app.OAuth.Login("shop-1")
+	require.NoError(t, err)
+	two, err := s.app.OAuth.Login("shop-1")
+	require.NoError(t, err)
+	u, err := url.Parse(one.URL)
+	require.NoError(t, err)
+	q := u.Query()
+	assert.Equal(t, "boards:read,boards:write,pins:read,pins:write,user_accounts:read", q.Get("scope"), "joined by commas")
+	assert.Equal(t, "code", q.Get("response_type"))
+	assert.Equal(t, s.srv.App().ID, q.Get("client_id"))
+	assert.Equal(t, "https://scheduler.example/cb", q.Get("redirect_uri"))
+	assert.Equal(t, "S256", q.Get("code_challenge_method"))
+	assert.GreaterOrEqual(t, len(q.Get("state")), 26, "128 bits and more")
+	assert.NotContains(t, two.URL, q.Get("state"))
+	assert.NotEqual(t, one.Cookie.Name, two.Cookie.Name, "two tabs do not disturb each other")
+	assert.True(t, one.Cookie.HttpOnly && one.Cookie.Secure)
+	assert.Equal(t, http.SameSiteLaxMode, one.Cookie.SameSite)
+	assert.Equal(t, 600, one.Cookie.MaxAge)
+	for _, secret := range []string{"shop-1", q.Get("state"), s.srv.App().Secret} {
+		assert.NotContains(t, one.Cookie.Value, secret)
+	}
+	assert.NotContains(t, one.URL, s.srv.App().Secret)
+}
+
+// What does not answer a login of this browser is refused before any token call.
+func TestCallbackThatIsNotTheAnswer(t *testing.T) {
+	t.Parallel()
+	for name, answer := range map[string]func(s *site, b *http.Client, back string) (*http.Client, string){
+		"of another browser": func(s *site, _ *http.Client, back string) (*http.Client, string) { return browser(s.t), back },
+		"with another state": func(_ *site, b *http.Client, back string) (*http.Client, string) {
+			u, _ := url.Parse(back)
+			q := u.Query()
+			q.Set("state", q.Get("state")[:8]+strings.Repeat("A", len(q.Get("state"))-8))
+			u.RawQuery = q.Encode()
+			return b, u.String()
+		},
+		"without a state": func(s *site, b *http.Client, _ string) (*http.Client, string) {
+			return b, s.web.URL + "/callback?code=0123456789"
+		},
+		"too late": func(s *site, b *http.Client, back string) (*http.Client, string) {
+			s.clock.Advance(10*time.Minute + time.Second)
+			return b, back
+		},
+		"used before": func(s *site, b *http.Client, back string) (*http.Client, string) {
+			u, _ := url.Parse(back)
+			kept := b.Jar.Cookies(u)
+			s.open(b, back)
+			require.NoError(s.t, s.err)
+			assert.Empty(s.t, b.Jar.Cookies(u), "the cookie is taken back")
+			again := browser(s.t)
+			again.Jar.SetCookies(u, kept)
+			return again, back
+		},
+		"with a cookie that was changed": func(s *site, b *http.Client, back string) (*http.Client, string) {
+			u, _ := url.Parse(back)
+			cookies := b.Jar.Cookies(u)
+			cookies[0].Value = "A" + cookies[0].Value[1:]
+			other := browser(s.t)
+			other.Jar.SetCookies(u, cookies)
+			return other, back
+		},
+		"with the cookie of another login": func(s *site, b *http.Client, back string) (*http.Client, string) {
+			u, _ := url.Parse(back)
+			cookie := b.Jar.Cookies(u)[0]
+			other := browser(s.t)
+			s.begin(other)
+			foreign := other.Jar.Cookies(u)[0]
+			cookie.Value = foreign.Value
+			third := browser(s.t)
+			third.Jar.SetCookies(u, []*http.Cookie{cookie})
+			return third, back
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, nil)
+			b := browser(t)
+			back, err := s.srv.Authorize(s.begin(b), s.alice)
+			require.NoError(t, err)
+			who, target := answer(s, b, back)
+			calls := s.srv.CountTokenCalls(pinteresttest.Account{}, "")
+			s.open(who, target)
+			require.ErrorIs(t, s.err, pinterest.ErrState)
+			e := failure(t, s.err)
+			assert.Equal(t, reauthorize, e.Disposition)
+			assert.Nil(t, s.conn)
+			assert.Equal(t, calls, s.srv.CountTokenCalls(pinteresttest.Account{}, ""), "no token call")
+			code := mustQuery(t, back).Get("code")
+			assert.NotContains(t, fmt.Sprintf("%v %+v %#v", s.err, s.err, s.err), code)
+		})
+	}
+}
+
+func mustQuery(t *testing.T, target string) url.Values {
+	t.Helper()
+	u, err := url.Parse(target)
+	require.NoError(t, err)
+	return u.Query()
+}
+
+// Two tabs of one browser, each with a login of its own.
+func TestTwoTabs(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	b := browser(t)
+	one, two := s.begin(b), s.begin(b)
+	for _, login := range []string{two, one} {
+		back, err := s.srv.Authorize(login, s.alice)
+		require.NoError(t, err)
+		s.open(b, back)
+		require.NoError(t, s.err)
+	}
+}
+
+func TestOwnerWhoDeclines(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	b := browser(t)
+	back, err := s.srv.Decline(s.begin(b))
+	require.NoError(t, err)
+	s.open(b, back)
+	require.ErrorIs(t, s.err, pinterest.ErrAccessDenied)
+	tok, err := s.store.Load(t.Context(), "shop-1")
+	require.NoError(t, err)
+	assert.Nil(t, tok)
+}
+
+func TestOwnerWhoGivesLess(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	s.connect(browser(t), "boards:read", "pins:read")
+	require.NoError(t, s.err)
+	assert.Equal(t, []pinterest.Scope{"boards:write", "pins:write", "user_accounts:read"}, s.conn.Missing)
+	requests := len(s.srv.Requests())
+	_, err := s.app.Client("shop-1").Account.Get(t.Context())
+	e := failure(t, err)
+	require.ErrorIs(t, err, pinterest.ErrMissingScope)
+	assert.Equal(t, "user_accounts:read", e.RequiredScope)
+	assert.Contains(t, err.Error(), "user_accounts:read")
+	assert.Equal(t, fix, e.Disposition)
+	assert.Len(t, s.srv.Requests(), requests, "nothing was sent")
+	_, err = s.app.Client("shop-1").Boards.List(t.Context(), nil)
+	require.NoError(t, err)
+}
+
+// A code, a redirect URL or a secret that is not right ends with the token
+// endpoint's verdict, and nothing is saved.
+func TestExchangeThatIsRefused(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		change func(*pinterest.OAuth)
+		spoil  func(s *site, code string)
+	}{
+		"a wrong secret":       {func(o *pinterest.OAuth) { o.ClientSecret = "wrong-secret-0123456789" }, nil},
+		"a wrong redirect URL": {func(o *pinterest.OAuth) { o.RedirectURL += "/elsewhere" }, nil},
+		"a used code": {nil, func(s *site, code string) {
+			_, err := s.app.OAuth.Exchange(context.Background(), code, "")
+			require.NoError(s.t, err)
+		}},
+		"an old code": {nil, func(s *site, _ string) { s.clock.Advance(11 * time.Minute) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, nil)
+			login, err := s.app.OAuth.Login("shop-1")
+			require.NoError(t, err)
+			back, err := s.srv.Authorize(login.URL, s.alice)
+			require.NoError(t, err)
+			code := mustQuery(t, back).Get("code")
+			if tt.spoil != nil {
+				tt.spoil(s, code)
+			}
+			_, err = s.newApp(tt.change).OAuth.Exchange(t.Context(), code, "")
+			e := failure(t, err)
+			require.ErrorIs(t, err, pinterest.ErrUnauthenticated)
+			assert.Equal(t, reauthorize, e.Disposition)
+			text := fmt.Sprintf("%v %+v %#v %s", err, err, err, e.Body)
+			assert.NotContains(t, text, code)
+			assert.NotContains(t, text, "wrong-secret")
+		})
+	}
+}
+
+func TestOtherTokenCalls(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	ctx := t.Context()
+	tok, err := s.app.OAuth.ClientCredentials(ctx, pinterest.ScopePinsRead, pinterest.ScopeBoardsRead)
+	require.NoError(t, err)
+	assert.True(t, strings.HasPrefix(tok.AccessToken, "pinc"))
+	assert.Empty(t, tok.RefreshToken)
+	assert.Equal(t, []pinterest.Scope{"boards:read", "pins:read"}, tok.Scopes)
+	require.NoError(t, s.app.OAuth.Revoke(ctx, tok.AccessToken))
+	require.ErrorIs(t, s.app.OAuth.Revoke(ctx, s.alice.AccessToken), pinterest.ErrForbidden, "system users' alone")
+	_, err = s.app.OAuth.ClientCredentials(ctx)
+	require.ErrorIs(t, err, pinterest.ErrInvalid)
+	require.ErrorIs(t, s.app.OAuth.Revoke(ctx, ""), pinterest.ErrInvalid)
+
+	fresh, err := s.app.OAuth.Refresh(ctx, s.alice.RefreshToken)
+	require.NoError(t, err)
+	assert.NotEqual(t, s.alice.RefreshToken, fresh.RefreshToken)
+	_, err = s.app.OAuth.Refresh(ctx, s.alice.RefreshToken)
+	e := failure(t, err)
+	assert.Equal(t, 283, e.Code)
+	assert.Equal(t, reauthorize, e.Disposition)
+
+	_, err = s.store.Save(ctx, "ads", &pinterest.Token{AccessToken: s.srv.AddAccount("ads", "ads:write").AccessToken})
+	require.NoError(t, err)
+	conversion, err := s.app.OAuth.ConversionToken(ctx, "ads")
+	require.NoError(t, err)
+	assert.NotEmpty(t, conversion.AccessToken)
+}
+
+// The shapes in which the token endpoint has been seen to answer.
+func TestShapesOfTheTokenAnswer(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		shape  pinteresttest.TokenShape
+		scopes bool
+	}{
+		"spaces":            {pinteresttest.TokenShape{Scope: pinteresttest.SpaceSeparatedScopes}, true},
+		"commas and a 201":  {pinteresttest.TokenShape{Scope: pinteresttest.CommaSeparatedScopes, Status: 201}, true},
+		"numbers as text":   {pinteresttest.TokenShape{NumbersAsStrings: true}, true},
+		"no scope":          {pinteresttest.TokenShape{Scope: pinteresttest.NoScopes}, false},
+		"no refresh tokens": {pinteresttest.TokenShape{OmitRefreshToken: true}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, nil, pinteresttest.WithTokenShape(tt.shape))
+			s.connect(browser(t))
+			require.NoError(t, s.err)
+			assert.Equal(t, tt.scopes, s.conn.Granted != nil, "%v", s.conn.Granted)
+			assert.Empty(t, s.conn.Missing)
+			assert.WithinDuration(t, s.clock.Now().Add(30*24*time.Hour), s.conn.Token.Expiry, time.Minute)
+			_, err := s.app.Client("shop-1").Account.Get(t.Context())
+			require.NoError(t, err)
+			s.srv.ExpireAllTokens()
+			_, err = s.app.Client("shop-1").Account.Get(t.Context())
+			require.NoError(t, err)
+			tok, err := s.store.Load(t.Context(), "shop-1")
+			require.NoError(t, err)
+			assert.NotEmpty(t, tok.RefreshToken, "the old one goes on where there is no new one")
+		})
+	}
+}
+
+func TestLoginWithoutASession(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	assert.Equal(t, http.StatusForbidden, s.open(browser(t), s.web.URL+"/login").StatusCode)
+}
+
+func TestFlowThatIsNotSetUp(t *testing.T) {
+	t.Parallel()
+	app, err := pinterest.NewApp(pinterest.WithTokenStore(pinterest.NewMemoryTokenStore()))
+	require.NoError(t, err)
+	_, err = app.OAuth.Login("shop-1")
+	require.ErrorContains(t, err, "WithOAuth")
+	_, err = app.OAuth.Exchange(t.Context(), "code", "")
+	require.ErrorContains(t, err, "WithOAuth")
+	_, err = app.RefreshDue(t.Context())
+	require.ErrorContains(t, err, "WithOAuth")
+	require.ErrorContains(t, app.OAuth.Revoke(t.Context(), "token"), "WithOAuth")
+}
+
+// The sandbox has a token endpoint of its own, and the authorize page in common.
+func TestSandboxExchangesAtItsOwnHost(t *testing.T) {
+	t.Parallel()
+	var hosts []string
+	transport := roundTrip(func(r *http.Request) (*http.Response, error) {
+		hosts = append(hosts, r.URL.Scheme+"://"+r.URL.Host+r.URL.Path)
+		return nil, context.Canceled
+	})
+	app, err := pinterest.NewApp(pinterest.WithSandbox(), pinterest.WithTokenStore(pinterest.NewMemoryTokenStore()),
+		pinterest.WithHTTPClient(&http.Client{Transport: transport}), pinterest.WithRetry(pinterest.RetryPolicy{MaxAttempts: 1}),
+		pinterest.WithOAuth(pinterest.OAuth{ClientID: "1", ClientSecret: "secret-of-the-app", RedirectURL: "https://a.example/cb", Scopes: []pinterest.Scope{"pins:read"}}))
+	require.NoError(t, err)
+	_, err = app.OAuth.Exchange(t.Context(), "code", "")
+	require.Error(t, err)
+	assert.Equal(t, []string{"https://api-sandbox.pinterest.com/v5/oauth/token"}, hosts)
+	login, err := app.OAuth.Login("shop-1")
+	require.NoError(t, err)
+	assert.True(t, strings.HasPrefix(login.URL, "https://www.pinterest.com/oauth/?"), login.URL)
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
