@@ -154,7 +154,7 @@ func (s *storedToken) renewBefore(ctx context.Context, before time.Time) (tok *T
 
 // noToken is the failure of a renewal that no call was waiting for.
 func (cl *call) noToken(c *Client, rule Rule, err error) error {
-	if e, ok := errors.AsType[*Error](err); ok {
+	if e, ok := errors.AsType[*Error](err); ok && !errors.Is(err, ErrDisconnected) {
 		return e
 	}
 	e := &Error{
