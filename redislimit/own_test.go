@@ -23,7 +23,12 @@ import (
 	"github.com/pinterest-go/pinterest/redislimit"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// go-redis keeps these for all clients of the program.
+	goleak.VerifyTestMain(m,
+		goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.startGlobalTimeCache.func1"),
+		goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/maintnotifications.(*CircuitBreakerManager).cleanupLoop"))
+}
 
 // Two processes, which know nothing of each other but the Redis, make 500 pins of
 // one account: no 429, at close to full speed.
