@@ -100,6 +100,12 @@ const (
 // OAuthService connects accounts. It is had from [App].OAuth.
 type OAuthService struct{ *core }
 
+// String names the app; it prints no credentials.
+func (s *OAuthService) String() string { return "pinterest.OAuthService(" + s.oauth.ClientID + ")" }
+
+// GoString keeps %#v from printing more than String does.
+func (s *OAuthService) GoString() string { return s.String() }
+
 // Login is the beginning of a connection: where to send the owner's browser, and
 // the cookie that binds the answer to this browser. The cookie is sealed: it
 // cannot be read or changed by others.
@@ -360,15 +366,11 @@ func (s *OAuthService) grant(ctx context.Context, c *Client, form url.Values) (*
 		return nil, errNoOAuth
 	}
 	for _, name := range []string{"code", "refresh_token", "scope"} {
-		if form.Has(name) {
-			if form.Get(name) == "" {
-				return nil, (&call{op: OpOAuthToken}).invalid(FieldError{Field: name, Problem: "must not be empty"})
-			}
-			if name != "scope" {
-				c.secrets.addToken(form.Get(name))
-			}
+		if form.Has(name) && form.Get(name) == "" {
+			return nil, (&call{op: OpOAuthToken}).invalid(FieldError{Field: name, Problem: "must not be empty"})
 		}
 	}
+	c.secrets.addToken(form.Get("code"), form.Get("code_verifier"), form.Get("refresh_token"))
 	tok, err := c.grant(ctx, s.oauth.ClientID, s.oauth.ClientSecret, form)
 	if err == nil {
 		c.secrets.addToken(tok.AccessToken, tok.RefreshToken)

@@ -80,12 +80,16 @@ type apiSchema struct {
 	OneOf      []*apiSchema          `json:"oneOf"`
 }
 
+func specPath() string {
+	if path := os.Getenv("PINTEREST_SPEC"); path != "" {
+		return path
+	}
+	return filepath.Join("..", "shared", "spec", "openapi.json")
+}
+
 func loadSpec(t *testing.T) *apiSpec {
 	t.Helper()
-	path := os.Getenv("PINTEREST_SPEC")
-	if path == "" {
-		path = filepath.Join("..", "shared", "spec", "openapi.json")
-	}
+	path := specPath()
 	data, err := os.ReadFile(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && os.Getenv("CI") != "true":
