@@ -439,6 +439,24 @@ func TestScopesAreCheckedBeforeSending(t *testing.T) {
 	}
 }
 
+// An owner who connects again to give more is heard of, whichever process it was.
+func TestScopeThatIsGivenLater(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, okPin().always())
+	tok := oldToken()
+	tok.Scopes = []pinterest.Scope{"boards:read"}
+	store := newTokenStore(t, tok)
+	app := storedApp(t, s, store)
+	require.ErrorIs(t, get(t.Context(), shop(app)), pinterest.ErrMissingScope)
+	_, err := store.MemoryTokenStore.Save(t.Context(), "shop-1", &pinterest.Token{
+		AccessToken: newAccess, RefreshToken: newRefresh, Scopes: []pinterest.Scope{"boards:read", "pins:read"}, Version: store.stored(t).Version,
+	})
+	require.NoError(t, err)
+	s.clock.advance(2 * time.Second)
+	require.NoError(t, get(t.Context(), shop(app)))
+	assert.Equal(t, []string{"Bearer " + newAccess}, s.bearers())
+}
+
 func TestRefreshDueRenewsWhatEndsSoon(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, okPin().always()).onToken(granted().always())
@@ -510,7 +528,7 @@ func TestRefreshDueOfManyAccounts(t *testing.T) {
 			assert.GreaterOrEqual(t, len(report.Failed), tt.failed)
 			assert.LessOrEqual(t, s.count(toToken), tt.calls)
 			for account, err := range report.Failed {
-				failure(t, err)
+				require.Error(t, failure(t, err))
 				assert.Equal(t, tt.err == "", errors.Is(err, pinterest.ErrDisconnected), account)
 			}
 		})

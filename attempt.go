@@ -134,13 +134,21 @@ func (at *attempt) authorize() {
 // checkScopes refuses what the API would refuse: a call whose token is known to
 // lack a scope.
 func (at *attempt) checkScopes() {
-	granted := at.credential.token.Scopes
-	if granted == nil || at.run.c.anyScope {
+	if at.run.c.anyScope || len(at.missingScopes()) == 0 {
 		return
 	}
-	if missing := MissingScopes(granted, at.run.cl.op.Scopes); len(missing) > 0 {
+	// The owner may have given it since, in another process.
+	at.credential = at.run.c.tokens.newer(at.ctx, at.credential)
+	if missing := at.missingScopes(); len(missing) > 0 {
 		at.fail(PhaseNotSent, ReasonScope, scopeError(missing))
 	}
+}
+
+func (at *attempt) missingScopes() []Scope {
+	if at.credential.token.Scopes == nil { // not known
+		return nil
+	}
+	return MissingScopes(at.credential.token.Scopes, at.run.cl.op.Scopes)
 }
 
 // send makes one HTTP exchange, up to the answer's headers.

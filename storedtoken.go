@@ -80,6 +80,18 @@ func (s *storedToken) renewOwn(ctx context.Context, old *Token, refused bool) (*
 	}
 }
 
+// look returns what is stored, or old while that is all there is.
+func (s *storedToken) look(ctx context.Context, old *Token, _ bool) (*Token, error) {
+	tok, err := s.store.Load(ctx, s.client.name)
+	if err != nil || tok == nil || tok.AccessToken == old.AccessToken {
+		return old, nil //nolint:nilerr // a store that fails has no newer one
+	}
+	if tok.Disconnected != nil {
+		return nil, tok.Disconnected.error()
+	}
+	return tok, nil
+}
+
 // settled tells whether what is stored needs no renewal: it is a token that can
 // be used, or there is none to be had.
 func (s *storedToken) settled(tok, old *Token, refused bool) (*Token, error) {

@@ -25,6 +25,8 @@ type tokens struct {
 	failure error     // the last renewal's, shared with those who come ...
 	until   time.Time // ... before this time
 	ahead   time.Time // when a renewal ahead of time may be tried again
+	looked  time.Time // when the source was last asked for a newer token
+	changes int       // how often the token was replaced from outside
 }
 
 // tokenSource is where tokens come from.
@@ -45,6 +47,7 @@ type credential struct {
 // flight is one renewal that any number of calls wait for.
 type flight struct {
 	refused bool // it is to replace a token that the API refused
+	changes int  // tokens.changes when it began
 	done    chan struct{}
 	cred    credential
 	err     error
@@ -130,7 +133,7 @@ func (t *tokens) join(ctx context.Context, refused bool) *flight {
 // begin begins a renewal, unless one is under way.
 func (t *tokens) begin(ctx context.Context, refused bool, renew renewFunc) *flight {
 	if t.flight == nil {
-		t.flight = &flight{refused: refused, done: make(chan struct{})}
+		t.flight = &flight{refused: refused, changes: t.changes, done: make(chan struct{})}
 		go t.fly(context.WithoutCancel(ctx), t.flight, t.current.token, renew)
 	}
 	return t.flight
@@ -164,12 +167,14 @@ func (t *tokens) fly(ctx context.Context, f *flight, old *Token, renew renewFunc
 	defer t.mu.Unlock()
 	t.failure = nil
 	if err == nil {
-		t.keep(tok)
+		if f.changes == t.changes { // else there is a newer one by now
+			t.keep(tok)
+		}
 		f.cred = t.current
 	} else if _, unsaved := errors.AsType[saveError](err); !unsaved { // the next call saves it again, at once
 		t.failure, t.until = err, t.clock.Now().Add(shareFailure)
 	}
-	if errors.Is(err, ErrDisconnected) { // what may be left of the old token is not used any more
+	if errors.Is(err, ErrDisconnected) && f.changes == t.changes { // what may be left of the old token is not used any more
 		t.current = credential{token: &Token{}}
 	}
 	f.err = err
@@ -182,7 +187,34 @@ func (t *tokens) replace(tok *Token) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.keep(tok)
+	t.changes++
 	t.failure = nil
+}
+
+// newer asks the source whether there is another token by now, such as that of a
+// new connection which another process has made. It returns cred if there is none.
+func (t *tokens) newer(ctx context.Context, cred credential) credential {
+	source, ok := t.source.(*storedToken)
+	if !ok {
+		return cred
+	}
+	t.mu.Lock()
+	now := t.clock.Now()
+	switch current := t.current; {
+	case current.token.AccessToken == "": // disconnected meanwhile
+		t.mu.Unlock()
+		return cred
+	case current.token.AccessToken != cred.token.AccessToken, now.Before(t.looked.Add(shareFailure)):
+		t.mu.Unlock()
+		return current
+	}
+	t.looked = now
+	f := t.begin(ctx, false, source.look)
+	t.mu.Unlock()
+	if found, err := f.wait(ctx); err == nil {
+		return found
+	}
+	return cred
 }
 
 // fixedToken is the source of a token that cannot be renewed.
