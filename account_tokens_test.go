@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -171,6 +172,27 @@ func TestTokenThatCannotBeSaved(t *testing.T) {
 			assert.Equal(t, newRefresh, tok.RefreshToken)
 		})
 	}
+}
+
+// However long nobody calls for the account, the only copy of its token stays.
+func TestTokenThatCannotBeSavedOutlivesIdleness(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, byToken()).onToken(granted())
+	store := newTokenStore(t, oldToken())
+	app := storedApp(t, s, store)
+	store.set("Save", errors.New("the disk is full"))
+	require.ErrorIs(t, get(t.Context(), shop(app)), pinterest.ErrTokenStore)
+	for range 5 {
+		s.clock.advance(time.Hour)
+		for i := range 1000 { // other accounts, in every shard
+			app.Client(fmt.Sprint("other-", i))
+		}
+		runtime.GC()
+	}
+	store.set("Save", nil)
+	require.NoError(t, get(t.Context(), shop(app)))
+	assert.Equal(t, 1, s.count(toToken))
+	assert.Equal(t, newRefresh, store.stored(t).RefreshToken)
 }
 
 func TestStoreThatIsDown(t *testing.T) {

@@ -132,6 +132,7 @@ func newAccount(name string, c *Client) *account {
 // remembers of creates is not lost between two calls.
 type accounts struct {
 	clock  Clock
+	pinned sync.Map // *account to true: those that must not be let go, whatever time has passed
 	seed   maphash.Seed
 	shards [shardCount]accountShard
 }

@@ -123,7 +123,7 @@ func (s *storedToken) renewLocked(ctx context.Context, old *Token, refused bool)
 	if s.unsaved != nil && stored != nil && stored.RefreshToken == s.spent {
 		return s.save(ctx, stored, s.unsaved)
 	}
-	s.unsaved = nil // what is stored is newer
+	s.forget() // what is stored is newer
 	if tok, err := s.settled(stored, old, refused); tok != nil || err != nil {
 		return tok, err
 	}
@@ -159,17 +159,26 @@ func (s *storedToken) save(ctx context.Context, stored, tok *Token) (*Token, err
 	version, err := s.store.Save(ctx, s.client.name, tok)
 	if err != nil {
 		s.unsaved, s.spent = tok, stored.RefreshToken
+		s.client.accounts.pinned.Store(s.client.account, true)
 		if errors.Is(err, ErrTokenConflict) {
 			return nil, err
 		}
 		return nil, saveError{err}
 	}
-	s.unsaved = nil
+	s.forget()
 	saved := *tok
 	saved.Version = version
 	s.noteScopes(stored, &saved)
 	s.noteExpiry(&saved)
 	return &saved, nil
+}
+
+// forget drops a token that could not be saved, and is no longer needed.
+func (s *storedToken) forget() {
+	if s.unsaved != nil {
+		s.unsaved = nil
+		s.client.accounts.pinned.Delete(s.client.account)
+	}
 }
 
 // disconnect marks the account, if the token that was refused is still the
