@@ -36,8 +36,8 @@ func FuzzString(f *testing.F) {
 	f.Add("before ", "s3cr3tvalue", " after")
 	f.Add("Bearer ", "pina_AAAAAAAA", "\u0026x=1")
 	f.Fuzz(func(t *testing.T, before, secret, after string) {
-		if len(secret) < 4 || strings.Contains(Mark, secret) {
-			return // too short to be a secret, or a part of the mark itself
+		if len(secret) < 4 || strings.Contains(Mark, secret) || strings.ContainsAny(secret, "[]") {
+			return // too short to be a secret, or it could arise again from the mark and what stands beside it
 		}
 		if got := String(before+secret+after, secret); strings.Contains(got, secret) {
 			t.Errorf("%q is still in %q", secret, got)
