@@ -157,7 +157,7 @@ type Usage struct {
 	Category  Category      // the category it holds for; "" for all
 	App       bool          // it is shared by all accounts of the app
 	Max       int           // requests in one window
-	Window    time.Duration //
+	Window    time.Duration // how long it is
 	Used      int           // in this window, others' use included where the API told of it
 	Free      int           // how many could go now, one after another at the pace: Max less Used, 0 while held
 	Reset     time.Duration // until the window ends or, where that is not known, until all of it is free again
