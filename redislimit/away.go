@@ -2,7 +2,8 @@ package redislimit
 
 import (
 	"context"
-	"fmt"
+	"errors"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -15,96 +16,265 @@ type Fallback struct {
 	fraction float64
 }
 
-// FailOpen lets calls go while Redis is away, paced within each process below a
-// fraction of every quota: 1 divided by the number of processes is safe.
+// FailOpen lets calls go while Redis is away. Each process by itself then paces
+// them at a fraction of every quota, with no burst at first. The fractions of all
+// processes together should be at most 0.9: the rest is for what the fleet has
+// used just before Redis went, and for its burst when it is back.
 func FailOpen(fraction float64) Fallback { return Fallback{fraction: fraction} }
 
-// FailClosed refuses calls while Redis is away, with a pinterest.PaceError whose
-// reason is PaceUnavailable.
+// FailClosed refuses calls while Redis is away, with a *pinterest.PaceError whose
+// reason is PaceUnavailable and which says when Redis will be asked again.
 func FailClosed() Fallback { return Fallback{closed: true} }
 
-// probeEvery is how often a call asks a Redis that is away, at the price of one
-// timeout.
+// probeEvery is how often one of the calls asks a Redis that is away.
 const probeEvery = time.Second
 
-// away knows whether Redis is away, and does without it.
+// errAskAgain ends a wait of the fallback: it is time to ask Redis.
+var errAskAgain = errors.New("it is time to ask Redis")
+
+// away knows whether Redis is away.
 type away struct {
 	fallback Fallback
-	observe  func(error)
-	pacer    *pinterest.Pacer
+	observer func(error)
 
-	mu    sync.Mutex
-	down  bool
-	err   error
-	probe time.Time // when to ask again
+	mu      sync.Mutex
+	since   *outage   // nil: it is there
+	probe   time.Time // when to ask it again
+	tidings []error   // that the observer has not been told yet
+	telling bool      // somebody does
 }
 
-func (a *away) prepare(limits pinterest.Limits, clock pinterest.Clock) error {
-	if a.fallback.closed {
-		a.fallback.fraction = 1 // of headers and 429s is learned all the same
-	}
-	f := a.fallback.fraction
-	if !(f > 0 && f <= 1) {
-		return fmt.Errorf("redislimit: FailOpen: the fraction must be more than 0 and at most 1, is %v", f)
-	}
-	part := func(quotas map[pinterest.Category]pinterest.Quota) map[pinterest.Category]pinterest.Quota {
-		out := map[pinterest.Category]pinterest.Quota{}
-		for c, q := range quotas {
-			if q.Limit > 0 {
-				q.Limit = max(1, int(float64(q.Limit)*f))
-			}
-			out[c] = q
-		}
-		return out
-	}
-	var err error
-	a.pacer, err = pinterest.NewPacer(pinterest.Limits{Account: part(limits.Account), App: part(limits.App)}, clock)
-	return err
+// outage is one time that Redis is away.
+type outage struct {
+	cause    *downError
+	fraction float64
+	pacer    *pinterest.Pacer // nil when failing closed
+	over     context.Context  // ends with the outage
+	end      context.CancelFunc
+	away     *away
+
+	mu   sync.Mutex
+	met  map[string]struct{} // the keys of the limits that the pacer has begun with
+	old  map[string]struct{} // those of the generation before
+	turn time.Time           // when the next generation begins
 }
 
-// ask reports whether to ask Redis: it is there, or it is time to see whether it
-// is there again.
-func (a *away) ask(now time.Time) bool {
+// forgets is after how long, or twice as long, a limit that is not used is
+// forgotten, as the pacer does.
+const forgets = 2 * time.Minute
+
+// outage returns the one that Redis is in, or nil.
+func (a *away) outage() *outage {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if !a.down {
-		return true
-	}
-	if now.Before(a.probe) {
-		return false
-	}
-	a.probe = now.Add(probeEvery)
-	return true
+	return a.since
 }
 
-// lost notes that Redis could not be asked.
-func (a *away) lost(err error, now time.Time) {
+// now returns the outage, or nil when Redis is there or when it is time to ask it
+// again.
+func (a *away) now(now time.Time) *outage {
 	a.mu.Lock()
-	first := !a.down
-	a.down, a.err, a.probe = true, err, now.Add(probeEvery)
-	a.mu.Unlock()
-	if first && a.observe != nil {
-		a.observe(err)
+	defer a.mu.Unlock()
+	if a.since == nil || !now.Before(a.probe) {
+		return nil
 	}
+	return a.since
+}
+
+// admit lets a question go to Redis, and while it is away one in a second.
+func (a *away) admit(now time.Time) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.since == nil {
+		return nil
+	}
+	if now.Before(a.probe) {
+		return a.since.cause
+	}
+	a.probe = now.Add(probeEvery)
+	return nil
+}
+
+// lost notes that Redis has not answered, and returns the error that says so.
+func (a *away) lost(err error, l *Limiter) error {
+	down := &downError{err}
+	a.mu.Lock()
+	a.probe = l.clock.Now().Add(probeEvery)
+	if a.since != nil {
+		a.since.cause = down
+		a.mu.Unlock()
+		return down
+	}
+	over, end := context.WithCancel(context.Background()) //nolint:gosec // back ends it
+	a.since = &outage{cause: down, fraction: a.fallback.fraction, over: over, end: end, away: a}
+	if !a.fallback.closed {
+		a.since.pacer = l.ownPacer(a.fallback.fraction)
+	}
+	a.tell(down)
+	return down
 }
 
 // back notes that Redis has answered.
 func (a *away) back() {
 	a.mu.Lock()
-	was := a.down
-	a.down = false
-	a.mu.Unlock()
-	if was && a.observe != nil {
-		a.observe(nil)
+	if a.since == nil {
+		a.mu.Unlock()
+		return
+	}
+	a.since.end() // who waits in the process's own line goes back to the fleet's
+	a.since = nil
+	a.tell(nil)
+}
+
+// tell tells the observer, in order and one after the other. It is called with
+// the lock held, and gives it back.
+func (a *away) tell(err error) {
+	defer a.mu.Unlock()
+	if a.observer == nil {
+		return
+	}
+	a.tidings = append(a.tidings, err)
+	if a.telling {
+		return
+	}
+	a.telling = true
+	for len(a.tidings) > 0 {
+		next := a.tidings[0]
+		a.tidings = a.tidings[1:]
+		a.mu.Unlock()
+		a.observer(next)
+		a.mu.Lock()
+	}
+	a.telling = false
+}
+
+// ownPacer paces this process alone.
+func (l *Limiter) ownPacer(fraction float64) *pinterest.Pacer {
+	part := func(quotas map[pinterest.Category]pinterest.Quota) map[pinterest.Category]pinterest.Quota {
+		own := map[pinterest.Category]pinterest.Quota{}
+		for c, q := range quotas {
+			if q.Limit > 0 {
+				q.Limit = portion(q.Limit, fraction)
+			}
+			own[c] = q
+		}
+		return own
+	}
+	p, err := pinterest.NewPacer(pinterest.Limits{Account: part(l.limits.Account), App: part(l.limits.App)}, l.clock)
+	if err != nil {
+		panic("redislimit: " + err.Error()) // New has checked the limits
+	}
+	return p
+}
+
+// portion is a limit's part: at least 1, since 0 would be none.
+func portion(limit int, fraction float64) int { return max(1, int(float64(limit)*fraction)) }
+
+// refusal is the error of one who may not go without Redis.
+func (o *outage) refusal() error {
+	o.away.mu.Lock()
+	defer o.away.mu.Unlock()
+	return pinterest.NewPaceError(pinterest.PaceWait{Reason: pinterest.PaceUnavailable, Until: o.away.probe}, o.cause)
+}
+
+// wait is Limiter.Wait without Redis. It returns errAskAgain when it is time to
+// ask it, or when it is back.
+func (o *outage) wait(ctx context.Context, pm pinterest.Permit, limits []limit, l *Limiter) error {
+	o.meet(ctx, &pm, limits, l)
+	turn, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(o.over, cancel)()
+	// Not all of those who wait at the same moment.
+	timer := time.AfterFunc(probeEvery+rand.N(probeEvery), cancel)
+	defer timer.Stop()
+	err := o.pacer.Wait(turn, pm)
+	if errors.Is(err, context.Canceled) && ctx.Err() == nil {
+		return errAskAgain
+	}
+	return err
+}
+
+// meet has the pacer begin with limits that it has not seen in this outage: they
+// are as Redis has last said, closed if they were, and without a burst, which the
+// fleet may have had a moment ago.
+func (o *outage) meet(ctx context.Context, pm *pinterest.Permit, limits []limit, l *Limiter) {
+	now := l.clock.Now()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for i := range limits {
+		x := &limits[i]
+		if x.quota.Limit == 0 || o.knows(x.key, now) {
+			continue
+		}
+		s, _ := l.known.state(x)
+		policy := pinterest.RatePolicy{Name: x.name + userScope, Limit: x.quota.Limit, Window: x.quota.Window}
+		if x.app {
+			policy.Name = x.name + appScope
+		}
+		rate := pinterest.RateLimit{Remaining: -1, Policies: []pinterest.RatePolicy{policy}}
+		if x.quota.Window >= counted && s.ends.After(now) { // what is used of a day stays used
+			rate.Limit, rate.Remaining, rate.Reset = policy.Limit, max(0, policy.Limit-int(s.used)), s.ends.Sub(now)
+			rate.Policy = policy
+		}
+		o.observe(ctx, *pm, &rate)
+		rate.Policy = policy
+		switch hold := s.held.Sub(now); {
+		case hold > 0:
+			o.penalize(ctx, *pm, &rate, hold)
+		case x.quota.Window < counted:
+			o.penalize(ctx, *pm, &rate, 0) // one may go, the others at the pace
+		}
 	}
 }
 
-// wait is Limiter.Wait without Redis.
-func (a *away) wait(ctx context.Context, pm pinterest.Permit) error {
-	if !a.fallback.closed {
-		return a.pacer.Wait(ctx, pm)
+// knows reports whether the pacer has begun with a limit, which it does now. The
+// lock is held.
+func (o *outage) knows(key string, now time.Time) bool {
+	if now.After(o.turn) {
+		o.old, o.met, o.turn = o.met, map[string]struct{}{}, now.Add(forgets)
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return pinterest.NewPaceError(pinterest.PaceWait{Reason: pinterest.PaceUnavailable, Until: a.probe}, a.err)
+	_, young := o.met[key]
+	_, old := o.old[key]
+	o.met[key] = struct{}{}
+	return young || old
+}
+
+// observe and penalize tell the pacer, of its part.
+func (o *outage) observe(ctx context.Context, pm pinterest.Permit, rate *pinterest.RateLimit) {
+	if o.pacer != nil {
+		o.pacer.Observe(ctx, pm, o.part(rate))
+	}
+}
+
+func (o *outage) penalize(ctx context.Context, pm pinterest.Permit, rate *pinterest.RateLimit, wait time.Duration) {
+	if o.pacer != nil {
+		o.pacer.Penalize(ctx, pm, o.part(rate), wait)
+	}
+}
+
+// part is this process's part of what the API said: otherwise the first answer
+// would have the pacer follow the whole quota.
+func (o *outage) part(rate *pinterest.RateLimit) pinterest.RateLimit {
+	own := *rate
+	scale := func(p pinterest.RatePolicy) pinterest.RatePolicy {
+		if p.Limit > 0 {
+			p.Limit = portion(p.Limit, o.fraction)
+		}
+		return p
+	}
+	own.Policy = scale(own.Policy)
+	own.Policies = make([]pinterest.RatePolicy, len(rate.Policies))
+	for i, p := range rate.Policies {
+		own.Policies[i] = scale(p)
+	}
+	if own.Limit > 0 {
+		own.Limit = portion(own.Limit, o.fraction)
+	}
+	if own.Remaining > 0 {
+		own.Remaining = int(float64(own.Remaining) * o.fraction)
+		if own.Remaining == 0 && own.Limit > 1 {
+			own.Remaining = 1 // used up is what the API calls used up
+		}
+	}
+	return own
 }

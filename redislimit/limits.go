@@ -1,127 +1,226 @@
 package redislimit
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/pinterest-go/pinterest"
 )
 
-// safetyNet is the API's name for the limit over all categories.
-const safetyNet = "safety_net"
+const (
+	// safetyNet is the API's name for the limit over all categories.
+	safetyNet = "safety_net"
+	// userScope and appScope end the API's names of an account's limits and of
+	// those of the app.
+	userScope = "_app_id_user_id"
+	appScope  = "_app_id"
+	// counted is from which length on a window is counted, not paced.
+	counted = time.Hour
+	// longest is the longest window, and the longest hold.
+	longest = 366 * 24 * time.Hour
+	// maxShared bounds the limits of an app that headers reveal for one category.
+	maxShared = 16
+)
 
-// limit is one limit that a call has to keep: its name, its key, and what it is
-// taken to be where Redis knows nothing of it yet.
+// limit is one limit that a call has to keep.
 type limit struct {
 	name  string
 	key   string
 	app   bool
 	of    pinterest.Category
-	quota pinterest.Quota
+	first pinterest.Quota // what it is while Redis knows nothing of it
+	quota pinterest.Quota // what it is now, as far as this process knows
 }
 
 func (l *limit) is(p *pinterest.RatePolicy) bool {
 	return l.quota.Limit == p.Limit && l.quota.Window == p.Window
 }
 
-// known is what this process knows of the limits: what was given in advance and
-// what headers have told since. Redis has the state.
+// known is what this process knows of the limits. It may forget: Redis has it all.
 type known struct {
-	limits pinterest.Limits
-
-	mu      sync.Mutex
-	revised map[string]pinterest.Quota // by key, of the limits that headers say are others
-	old     map[string]pinterest.Quota // those of the generation before
-	turn    time.Time
-	shared  map[string][]limit // by app, the limits of the app
+	mu     sync.Mutex
+	young  map[string]state   // by key
+	old    map[string]state   // those of the generation before
+	shared map[string][]limit // by app, its limits that headers revealed
 }
 
-const (
-	// forgetAfter is how long a revised limit is remembered without being told again.
-	forgetAfter = 10 * time.Minute
-	// maxShared bounds the limits of an app that headers reveal for one category.
-	maxShared = 16
-)
+// generation is of how many limits is remembered where they stand, twice.
+const generation = 8192
 
-func newKnown(limits pinterest.Limits) *known {
-	return &known{limits: limits, revised: map[string]pinterest.Quota{}, shared: map[string][]limit{}}
-}
+func newKnown() known { return known{young: map[string]state{}, shared: map[string][]limit{}} }
 
-// quota returns what the limit under key is taken to be.
-func (k *known) quota(key string, first pinterest.Quota) pinterest.Quota {
-	if q, ok := k.revised[key]; ok {
-		return q
+// get returns where the limit stood. The lock is held.
+func (k *known) get(key string) (s state, ok bool) {
+	if s, ok = k.young[key]; !ok {
+		s, ok = k.old[key]
 	}
-	if q, ok := k.old[key]; ok {
-		return q
-	}
-	return first
+	return s, ok
 }
 
-// revise remembers what the headers said of a limit.
-func (k *known) revise(key string, q pinterest.Quota, now time.Time) {
+// state returns where the limit stood when Redis was last asked of it.
+func (k *known) state(x *limit) (state, bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if now.After(k.turn) {
-		k.old, k.revised, k.turn = k.revised, map[string]pinterest.Quota{}, now.Add(forgetAfter)
-	}
-	k.revised[key] = q
+	return k.get(x.key)
 }
 
-// of returns the limits that a call has to keep: those of its account, over all
-// and of the category, and those of the app.
+// put remembers what Redis said of a limit. It reports whether it was closed for
+// longer since.
+func (k *known) put(x *limit, s state) (longer bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	before, _ := k.get(x.key)
+	if len(k.young) >= generation {
+		k.old, k.young = k.young, map[string]state{}
+	}
+	k.young[x.key] = s
+	return s.held.After(before.held)
+}
+
+// given is a quota that was given in advance, and the end of its keys.
+type given struct {
+	quota pinterest.Quota
+	tail  string
+}
+
+// giveKeys prepares the ends of keys. The quota is a part of them: if another one
+// is given, that holds at once.
+func giveKeys(quotas map[pinterest.Category]pinterest.Quota) map[pinterest.Category]given {
+	all := map[pinterest.Category]given{}
+	for c, q := range quotas {
+		if q.Limit > 0 {
+			all[c] = given{q, fmt.Sprintf("%s:%d/%ds", escape(limitName(c)), q.Limit, int64(q.Window/time.Second))}
+		}
+	}
+	return all
+}
+
+// tail is the end of the keys of a limit.
+func tail(all map[pinterest.Category]given, c pinterest.Category) given {
+	g, ok := all[c]
+	if !ok {
+		g.tail = escape(limitName(c))
+	}
+	return g
+}
+
+func limitName(c pinterest.Category) string {
+	if c == pinterest.CategoryAll {
+		return safetyNet
+	}
+	return string(c)
+}
+
+// of returns the limits that a call has to keep: those of its account, first the
+// one over all and then that of the category, and those of the app.
 func (l *Limiter) of(pm *pinterest.Permit) []limit {
-	k := l.known
-	account, app := l.accountKey(pm), l.appKey(pm.App)
-	list := make([]limit, 0, 4)
+	k := &l.known
+	app := l.appKey(pm.App)
+	account := app + "account:" + escape(pm.Account) + ":"
+	all, own := tail(l.account, pinterest.CategoryAll), tail(l.account, pm.Category)
+	if pm.Category == pinterest.CategoryAll {
+		own = given{tail: "%"} // it has no limit beside the one over all
+	}
+	list := make([]limit, 2, 4)
+	list[0] = limit{name: safetyNet, key: account + all.tail, first: all.quota}
+	list[1] = limit{name: string(pm.Category), key: account + own.tail, of: pm.Category, first: own.quota}
+	for _, c := range []pinterest.Category{pinterest.CategoryAll, pm.Category} {
+		if g, ok := l.app[c]; ok && (c != pinterest.CategoryAll || len(list) == 2) {
+			list = append(list, limit{name: limitName(c), key: app + "app:" + g.tail, app: true, of: c, first: g.quota})
+		}
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	all := limit{name: safetyNet, key: account + "all"}
-	all.quota = k.quota(all.key, k.limits.Account[pinterest.CategoryAll])
-	own := limit{name: string(pm.Category), key: account + "c:" + string(pm.Category), of: pm.Category}
-	if pm.Category != pinterest.CategoryAll {
-		own.quota = k.quota(own.key, k.limits.Account[pm.Category])
-	}
-	list = append(list, all, own)
-	for _, c := range []pinterest.Category{pinterest.CategoryAll, pm.Category} {
-		if q := k.limits.App[c]; q.Limit > 0 {
-			name := string(c)
-			if c == pinterest.CategoryAll {
-				name = safetyNet
-			}
-			s := limit{name: name, key: app + name, app: true, of: c}
-			s.quota = k.quota(s.key, q)
-			list = append(list, s)
-		}
-		if pm.Category == pinterest.CategoryAll {
-			break
-		}
-	}
 	for _, s := range k.shared[pm.App] {
-		if s.of == pm.Category {
-			s.quota = k.quota(s.key, s.quota)
+		if s.of == pm.Category && !slices.ContainsFunc(list, func(x limit) bool { return x.key == s.key }) {
 			list = append(list, s)
+		}
+	}
+	for i := range list {
+		x := &list[i]
+		x.quota = x.first
+		if s, ok := k.get(x.key); ok && s.quota.Limit > 0 {
+			x.quota = s.quota
 		}
 	}
 	return list
 }
 
-// reveal adds a limit of the app that a header told of.
-func (l *Limiter) reveal(pm *pinterest.Permit, p *pinterest.RatePolicy, name string) {
-	k := l.known
+// reveal adds a limit of the app that a header told of, unless it is known.
+func (l *Limiter) reveal(pm *pinterest.Permit, p *pinterest.RatePolicy) {
+	name, app := p.Scope()
+	if !app || !usable(p) {
+		return
+	}
+	for _, x := range l.of(pm) {
+		if x.app && x.name == name {
+			return
+		}
+	}
+	x := limit{name: name, app: true, of: pm.Category, first: pinterest.Quota{Limit: p.Limit, Window: p.Window}}
+	x.key = l.appKey(pm.App) + "app:" + escape(name)
+	k := &l.known
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	n := 0
 	for _, s := range k.shared[pm.App] {
-		if s.of == pm.Category {
+		if s.of == x.of {
 			n++
+		}
+		if s.of == x.of && s.key == x.key {
+			return // another answer told of it in this moment
 		}
 	}
 	if n < maxShared {
-		s := limit{name: name, key: l.appKey(pm.App) + name, app: true, of: pm.Category, quota: pinterest.Quota{Limit: p.Limit, Window: p.Window}}
-		k.shared[pm.App] = append(slices.Clip(k.shared[pm.App]), s)
+		k.shared[pm.App] = append(slices.Clip(k.shared[pm.App]), x)
 	}
+}
+
+// appKey begins the keys of an app's limits. The tag in braces keeps all of them
+// in one slot.
+func (l *Limiter) appKey(app string) string { return l.prefix + "{" + escape(app) + "}:" }
+
+// lineKey is the key of the account's limit of the category, which is also that
+// of its line.
+func (l *Limiter) lineKey(pm *pinterest.Permit) string {
+	return l.appKey(pm.App) + "account:" + escape(pm.Account) + ":" + tail(l.account, pm.Category).tail
+}
+
+// escape makes a name that can be any text a part of a key: different names stay
+// different, and an empty one does not make an empty hash tag, which is none.
+func escape(name string) string {
+	plain := name != ""
+	for i := range len(name) {
+		plain = plain && isPlain(name[i])
+	}
+	if plain && len(name) <= 64 {
+		return name
+	}
+	if len(name) > 64 {
+		sum := sha256.Sum256([]byte(name))
+		return "%" + hex.EncodeToString(sum[:])
+	}
+	var b strings.Builder
+	if name == "" {
+		return "%"
+	}
+	for i := range len(name) {
+		if isPlain(name[i]) {
+			b.WriteByte(name[i])
+		} else {
+			fmt.Fprintf(&b, "%%%02x", name[i])
+		}
+	}
+	return b.String()
+}
+
+func isPlain(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '_' || c == '-' || c == '.'
 }
 
 // meant returns the account's limit that a policy means, which its name tells.
@@ -151,12 +250,12 @@ func attributed(limits []limit, rate *pinterest.RateLimit) *limit {
 	if rate.Policy.Limit > 0 {
 		name, app := rate.Policy.Scope()
 		for i := range limits {
-			if l := &limits[i]; app && l.app && l.name == name {
-				return l
+			if x := &limits[i]; app && x.app && x.name == name {
+				return x
 			}
 		}
-		if l := meant(limits, &rate.Policy); l != nil && l.quota.Window == rate.Policy.Window {
-			return l
+		if x := meant(limits, &rate.Policy); x != nil && x.quota.Window == rate.Policy.Window {
+			return x
 		}
 		return nil
 	}
@@ -164,14 +263,33 @@ func attributed(limits []limit, rate *pinterest.RateLimit) *limit {
 		return nil
 	}
 	for i := range limits[:2] {
-		if l := &limits[i]; l.quota.Limit == rate.Limit && rate.Reset <= l.quota.Window {
-			return l
+		if x := &limits[i]; x.quota.Limit == rate.Limit && rate.Reset <= x.quota.Window {
+			return x
 		}
 	}
 	return nil
 }
 
+// follows returns the policy that the limit is to follow: of several the one that
+// it follows already, or else the longest.
+func follows(limits []limit, x *limit, rate *pinterest.RateLimit) (found *pinterest.RatePolicy) {
+	for i := range rate.Policies {
+		p := &rate.Policies[i]
+		name, app := p.Scope()
+		if !usable(p) || app != x.app || app && name != x.name || !app && meant(limits, p) != x {
+			continue
+		}
+		if p.Window == x.quota.Window {
+			return p
+		}
+		if found == nil || p.Window > found.Window {
+			found = p
+		}
+	}
+	return found
+}
+
 // usable reports whether the policy can be meant.
 func usable(p *pinterest.RatePolicy) bool {
-	return p.Limit > 0 && p.Window > 0 && p.Window%time.Second == 0 && p.Window <= 366*24*time.Hour
+	return p.Limit > 0 && p.Window > 0 && p.Window%time.Second == 0 && p.Window <= longest
 }

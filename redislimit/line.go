@@ -9,7 +9,7 @@ import (
 )
 
 // fleetLine is the line of one account and category in this process, and its
-// source of slots, which come from Redis.
+// source of slots, which come from Redis. The limiter's lock guards it.
 type fleetLine struct {
 	l       *Limiter
 	permit  pinterest.Permit // whose: app, account and category
@@ -17,27 +17,21 @@ type fleetLine struct {
 	line    *line.Line
 	callers int
 
-	limits []limit   // of the reservation
-	epochs []float64 // of these limits
-	last   time.Time // when the last reserved slot is due
-	pace   time.Duration
-	name   string // of the limit that decides
+	limits []limit       // of the reservation
+	epochs []float64     // of these limits
+	last   line.Slot     // the last that was reserved
+	pace   time.Duration // what the slowest limit takes for a request
+	gaps   [2]time.Duration
 }
-
-// downError says that Redis could not be asked.
-type downError struct{ err error }
-
-func (e *downError) Error() string { return "redislimit: " + e.err.Error() }
-func (e *downError) Unwrap() error { return e.err }
 
 // enter returns the line of the permit's key, with the lock held.
 func (l *Limiter) enter(pm *pinterest.Permit) *fleetLine {
-	key := l.accountKey(pm) + "c:" + string(pm.Category)
+	key := l.lineKey(pm)
 	l.mu.Lock()
 	fl := l.lines[key]
 	if fl == nil {
-		fl = &fleetLine{l: l, permit: *pm, key: key}
-		fl.line = line.New(&l.mu, l, fl)
+		fl = &fleetLine{l: l, permit: pinterest.Permit{App: pm.App, Account: pm.Account, Category: pm.Category}, key: key}
+		fl.line = line.New(&l.mu, l.clock, fl)
 		l.lines[key] = fl
 	}
 	fl.callers++
@@ -65,94 +59,113 @@ func (l *Limiter) waiting(key string) int {
 
 // changed tells the lines of this process that wait for a limit that it was
 // closed. Those of others hear of it when their slot is due.
-func (l *Limiter) changed(x *limit) {
+func (l *Limiter) changed(key string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, fl := range l.lines {
-		for _, own := range fl.limits {
-			if own.key == x.key {
+		for i := range fl.limits {
+			if fl.limits[i].key == key {
 				fl.line.Changed()
 			}
 		}
 	}
 }
 
-// Reserve implements line.Source.
+// Reserve implements [line.Source].
 func (f *fleetLine) Reserve(ctx context.Context, cost int) (line.Slot, error) {
 	limits := f.l.of(&f.permit)
-	return f.ask(ctx, "reserve", cost, limits, nil)
+	for i := range limits {
+		f.l.tellHold(ctx, &limits[i])
+	}
+	return f.slot(ctx, question{operation: reserve, cost: cost, limits: limits})
 }
 
-// Confirm implements line.Source.
+// Confirm implements [line.Source]. A limit that was closed since has forgotten
+// the reservation, which the script makes anew.
 func (f *fleetLine) Confirm(ctx context.Context, cost int) (line.Slot, error) {
 	f.l.mu.Lock()
-	limits, epochs := f.limits, f.epochs
+	q := question{operation: confirm, cost: cost, limits: f.limits, epochs: f.epochs}
 	f.l.mu.Unlock()
-	return f.ask(ctx, "confirm", cost, limits, epochs)
+	return f.slot(ctx, q)
 }
 
-func (f *fleetLine) ask(ctx context.Context, operation string, cost int, limits []limit, epochs []float64) (line.Slot, error) {
-	began := f.l.Now()
-	reply, err := f.l.run(ctx, operation, cost, nil, limits, epochs)
+func (f *fleetLine) slot(ctx context.Context, q question) (slot line.Slot, err error) {
+	a, err := f.l.ask(ctx, q)
 	if err != nil {
-		if ctx.Err() != nil {
-			return line.Slot{}, ctx.Err()
+		return slot, err
+	}
+	now := f.l.clock.Now()
+	at := func(t float64) time.Time { return now.Add(time.Duration(t-a.now) * time.Microsecond) }
+	epochs := make([]float64, len(q.limits))
+	pace, anew, holder := 0.0, false, ""
+	for i := range a.about {
+		x, about := &q.limits[i], &a.about[i]
+		f.l.known.put(x, about.state)
+		epochs[i], pace = about.epoch, max(pace, about.b)
+		due, held := about.a, about.held
+		if due < 0 {
+			continue
 		}
-		return line.Slot{}, &downError{err}
-	}
-	f.l.away.back()
-	// By our clock: Redis looked at its own some time after we asked.
-	at := func(t float64) time.Time { return began.Add(time.Duration(t-reply.now) * time.Microsecond) }
-	if f.l.clock == nil {
-		began = f.l.Now()
-	}
-	var slot line.Slot
-	pace, decides := 0.0, 0.0
-	epochs = make([]float64, len(limits))
-	for i := range limits {
-		n := reply.of(i, 4)
-		epochs[i] = n[1]
-		if n[0] > decides {
-			decides = n[0]
-			if n[0] > reply.now {
-				slot.Due, slot.Limit, slot.Held = at(n[0]), limits[i].name, time.Time{}
-				if n[2] > reply.now {
-					slot.Held = at(n[2])
-				}
+		anew = true
+		if due > a.now {
+			if t := at(due); t.After(slot.Due) {
+				slot.Due, slot.Limit = t, x.name
+			}
+			if t := at(due); about.quota.Window >= counted && t.After(held) {
+				held = t
 			}
 		}
-		pace = max(pace, n[3])
+		if held.After(slot.Held) {
+			slot.Held, holder = held, x.name
+		}
 	}
 	f.l.mu.Lock()
 	defer f.l.mu.Unlock()
-	f.limits, f.epochs = limits, epochs
-	if operation == "confirm" && decides == 0 {
-		return line.Slot{}, nil
+	f.limits, f.epochs = q.limits, epochs
+	if !anew {
+		return slot, nil // the one that was reserved is good
 	}
 	if slot.Due.IsZero() {
-		slot.Due = began
+		slot = line.Slot{Due: now}
+	} else if holder != "" {
+		slot.Limit = holder
 	}
-	f.last, f.pace, f.name = slot.Due, time.Duration(pace)*time.Microsecond, slot.Limit
+	f.pace = time.Duration(pace) * time.Microsecond
+	f.remember(slot, now, q)
 	return slot, nil
 }
 
-// GiveBack implements line.Source.
-func (f *fleetLine) GiveBack(cost int) {
-	f.l.mu.Lock()
-	limits, epochs := f.limits, f.epochs
-	f.l.mu.Unlock()
-	// The caller may have left for good: the permit goes back all the same.
-	if _, err := f.l.run(context.Background(), "give back", cost, nil, limits, epochs); err != nil {
-		f.l.away.lost(err, f.l.Now())
+// remember keeps the slot, and how far it is from the one before: where others
+// have a part in the limit, that is further than the limit's pace.
+func (f *fleetLine) remember(slot line.Slot, now time.Time, q question) {
+	f.gaps[0], f.gaps[1] = f.gaps[1], 0
+	if q.operation == reserve && slot.Due.After(now) && f.last.Due.After(now.Add(-time.Second)) && slot.Held.IsZero() && f.last.Held.IsZero() {
+		f.gaps[1] = slot.Due.Sub(f.last.Due) / time.Duration(q.cost)
 	}
+	f.last = slot
 }
 
-// Estimate implements line.Source: after the reserved slot, one after another at
-// the pace of the slowest limit.
+// GiveBack implements [line.Source].
+func (f *fleetLine) GiveBack(cost int) {
+	f.l.mu.Lock()
+	q := question{operation: give, cost: cost, limits: f.limits, epochs: f.epochs}
+	f.l.mu.Unlock()
+	// Whoever leaves may have no time left: it goes back all the same. If Redis is
+	// away it is lost, which costs no more than this permit.
+	_, _ = f.l.ask(context.Background(), q)
+}
+
+// Estimate implements [line.Source]: after the last reserved slot, one after
+// another at the pace of the slowest limit or, if others have a part in it, at
+// the one that was seen, less a little.
 func (f *fleetLine) Estimate(cost int) line.Slot {
-	from := f.last
-	if now := f.l.Now(); from.Before(now) {
-		from = now
+	slot, now := f.last, f.l.clock.Now()
+	if !slot.Held.After(now) {
+		slot.Held = time.Time{}
 	}
-	return line.Slot{Due: from.Add(time.Duration(cost) * f.pace), Limit: f.name}
+	if slot.Due.Before(now) {
+		slot.Due = now
+	}
+	slot.Due = slot.Due.Add(time.Duration(cost) * max(f.pace, min(f.gaps[0], f.gaps[1])*9/10))
+	return slot
 }

@@ -1,33 +1,58 @@
 // Package redislimit paces a fleet: any number of processes and machines that
 // share one Redis spend the quota of an account, and that of the app, once among
-// them. It is a pinterest.Limiter:
+// them. Its [Limiter] is a pinterest.Limiter:
 //
+//	client := redis.NewClient(&redis.Options{Addr: "redis.internal:6379", ContextTimeoutEnabled: true})
 //	limiter, err := redislimit.New(client, pinterest.Standard.Limits())
 //	...
 //	app, err := pinterest.NewApp(pinterest.WithLimiter(limiter), ...)
 //
-// A permit costs one round trip. All limits of a call are looked at and spent in
-// one step, by a script in Redis, with the arithmetic of pinterest.Pacer; a
-// general rate limiter, such as redis_rate, would spend them one after the other,
-// and knows neither holds nor bursts that are paid back. Redis's clock is the
-// clock of all, so those of the machines need not agree.
+// # How it paces
 //
-// Within a process calls wait in line: first come, first served. Processes take
-// turns in the order in which they ask.
+// All limits of a call are looked at and spent in one step, by a script in
+// Redis, with the arithmetic of pinterest.Pacer. A general rate limiter, such as
+// redis_rate, would spend them one after the other and give none of them back,
+// lets twice the quota go around the edge of a window, and knows neither
+// reservations nor quotas that are closed. The clock is that of the Redis, so
+// those of the machines need not agree.
 //
-// All keys of an app have one hash tag, so that in a Redis Cluster they are in one
-// slot. Keys of what is not used any more expire by themselves.
+// A permit that is free costs one round trip, one that is waited for two: one to
+// reserve its slot, and one when it is due, to hear whether the quota was closed
+// meanwhile. Within a process calls of a key (app, account and category) wait in
+// one line by priority, first come, first served, and ask one after another;
+// processes get slots in the order in which they ask. Answers cost a round trip
+// only where they tell what this process has not heard from Redis yet. A 429 that
+// one process met holds those of the others: they go spaced out after it.
+//
+// What the API's headers reveal of an account's limits is kept in Redis, for
+// all. A limit of the whole app that only headers reveal each process learns from
+// its own first answer.
+//
+// # What is kept
+//
+// A key for each limit in use, about 200 bytes, such as
+//
+//	pinterest:{1478036}:account:549755885175:org_write:100/60s
+//
+// that expires by itself some windows after its last use. All limits of a call
+// have to be in one slot of a Redis Cluster, those of the account and those of
+// the app alike, so the app is the hash tag: several apps spread over a cluster,
+// one app does not. What Redis loses is begun anew, as if nothing had been used.
+//
+// Redis 5 or newer is needed, or Valkey.
+//
+// # When Redis is away
+//
+// A call that Redis does not answer in time (see [WithTimeout]) opens a circuit:
+// from then on one call in a second asks it, and all others go by the fallback at
+// once (see [WithFallback]), until it answers. Errors of Redis itself, such as
+// those of one that is loading or may not write, count as no answer.
 package redislimit
 
 import (
 	"context"
-	"crypto/sha256"
-	_ "embed"
-	"encoding/base64"
 	"errors"
 	"fmt"
-	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -38,89 +63,101 @@ import (
 	"github.com/pinterest-go/pinterest/internal/line"
 )
 
-//go:embed window.lua
-var source string
-
-var script = redis.NewScript(source)
-
-// Limiter paces by a Redis. Make one with New, for all Apps of a process.
+// Limiter paces by a Redis. One serves all Apps of a process that have the same
+// limits. It is made by [New], is safe for concurrent use, and needs no closing.
 type Limiter struct {
 	client  redis.UniversalClient
 	prefix  string
-	clock   pinterest.Clock // nil: Redis's own
+	clock   pinterest.Clock
+	ours    bool // the clock is to be used in place of Redis's
 	timeout time.Duration
-	known   *known
+	limits  pinterest.Limits
+	account map[pinterest.Category]given
+	app     map[pinterest.Category]given
+	known   known
 	away    away
 
 	mu    sync.Mutex
 	lines map[string]*fleetLine // by the key of the category's limit
-	told  map[string]told       // by key, what Redis was last told
 }
 
-// told is what Redis was told of a limit, and when.
-type told struct {
-	rate pinterest.RateLimit
-	at   time.Time
-}
+var _ pinterest.Limiter = (*Limiter)(nil)
 
-// Option changes how a Limiter works.
+// Option changes how a [Limiter] works.
 type Option func(*Limiter)
 
-// WithPrefix begins every key with this text. The default is "pinterest:".
+// WithPrefix begins every key with this text. The default is "pinterest:". Those
+// who share a quota have the same prefix and the same limits.
 func WithPrefix(prefix string) Option { return func(l *Limiter) { l.prefix = prefix } }
 
-// WithTimeout bounds each question to Redis. The default is 250 ms. A client
-// obeys it when its option ContextTimeoutEnabled is set.
+// WithTimeout bounds each question to Redis, which the caller's own deadline
+// bounds, too. The default is 250 ms.
 func WithTimeout(d time.Duration) Option { return func(l *Limiter) { l.timeout = d } }
 
 // WithClock lives by this clock in place of Redis's, for tests.
-func WithClock(clock pinterest.Clock) Option { return func(l *Limiter) { l.clock = clock } }
+func WithClock(clock pinterest.Clock) Option {
+	return func(l *Limiter) { l.clock, l.ours = clock, clock != nil }
+}
 
-// WithFallback says what happens while Redis is away. The default is FailOpen(0.5).
+// WithFallback says what happens while Redis is away. The default is FailOpen(0.25).
 func WithFallback(f Fallback) Option { return func(l *Limiter) { l.away.fallback = f } }
 
-// WithObserver has f called when Redis goes away, with the error, and with nil
-// when it is back: once each.
-func WithObserver(f func(error)) Option { return func(l *Limiter) { l.away.observe = f } }
+// WithOnDown has f called when Redis goes away, with the error, and when it is
+// back, with nil: once each, and one after the other. It is called by one of the
+// calls, which waits for it.
+func WithOnDown(f func(error)) Option { return func(l *Limiter) { l.away.observer = f } }
 
-// New returns a limiter that keeps its state in a Redis. It asks nothing of it yet.
+// New returns a limiter that keeps its state in the client's Redis. It asks
+// nothing of it yet. The client's option ContextTimeoutEnabled has to be set:
+// without it a Redis that hangs would hold every call for as long as the
+// client's other timeouts and repetitions take, which is many seconds.
 func New(client redis.UniversalClient, limits pinterest.Limits, opts ...Option) (*Limiter, error) {
-	if client == nil {
-		return nil, errors.New("redislimit: the client is nil")
-	}
 	l := &Limiter{
-		client: client, prefix: "pinterest:", timeout: 250 * time.Millisecond, known: newKnown(limits),
-		lines: map[string]*fleetLine{}, told: map[string]told{},
+		client: client, prefix: "pinterest:", clock: realClock{}, timeout: 250 * time.Millisecond, limits: limits,
+		account: giveKeys(limits.Account), app: giveKeys(limits.App), known: newKnown(), lines: map[string]*fleetLine{},
 	}
-	l.away.fallback = FailOpen(0.5)
+	l.away.fallback = FailOpen(0.25)
 	for _, opt := range opts {
 		opt(l)
 	}
-	if l.timeout <= 0 {
-		return nil, fmt.Errorf("redislimit: WithTimeout: must be positive, is %v", l.timeout)
-	}
-	if _, err := pinterest.NewPacer(limits, l.clock); err != nil { // checks them
+	// The pacer checks the limits.
+	if _, err := pinterest.NewPacer(limits, nil); err != nil {
 		return nil, fmt.Errorf("redislimit: %w", err)
 	}
-	return l, l.away.prepare(limits, l.clock)
+	switch fraction := l.away.fallback.fraction; {
+	case client == nil:
+		return nil, errors.New("redislimit: the client is nil")
+	case !obeysContexts(client):
+		return nil, errors.New("redislimit: the client's option ContextTimeoutEnabled has to be set")
+	case strings.ContainsAny(l.prefix, "{}"):
+		return nil, fmt.Errorf("redislimit: WithPrefix: %q has a brace, which would change the hash tag", l.prefix)
+	case l.timeout <= 0:
+		return nil, fmt.Errorf("redislimit: WithTimeout: must be positive, is %v", l.timeout)
+	case !l.away.fallback.closed && !(fraction > 0 && fraction <= 1): // written so that NaN is refused
+		return nil, fmt.Errorf("redislimit: FailOpen: must be more than 0 and at most 1, is %v", fraction)
+	}
+	return l, nil
 }
 
-// String names the limiter by its prefix.
-func (l *Limiter) String() string { return "redislimit.Limiter(" + l.prefix + ")" }
-
-// Now implements line.Clock.
-func (l *Limiter) Now() time.Time {
-	if l.clock != nil {
-		return l.clock.Now()
+// obeysContexts reports whether the client ends a question with its context.
+func obeysContexts(client redis.UniversalClient) bool {
+	switch c := client.(type) {
+	case *redis.Client:
+		return c == nil || c.Options().ContextTimeoutEnabled
+	case *redis.ClusterClient:
+		return c == nil || c.Options().ContextTimeoutEnabled
+	case *redis.Ring:
+		return c == nil || c.Options().ContextTimeoutEnabled
 	}
-	return time.Now()
+	return true // nobody knows
 }
 
-// Sleep implements line.Clock.
-func (l *Limiter) Sleep(ctx context.Context, d time.Duration) error {
-	if l.clock != nil {
-		return l.clock.Sleep(ctx, d)
-	}
+// realClock is the default.
+type realClock struct{}
+
+func (realClock) Now() time.Time { return time.Now() }
+
+func (realClock) Sleep(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
@@ -131,42 +168,61 @@ func (l *Limiter) Sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// Wait implements pinterest.Limiter.
+// Wait implements [pinterest.Limiter].
 func (l *Limiter) Wait(ctx context.Context, pm pinterest.Permit) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if !l.away.ask(l.Now()) {
-		return l.away.wait(ctx, pm)
+	if pm.Since.IsZero() { // who waits keeps the place, wherever it waits
+		pm.Since = l.clock.Now()
 	}
-	cost := max(1, pm.Cost)
-	w := &line.Waiter{Cost: cost, Priority: int8(pm.Priority), Since: pm.Since, MaxHold: pm.MaxHold}
-	if w.Since.IsZero() {
-		w.Since = l.Now()
+	if tell := pm.Waiting; tell != nil {
+		pm.Waiting = func(w pinterest.PaceWait) {
+			if tell != nil {
+				tell(w)
+				tell = nil
+			}
+		}
 	}
+	for {
+		o := l.away.now(l.clock.Now())
+		if o == nil {
+			err := l.waitInLine(ctx, &pm)
+			if !isDown(err) {
+				return err
+			}
+			if o = l.away.outage(); o == nil {
+				continue // it is back already
+			}
+		}
+		if l.away.fallback.closed {
+			return o.refusal()
+		}
+		if err := o.wait(ctx, pm, l.of(&pm), l); !errors.Is(err, errAskAgain) {
+			return err
+		}
+	}
+}
+
+// waitInLine waits for a slot that Redis gives.
+func (l *Limiter) waitInLine(ctx context.Context, pm *pinterest.Permit) error {
+	w := &line.Waiter{Cost: max(1, pm.Cost), Priority: int8(pm.Priority), Since: pm.Since, MaxHold: pm.MaxHold}
 	w.Deadline, _ = ctx.Deadline()
 	if tell := pm.Waiting; tell != nil {
 		w.Waiting = func(slot line.Slot, ahead int) { tell(paceWait(slot, ahead)) }
 	}
-	fl := l.enter(&pm)
+	fl := l.enter(pm)
 	err := fl.line.Wait(ctx, w)
 	l.left(fl)
-	var refusal *line.Refusal
-	var down *downError
-	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &down):
-		l.away.lost(down.err, l.Now())
-		return l.away.wait(ctx, pm)
-	case errors.As(err, &refusal):
-		var cause error
-		if refusal.Deadline {
-			cause = context.DeadlineExceeded
-		}
-		return pinterest.NewPaceError(paceWait(refusal.Slot, refusal.Ahead), cause)
+	refusal, ok := errors.AsType[*line.Refusal](err)
+	if !ok {
+		return err
 	}
-	return err
+	var cause error
+	if refusal.Deadline {
+		cause = context.DeadlineExceeded
+	}
+	return pinterest.NewPaceError(paceWait(refusal.Slot, refusal.Ahead), cause)
 }
 
 func paceWait(slot line.Slot, ahead int) pinterest.PaceWait {
@@ -178,244 +234,4 @@ func paceWait(slot line.Slot, ahead int) pinterest.PaceWait {
 		w.Reason = pinterest.PaceLine
 	}
 	return w
-}
-
-// Observe implements pinterest.Limiter. Redis is asked only where the answer may
-// tell something new.
-func (l *Limiter) Observe(ctx context.Context, pm pinterest.Permit, rate pinterest.RateLimit) {
-	now := l.Now()
-	if !l.away.ask(now) {
-		l.away.pacer.Observe(ctx, pm, rate)
-		return
-	}
-	limits := l.of(&pm)
-	for i := range rate.Policies {
-		p := &rate.Policies[i]
-		if name, app := p.Scope(); app && usable(p) && !slices.ContainsFunc(limits, func(x limit) bool { return x.app && x.name == name }) {
-			l.reveal(&pm, p, name)
-		}
-	}
-	limits = l.of(&pm)
-	speaks := attributed(limits, &rate)
-	for i := range limits {
-		x := &limits[i]
-		policy := follows(limits, x, &rate)
-		revised := policy != nil && (policy.Limit != x.quota.Limit || policy.Window != x.quota.Window)
-		if revised {
-			x.quota = pinterest.Quota{Limit: policy.Limit, Window: policy.Window}
-			l.known.revise(x.key, x.quota, now)
-		}
-		says := x == speaks && rate.Known()
-		if revised || says && l.isNews(x, &rate, now) {
-			l.observe(ctx, x, &rate, says)
-		}
-	}
-}
-
-// follows returns the policy that the limit is to follow: of several the one that
-// it follows already, or else the longest.
-func follows(limits []limit, x *limit, rate *pinterest.RateLimit) (found *pinterest.RatePolicy) {
-	for i := range rate.Policies {
-		p := &rate.Policies[i]
-		name, app := p.Scope()
-		if !usable(p) || app != x.app || app && name != x.name || !app && meant(limits, p) != x {
-			continue
-		}
-		if p.Window == x.quota.Window {
-			return p
-		}
-		if found == nil || p.Window > found.Window {
-			found = p
-		}
-	}
-	return found
-}
-
-const (
-	// shortWindow is below which an answer says nothing of a window but that it is
-	// used up, since resets are in whole seconds.
-	shortWindow = 4 * time.Second
-	// tellEvery is how often this process tells Redis what is left of a limit,
-	// unless it is little.
-	tellEvery = time.Second
-)
-
-// isNews reports whether Redis should be told.
-func (l *Limiter) isNews(x *limit, rate *pinterest.RateLimit, now time.Time) bool {
-	if rate.Remaining == 0 {
-		return true
-	}
-	if x.quota.Window < shortWindow {
-		return false
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	last, ok := l.told[x.key]
-	if ok && now.Sub(last.at) < tellEvery && now.Sub(last.at) >= 0 && rate.Remaining > rate.Limit/10 && last.rate.Remaining-rate.Remaining < max(2, rate.Limit/50) {
-		return false
-	}
-	if len(l.told) > 4096 { // all of it is of the last second or of no use
-		clear(l.told)
-	}
-	l.told[x.key] = told{pinterest.RateLimit{Remaining: rate.Remaining}, now}
-	return true
-}
-
-func (l *Limiter) observe(ctx context.Context, x *limit, rate *pinterest.RateLimit, says bool) {
-	flag, remaining, reset := "0", 0, time.Duration(0)
-	if says {
-		flag, remaining, reset = "1", rate.Remaining, rate.Reset
-	}
-	_, err := l.run(ctx, "observe", remaining, []any{reset.Microseconds(), flag}, []limit{*x}, nil)
-	if err != nil && ctx.Err() == nil {
-		l.away.lost(err, l.Now())
-	}
-	if says && rate.Remaining == 0 {
-		l.changed(x)
-	}
-}
-
-// Penalize implements pinterest.Limiter.
-func (l *Limiter) Penalize(ctx context.Context, pm pinterest.Permit, rate pinterest.RateLimit, wait time.Duration) {
-	if !l.away.ask(l.Now()) {
-		l.away.pacer.Penalize(ctx, pm, rate, wait)
-		return
-	}
-	limits := l.of(&pm)
-	if name, app := rate.Policy.Scope(); app && usable(&rate.Policy) && attributed(limits, &rate) == nil {
-		l.reveal(&pm, &rate.Policy, name) // nobody may know of it yet
-		limits = l.of(&pm)
-	}
-	x := attributed(limits, &rate)
-	if x == nil {
-		x = &limits[1]
-	}
-	wait = min(max(wait, 0), 366*24*time.Hour)
-	// The call may be over, and the others still have to know.
-	ctx = context.WithoutCancel(ctx)
-	if _, err := l.run(ctx, "hold", int(wait.Microseconds()), nil, []limit{*x}, nil); err != nil {
-		l.away.lost(err, l.Now())
-		l.away.pacer.Penalize(ctx, pm, rate, wait)
-		return
-	}
-	l.changed(x)
-}
-
-// Usage implements pinterest.Limiter. What is used is the whole fleet's, who
-// waits is this process's.
-func (l *Limiter) Usage(ctx context.Context, app, account string) ([]pinterest.Usage, error) {
-	limits := l.all(app, account)
-	reply, err := l.run(ctx, "usage", 0, nil, limits, nil)
-	if err != nil {
-		return nil, fmt.Errorf("redislimit: %w", err)
-	}
-	var list []pinterest.Usage
-	for i := range limits {
-		x, n := &limits[i], reply.of(i, 5)
-		if n[0] == 0 {
-			continue
-		}
-		u := pinterest.Usage{
-			Limit: x.name, Category: x.of, App: x.app, Max: int(n[0]), Window: time.Duration(n[1]) * time.Second,
-			Used: int(n[2]), Reset: time.Duration(n[3]) * time.Microsecond,
-		}
-		u.Free = max(0, u.Max-u.Used)
-		if held := time.Duration(n[4]-reply.now) * time.Microsecond; held > 0 {
-			u.HeldUntil, u.Free, u.Reset = l.Now().Add(held), 0, max(u.Reset, held)
-		}
-		if !x.app {
-			u.Waiting = l.waiting(x.key)
-		}
-		list = append(list, u)
-	}
-	slices.SortFunc(list, func(a, b pinterest.Usage) int {
-		if a.App != b.App {
-			return map[bool]int{false: -1, true: 1}[a.App]
-		}
-		return strings.Compare(a.Limit, b.Limit)
-	})
-	return list, nil
-}
-
-// all returns every limit that can be in use for the account.
-func (l *Limiter) all(app, account string) []limit {
-	var list []limit
-	add := func(more []limit) {
-		for _, x := range more {
-			if !slices.ContainsFunc(list, func(y limit) bool { return y.key == x.key }) {
-				list = append(list, x)
-			}
-		}
-	}
-	for _, c := range categories {
-		add(l.of(&pinterest.Permit{App: app, Account: account, Category: c}))
-	}
-	return list
-}
-
-// categories are those that the API is known to have.
-var categories = []pinterest.Category{
-	pinterest.CategoryOrgRead, pinterest.CategoryOrgWrite, pinterest.CategoryOrgAnalytics,
-	pinterest.CategoryAdsRead, pinterest.CategoryAdsWrite, pinterest.CategoryAdsAnalytics, pinterest.CategoryAdsConversions,
-	pinterest.CategoryCatalogsRead, pinterest.CategoryCatalogsWrite, pinterest.CategoryTrendsRead, pinterest.CategoryMSOTWrite,
-	pinterest.CategoryAdvancedAuctionRead, pinterest.CategoryAdvancedAuctionWrite,
-}
-
-// appKey begins the keys of an app's limits. The tag in braces keeps all keys of
-// the app in one slot; names can be any text, so they are hashed.
-func (l *Limiter) appKey(app string) string { return l.prefix + "{" + hash(app) + "}:" }
-
-func (l *Limiter) accountKey(pm *pinterest.Permit) string {
-	return l.appKey(pm.App) + "a:" + hash(pm.Account) + ":"
-}
-
-func hash(s string) string {
-	sum := sha256.Sum256([]byte(s))
-	return base64.RawURLEncoding.EncodeToString(sum[:16])
-}
-
-// reply is what the script has answered.
-type reply struct {
-	now    float64
-	values []float64
-}
-
-// of returns the values of the i-th limit, of n each.
-func (r *reply) of(i, n int) []float64 { return r.values[i*n : (i+1)*n] }
-
-// run runs the script on some limits.
-func (l *Limiter) run(ctx context.Context, operation string, cost int, more []any, limits []limit, epochs []float64) (*reply, error) {
-	ctx, cancel := context.WithTimeout(ctx, l.timeout)
-	defer cancel()
-	now := int64(0)
-	if l.clock != nil {
-		now = l.clock.Now().UnixMicro()
-	}
-	if more == nil {
-		more = []any{0, 0}
-	}
-	args := append([]any{operation, now, cost}, more...)
-	keys := make([]string, len(limits))
-	for i := range limits {
-		keys[i] = limits[i].key
-		epoch := 0.0
-		if epochs != nil {
-			epoch = epochs[i]
-		}
-		args = append(args, limits[i].quota.Limit, int64(limits[i].quota.Window/time.Second), strconv.FormatFloat(epoch, 'f', 0, 64))
-	}
-	texts, err := script.Run(ctx, l.client, keys, args...).StringSlice()
-	if err != nil {
-		return nil, err
-	}
-	values := make([]float64, len(texts))
-	for i, text := range texts {
-		if values[i], err = strconv.ParseFloat(text, 64); err != nil {
-			return nil, fmt.Errorf("an answer of the script that is no number: %w", err)
-		}
-	}
-	if len(values) == 0 {
-		return nil, errors.New("an empty answer of the script")
-	}
-	return &reply{values[0], values[1:]}, nil
 }
