@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os/exec"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -19,115 +17,6 @@ import (
 	"github.com/pinterest-go/pinterest"
 	"github.com/pinterest-go/pinterest/redislimit"
 )
-
-// heard is what the limiter told of Redis.
-type heard struct {
-	mu   sync.Mutex
-	list []error
-}
-
-func (h *heard) hear(err error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.list = append(h.list, err)
-}
-
-// turns checks that it was told of so many turns: away, back, away ...
-func (h *heard) turns(t *testing.T, n int) {
-	t.Helper()
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	require.Len(t, h.list, n)
-	for i, err := range h.list {
-		assert.Equal(t, i%2 == 0, err != nil, "%d: %v", i, err)
-	}
-}
-
-// gate stands before the Redis of the tests. Shut, it lets nothing through, and
-// nobody hears of it: as a network that is cut.
-type gate struct {
-	addr  string
-	mu    sync.Mutex
-	open  *sync.Cond
-	shut  bool
-	conns []net.Conn
-}
-
-func newGate(t *testing.T) *gate {
-	t.Helper()
-	opts := server(t)
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	g := &gate{addr: ln.Addr().String()}
-	g.open = sync.NewCond(&g.mu)
-	var wg sync.WaitGroup
-	t.Cleanup(func() {
-		_ = ln.Close()
-		g.set(false)
-		g.mu.Lock()
-		for _, c := range g.conns {
-			_ = c.Close()
-		}
-		g.mu.Unlock()
-		wg.Wait()
-	})
-	wg.Go(func() {
-		for {
-			in, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			out, err := net.Dial("tcp", opts.Addr)
-			if err != nil {
-				_ = in.Close()
-				return
-			}
-			g.mu.Lock()
-			g.conns = append(g.conns, in, out)
-			g.mu.Unlock()
-			wg.Go(func() { g.pass(in, out) })
-			wg.Go(func() { g.pass(out, in) })
-		}
-	})
-	return g
-}
-
-func (g *gate) pass(to, from net.Conn) {
-	defer to.Close()
-	buf := make([]byte, 4096)
-	for {
-		n, err := from.Read(buf)
-		if err != nil {
-			return
-		}
-		g.mu.Lock()
-		for g.shut {
-			g.open.Wait()
-		}
-		g.mu.Unlock()
-		if _, err := to.Write(buf[:n]); err != nil {
-			return
-		}
-	}
-}
-
-func (g *gate) set(shut bool) {
-	g.mu.Lock()
-	g.shut = shut
-	g.mu.Unlock()
-	g.open.Broadcast()
-}
-
-// behind returns a limiter behind the gate.
-func behind(t *testing.T, g *gate, limits pinterest.Limits, opts ...redislimit.Option) *redislimit.Limiter {
-	t.Helper()
-	c := redis.NewClient(&redis.Options{Addr: g.addr, ContextTimeoutEnabled: true})
-	t.Cleanup(func() { _ = c.Close() })
-	l, err := redislimit.New(c, limits, append([]redislimit.Option{redislimit.WithPrefix(prefix()), redislimit.WithTimeout(100 * time.Millisecond)}, opts...)...)
-	require.NoError(t, err)
-	require.NoError(t, l.Wait(t.Context(), write("first")))
-	return l
-}
 
 // A Redis that hangs costs one call its timeout, and the others nothing.
 func TestRedisHangs(t *testing.T) {
@@ -146,11 +35,13 @@ func TestRedisHangs(t *testing.T) {
 	// Everybody asks when it is time to, and one does.
 	clock.move(2 * time.Second)
 	began = time.Now()
+	before := g.asked.counts()["reserve"]
 	var wg sync.WaitGroup
 	for i := range 200 {
 		wg.Go(func() { assert.NoError(t, l.Wait(t.Context(), write(fmt.Sprint("again ", i)))) })
 	}
 	wg.Wait()
+	assert.Equal(t, 1, g.asked.counts()["reserve"]-before, "questions")
 	assert.Less(t, time.Since(began), time.Second)
 	told.turns(t, 1)
 
@@ -269,8 +160,16 @@ func TestFallbackKnowsOfHolds(t *testing.T) {
 	require.NoError(t, l.Wait(t.Context(), other))
 }
 
-// Those who wait in their process's own line return to the fleet's.
+// Those who wait in their process's own line return to the fleet's: one of them
+// asks whether Redis is back, after a second or two, and they return at once when
+// another call has found out.
 func TestWaitersReturn(t *testing.T) {
+	t.Run("one of them asks", func(t *testing.T) { waitersReturn(t, false) })
+	t.Run("another asks", func(t *testing.T) { waitersReturn(t, true) })
+}
+
+func waitersReturn(t *testing.T, other bool) {
+	t.Helper()
 	g, clock, told := newGate(t), &movable{}, heard{}
 	l := behind(t, g, writes(1000, time.Minute), redislimit.WithFallback(redislimit.FailOpen(0.001)), redislimit.WithClock(clock), redislimit.WithOnDown(told.hear))
 	g.set(true)
@@ -295,9 +194,13 @@ func TestWaitersReturn(t *testing.T) {
 	require.Eventually(t, func() bool { mu.Lock(); defer mu.Unlock(); return waits == 20 }, 5*time.Second, time.Millisecond)
 	g.set(false)
 	clock.move(2 * time.Second)
-	began := time.Now()
-	wg.Wait() // one of them asks, after a second or two
-	assert.Less(t, time.Since(began), 10*time.Second, "and not minutes")
+	began, most := time.Now(), 10*time.Second
+	if other {
+		require.NoError(t, l.Wait(t.Context(), write("b")))
+		most = 900 * time.Millisecond
+	}
+	wg.Wait()
+	assert.Less(t, time.Since(began), most)
 	told.turns(t, 2)
 }
 
@@ -320,55 +223,26 @@ func TestOnDownMayAsk(t *testing.T) {
 	told.turns(t, 6)
 }
 
-// private is a Redis that the test can stop.
-type private struct {
-	t    *testing.T
-	dir  string
-	addr string
-	args []string
-	cmd  *exec.Cmd
-}
-
-func newPrivate(t *testing.T, args ...string) *private {
-	t.Helper()
-	server(t) // skips where there is none
-	if _, err := exec.LookPath("redis-server"); err != nil {
-		t.Skip("there is no redis-server to stop and start")
-	}
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	p := &private{t: t, dir: t.TempDir(), addr: free.Addr().String(), args: args}
-	require.NoError(t, free.Close())
-	t.Cleanup(p.stop)
-	p.start()
-	return p
-}
-
-func (p *private) start() {
-	p.t.Helper()
-	_, port, err := net.SplitHostPort(p.addr)
-	require.NoError(p.t, err)
-	args := append([]string{
-		"--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
-		"--dir", p.dir, "--logfile", filepath.Join(p.dir, "log"),
-	}, p.args...)
-	p.cmd = exec.Command("redis-server", args...)
-	require.NoError(p.t, p.cmd.Start())
-	require.Eventually(p.t, func() bool {
-		conn, err := net.Dial("tcp", p.addr)
-		if err == nil {
-			_ = conn.Close()
+// It is told one thing after the other, even if Redis is back while it hears that
+// it is away.
+func TestOnDownInOrder(t *testing.T) {
+	g, clock, inside, turns := newGate(t), &movable{}, false, 0
+	var l *redislimit.Limiter
+	l = behind(t, g, writes(100, time.Minute), redislimit.WithClock(clock), redislimit.WithOnDown(func(err error) {
+		assert.False(t, inside)
+		inside = true
+		turns++
+		if err != nil {
+			g.set(false)
+			clock.move(2 * time.Second)
+			assert.NoError(t, l.Wait(context.Background(), write("while it hears")))
+			assert.Equal(t, 1, turns)
 		}
-		return err == nil
-	}, 10*time.Second, 5*time.Millisecond)
-}
-
-func (p *private) stop() {
-	if p.cmd != nil {
-		_ = p.cmd.Process.Kill()
-		_ = p.cmd.Wait()
-		p.cmd = nil
-	}
+		inside = false
+	}))
+	g.set(true)
+	require.NoError(t, l.Wait(t.Context(), write("a")))
+	assert.Equal(t, 2, turns)
 }
 
 func TestRedisGoesAwayAndComesBack(t *testing.T) {

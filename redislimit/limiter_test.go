@@ -144,7 +144,7 @@ func inBubble(t *testing.T, limits pinterest.Limits, processes int, f func(t *te
 func connect(t testing.TB, limits pinterest.Limits, opts ...redislimit.Option) (*redislimit.Limiter, *redis.Client, string) {
 	t.Helper()
 	c, p := outside(t), prefix()
-	l, err := redislimit.New(c, limits, append([]redislimit.Option{redislimit.WithPrefix(p)}, opts...)...)
+	l, err := redislimit.New(c, limits, append([]redislimit.Option{redislimit.WithPrefix(p), redislimit.WithTimeout(5 * time.Second)}, opts...)...)
 	require.NoError(t, err)
 	return l, c, p
 }

@@ -39,7 +39,8 @@
 // the app alike, so the app is the hash tag: several apps spread over a cluster,
 // one app does not. What Redis loses is begun anew, as if nothing had been used.
 //
-// Redis 5 or newer is needed, or Valkey.
+// Redis 5 or newer is needed, since the script reads the time before it writes.
+// The tests run with Redis 7.
 //
 // # When Redis is away
 //

@@ -62,13 +62,11 @@ local function fresh(limit, length, epoch)
   return w
 end
 
--- load returns what is kept under the i-th key, or a new one and false. What is
--- not ours there stands in the way, and goes.
+-- load returns what is kept under the i-th key, or a new one and false: where
+-- something is that is not ours, GET may fail, and SET goes over it.
 local function load(i)
   local s = redis.pcall('GET', KEYS[i])
-  if type(s) == 'table' and s.err then
-    redis.call('DEL', KEYS[i])
-  elseif type(s) == 'string' and #s == SIZE and s:byte(1) == VERSION then
+  if type(s) == 'string' and #s == SIZE and s:byte(1) == VERSION then
     local w, _ = {}
     _, w.limit, w.length, w.level, w.at, w.high, w.held, w.ends, w.own, w.others, w.epoch, w.doubts =
       struct.unpack(KEPT, s)
