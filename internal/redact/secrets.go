@@ -1,0 +1,129 @@
+package redact
+
+import (
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// Secrets are the credentials that a client is known to have used, so that they
+// can be taken out of whatever a server or a transport says. It is safe for
+// concurrent use. A nil *Secrets knows none and cannot learn any: it takes out
+// only what has the shape of a credential.
+type Secrets struct {
+	mu     sync.Mutex
+	app    []string // the app's own, which stay
+	tokens []string // those of the account, which rotate
+}
+
+// maxTokens is how many tokens are remembered: an old one in a late error is of
+// no use to anyone.
+const maxTokens = 16
+
+// New returns Secrets that know the credentials of an app for good.
+func New(app ...string) *Secrets { return &Secrets{app: slices.Clone(app)} }
+
+// AddToken adds tokens of the account. Only the newest are remembered.
+func (s *Secrets) AddToken(tokens ...string) {
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, token := range tokens {
+		if token != "" && !slices.Contains(s.tokens, token) {
+			s.tokens = append(s.tokens, token)
+		}
+	}
+	if n := len(s.tokens) - maxTokens; n > 0 {
+		s.tokens = slices.Delete(s.tokens, 0, n)
+	}
+}
+
+// values returns all that is known.
+func (s *Secrets) values() []string {
+	if s == nil {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Concat(s.app, s.tokens)
+}
+
+// Clean returns text without credentials.
+func (s *Secrets) Clean(text string) string {
+	if text == "" {
+		return ""
+	}
+	return String(text, s.values()...)
+}
+
+// CleanBody returns the first limit bytes of a body without credentials. Cut
+// says that the body had been cut off before. A credential that a cut went
+// through is no longer found whole, so what may be its beginning goes, too.
+func (s *Secrets) CleanBody(body []byte, limit int, cut bool) string {
+	if len(body) > limit {
+		body, cut = body[:limit], true
+	}
+	text := s.Clean(string(body))
+	if !cut {
+		return text
+	}
+	for _, secret := range s.values() {
+		for n := len(secret) - 1; n > 0; n-- {
+			if rest, ok := strings.CutSuffix(text, secret[:n]); ok {
+				text = rest
+				break
+			}
+		}
+	}
+	return text
+}
+
+// CleanID is Clean for a request id. The API's are digits, which need none.
+func (s *Secrets) CleanID(id string) string {
+	if strings.Trim(id, "0123456789") == "" {
+		return id
+	}
+	return s.Clean(id)
+}
+
+// Hide returns an error with the text of err, without the credentials in it;
+// nil for nil. Errors that others made may hold more than they say, so err
+// itself is kept where printing does not find it, and can be unwrapped only when
+// its text is clean. Errors.Is sees through it either way.
+func (s *Secrets) Hide(err error) error {
+	if err == nil {
+		return nil
+	}
+	text := err.Error()
+	clean := s.Clean(text)
+	return hiddenError{
+		text:   clean,
+		is:     func(target error) bool { return errors.Is(err, target) },
+		unwrap: func() error { return err },
+		shown:  clean == text,
+	}
+}
+
+// hiddenError is an error that prints nothing but its text. What it wraps is
+// reached through functions, because fmt prints fields that are not exported.
+type hiddenError struct {
+	text   string
+	is     func(target error) bool
+	unwrap func() error
+	shown  bool
+}
+
+func (e hiddenError) Error() string        { return e.text }
+func (e hiddenError) GoString() string     { return strconv.Quote(e.text) }
+func (e hiddenError) Is(target error) bool { return e.is(target) }
+
+func (e hiddenError) Unwrap() error {
+	if !e.shown {
+		return nil
+	}
+	return e.unwrap()
+}
