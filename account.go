@@ -1,6 +1,12 @@
 package pinterest
 
-import "context"
+import (
+	"context"
+	"net/http"
+)
+
+// OpUserAccountGet reads the account. Treat it as a constant.
+var OpUserAccountGet = Operation{ID: "user_account/get", Method: http.MethodGet, Path: "/user_account", Kind: KindRead, Category: CategoryOrgRead, Scopes: []Scope{ScopeUserAccountsRead}}
 
 // AccountService calls the operations on the account itself.
 type AccountService struct{ client *Client }
@@ -22,7 +28,8 @@ type Account struct {
 	MonthlyViews   *int        `json:"monthly_views"` // -1 has been seen where it is not known
 }
 
-func (a *Account) complete() bool { return a.Username != "" || a.ID != "" }
+// Complete implements [Completer].
+func (a *Account) Complete() bool { return a.Username != "" || a.ID != "" }
 
 // AccountType tells a person's account from a business's. Values that are not
 // named here survive.
@@ -38,5 +45,5 @@ const (
 // owner of that ad account (operation user_account/get).
 // https://developers.pinterest.com/docs/api/v5/user_account-get
 func (s *AccountService) Get(ctx context.Context, opts ...CallOption) (*Account, error) {
-	return invoke[Account](ctx, s.client, OpUserAccountGet, Request{}, opts)
+	return Call[Account](ctx, s.client, OpUserAccountGet, Request{}, opts...)
 }

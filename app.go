@@ -31,7 +31,7 @@ type core struct {
 	table      table
 	policy     RetryPolicy
 	clock      Clock
-	skew       *skew
+	apiClock   *apiclock.Offset
 	limiter    Limiter // nil: calls are not paced
 	ledger     Ledger
 	maxBody    int64
@@ -40,6 +40,7 @@ type core struct {
 	rates      rateParser
 	calls      atomic.Uint64 // how many there were, for Event.Call
 	appSecrets []string
+	appAuth    []string // the Authorization of the app's credentials; nil: there are none
 	newTokens  func(c *Client) *tokens
 	anyScope   bool       // scopes are not checked before sending
 	store      TokenStore // nil: New has its own source of tokens
@@ -109,21 +110,21 @@ func (k *core) client(name string) *Client {
 
 // account is what is known of one account, and shared by its clients.
 type account struct {
-	name    string
-	tokens  *tokens
-	creates *creates
-	quota   *retryQuota
-	secrets *secrets
+	name     string
+	tokens   *tokens
+	registry *registry
+	budget   *retryBudget
+	secrets  *redact.Secrets
 }
 
 func newAccount(name string, c *Client) *account {
 	// The tokens need a client of their own, to renew with.
 	own := &Client{core: c.core}
 	own.account = &account{
-		name: name, creates: newCreates(c.clock), quota: newRetryQuota(c.policy.Quota), secrets: &secrets{app: c.appSecrets},
+		name: name, registry: newRegistry(c.clock), budget: newRetryBudget(c.policy.Budget), secrets: redact.New(c.appSecrets...),
 	}
 	own.tokens = c.newTokens(own)
-	own.creates.hold = func() { c.accounts.hold(own.account) }
+	own.registry.keep = func() { c.accounts.hold(own.account) }
 	return own.account
 }
 

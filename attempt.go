@@ -39,7 +39,9 @@ type attempt struct {
 	ctx    context.Context // the caller's, with the attempt's timeout
 	caller context.Context
 	cancel context.CancelFunc
-	wire   wire
+	trace  connTrace
+
+	progress func() // of a transfer: it is not stuck
 
 	credential credential // what it was authorized by
 	resp       *http.Response
@@ -50,20 +52,21 @@ type attempt struct {
 
 	failed  bool
 	failure Failure
-	err     error   // what went wrong underneath, nil where the answer says it all
-	odd     error   // a field of a success that could not be decoded
-	record  Attempt // what the books will say
-	booked  bool    // and whether they do
+	err     error // what went wrong underneath, nil where the answer says it all
+
+	decodeErr error   // a field of a success that could not be decoded
+	record    Attempt // what observers and the caller are told
+	finished  bool    // the record was added to those of the call
 }
 
-// begin starts the next attempt of the call.
-func (r *run) begin(ctx context.Context) *attempt {
+// attempt starts the next attempt of the call.
+func (r *run) attempt() *attempt {
 	r.counted++
 	at := &r.firstAttempt // most calls need no other, and nothing is kept of it
 	if len(r.attempts) > 0 {
 		at = new(attempt)
 	}
-	at.run, at.caller = r, ctx
+	at.run, at.caller = r, r.ctx
 	at.record.Number = len(r.attempts) + 1
 	at.record.Start = r.c.clock.Now()
 	at.failure.Operation = r.cl.op
@@ -83,7 +86,7 @@ func (at *attempt) fail(phase Phase, reason Reason, err error) {
 // attempt's timeout.
 func (at *attempt) pace() {
 	r := at.run
-	if r.c.limiter == nil {
+	if !r.paced() {
 		return
 	}
 	switch err := r.c.limiter.Wait(at.caller, r.permit); {
@@ -106,13 +109,19 @@ func (at *attempt) authorize() {
 	if at.failed {
 		return
 	}
-	at.ctx, at.cancel = context.WithTimeout(at.caller, at.run.cl.opts.policy.AttemptTimeout)
+	at.limitTime()
 	if err := at.caller.Err(); err != nil {
 		at.fail(PhaseNotSent, ReasonCanceled, err)
 		return
 	}
-	if at.run.cl.basic != nil {
-		at.credential.header = at.run.cl.basic
+	switch cl := at.run.cl; {
+	case cl.foreign(): // no credential leaves for another host
+		return
+	case cl.op.Auth == AuthApp:
+		at.credential.header = at.run.c.appAuth
+		return
+	case cl.opts.token != "":
+		at.credential = newCredential(&Token{AccessToken: cl.opts.token})
 		return
 	}
 	cred, err := at.run.c.tokens.token(at.ctx)
@@ -158,8 +167,8 @@ func (at *attempt) send() {
 	}
 	ctx := at.ctx
 	if at.run.cl.op.Kind == KindCreate {
-		def(&at.run.sentAt, at.record.Start)
-		ctx = at.wire.trace(ctx)
+		setDefault(&at.run.sentAt, at.record.Start)
+		ctx = at.trace.watch(ctx)
 	}
 	req := at.run.cl.request(ctx, at.run.c, at.credential.header)
 	// The host is the client's own base URL, checked by New; a redirect is an answer.
@@ -170,9 +179,11 @@ func (at *attempt) send() {
 	}
 	at.resp = resp
 	at.record.Status = resp.StatusCode
-	at.record.RequestID = at.run.c.secrets.cleanID(requestID(resp.Header))
-	at.run.c.skew.observe(resp.Header, at.record.Start, at.run.c.clock.Now())
-	at.observeRate()
+	at.record.RequestID = at.run.cl.secrets.CleanID(requestID(resp.Header))
+	if !at.run.cl.foreign() { // another host's clock and quota are its own
+		at.run.c.apiClock.Observe(resp.Header, at.record.Start, at.run.c.clock.Now())
+		at.observeRate()
+	}
 }
 
 // observeRate tells the limiter what the answer said of the quota.
@@ -190,7 +201,7 @@ func (at *attempt) transportFailure(err error) {
 		err = wrapped.Err // *url.Error would print the URL with its query
 	}
 	phase := PhaseUnanswered
-	if at.wire.notSent() || isDialError(err) {
+	if at.trace.notSent() || isDialError(err) && !at.trace.whole.Load() {
 		phase = PhaseNotSent
 	}
 	at.fail(phase, at.reason(err), err)
@@ -204,6 +215,8 @@ func (at *attempt) reason(err error) Reason {
 		return ReasonTimeout
 	case isCertificateError(err):
 		return ReasonCertificate
+	case at.run.cl.stream != nil && at.run.cl.stream.failure() != nil:
+		return ReasonRequest // the caller's reader failed, not the exchange
 	}
 	return ReasonNone
 }
@@ -240,6 +253,10 @@ func (at *attempt) read() {
 	body := at.resp.Body
 	defer func() { _ = body.Close() }()
 	success := at.resp.StatusCode < 300
+	if success && at.run.cl.download != nil {
+		at.readFile(body)
+		return
+	}
 	limit := int64(errorBodyLimit)
 	if success {
 		limit = at.run.c.maxBody
@@ -275,31 +292,74 @@ func (at *attempt) readError(data []byte) {
 	}
 	at.record.Code = at.body.Code
 	if at.record.RequestID == "" {
-		at.record.RequestID = at.run.c.secrets.cleanID(at.body.RequestID)
+		at.record.RequestID = at.run.cl.secrets.CleanID(at.body.RequestID)
 	}
 }
 
 // decode puts a success into the caller's value. It stands inside the loop
-// since a 2xx whose JSON is cut off or is not JSON is not a complete answer: a
-// read is sent again, a create is looked up.
+// since a 2xx whose JSON is cut off, is not JSON or lacks the result is not a
+// complete answer: a read is sent again, a create is looked up.
 func (at *attempt) decode() {
-	out := at.run.cl.out
-	if at.failed || out == nil || at.resp.StatusCode == http.StatusNoContent {
+	cl := at.run.cl
+	if at.failed || cl.out == nil {
 		return
+	}
+	err := at.decodeInto(cl.out)
+	if err == nil {
+		return
+	}
+	reflect.ValueOf(cl.out).Elem().SetZero()
+	at.fail(PhaseUnanswered, ReasonGarbled, fmt.Errorf("decoding the answer (%d, %s, %d bytes): %w",
+		at.resp.StatusCode, at.resp.Header.Get("Content-Type"), at.buf.Len(), err))
+}
+
+func (at *attempt) decodeInto(out any) error {
+	cl := at.run.cl
+	if at.buf.Len() == 0 {
+		if cl.op.NoBody || cl.op.Kind == KindWrite && at.resp.StatusCode == http.StatusNoContent {
+			return nil // there is nothing that it lacks
+		}
+		return errors.New("the answer has no body")
 	}
 	err := json.Unmarshal(at.buf.Bytes(), out)
 	if _, mismatch := errors.AsType[*json.UnmarshalTypeError](err); mismatch {
 		// One field has another type than the description says. The rest was
 		// decoded, and the call did succeed: that must not become a failure.
-		at.odd, err = err, nil
+		at.decodeErr, err = err, nil
 	}
-	if part, ok := out.(interface{ complete() bool }); ok && err == nil && !part.complete() {
-		err = errors.New("the answer lacks the resource's id")
+	if err != nil || cl.op.NoBody {
+		return err
 	}
-	if err != nil {
-		reflect.ValueOf(out).Elem().SetZero()
-		at.fail(PhaseUnanswered, ReasonGarbled, fmt.Errorf("decoding the answer (%d, %s, %d bytes): %w",
-			at.resp.StatusCode, at.resp.Header.Get("Content-Type"), at.buf.Len(), err))
+	if items, ok := out.(itemClassifier); ok {
+		items.ClassifyItems(at.itemError)
+	}
+	return at.incomplete(out)
+}
+
+// incomplete says what a decoded result lacks, nil for nothing.
+func (at *attempt) incomplete(out any) error {
+	cl := at.run.cl
+	if result, ok := out.(Completer); ok && !result.Complete() {
+		return errors.New("the answer lacks the resource's id")
+	}
+	if cl.op.Kind != KindCreate {
+		return nil
+	}
+	if cl.lookup != nil {
+		if id, _ := cl.lookup.made(); id == "" {
+			return errors.New("the answer lacks the id of what was made")
+		}
+	}
+	if reflect.ValueOf(out).Elem().IsZero() {
+		return errors.New("the answer has nothing of the result in it")
+	}
+	return nil
+}
+
+// keepRaw gives the caller the bytes of the answer.
+func (at *attempt) keepRaw() {
+	if raw := at.run.cl.opts.raw; raw != nil && !at.run.adopted && at.buf != nil {
+		*raw = bytes.Clone(at.buf.Bytes())
 	}
 }
 
@@ -359,24 +419,57 @@ func requestID(h http.Header) string {
 	return ""
 }
 
-// wire watches how far a request came. Its fields are written by the
+// refreshable reports whether a refresh can help: the account's own token was
+// what the API did not accept.
+func (at *attempt) refreshable() bool {
+	cl := at.run.cl
+	return !cl.foreign() && cl.op.Auth == AuthAccount && cl.opts.token == ""
+}
+
+// limitTime bounds the attempt's time. For a transfer it bounds the time without
+// progress, since a large file may take as long as it takes.
+func (at *attempt) limitTime() {
+	cl, timeout := at.run.cl, at.run.cl.opts.policy.AttemptTimeout
+	if cl.stream == nil && cl.download == nil {
+		at.ctx, at.cancel = context.WithTimeout(at.caller, timeout)
+		return
+	}
+	var cancel context.CancelCauseFunc
+	at.ctx, cancel = context.WithCancelCause(at.caller)
+	timer := time.AfterFunc(timeout, func() { cancel(context.DeadlineExceeded) })
+	at.progress = func() { timer.Reset(timeout) }
+	at.cancel = func() { timer.Stop(); cancel(nil) }
+	if cl.stream != nil {
+		cl.stream.progress = at.progress
+	}
+}
+
+// connTrace watches how far a request came. Its fields are written by the
 // transport's goroutines, which may outlive the attempt.
-type wire struct {
+type connTrace struct {
 	started atomic.Bool // a connection was looked for
 	got     atomic.Bool // one was had
-	cut     atomic.Bool // and writing the request to it failed
+	cut     atomic.Bool // writing the request to it failed
+	whole   atomic.Bool // the request was written whole, at least once
 }
 
 // notSent reports whether the request certainly did not reach the server whole.
-// A transport that tells nothing of its connections leaves that open.
-func (w *wire) notSent() bool { return w.started.Load() && !w.got.Load() || w.cut.Load() }
+// A transport that tells nothing of its connections leaves that open. Once a
+// request was written whole it stays sent, whatever a transport that sends it
+// again meets.
+func (t *connTrace) notSent() bool {
+	return !t.whole.Load() && (t.started.Load() && !t.got.Load() || t.cut.Load())
+}
 
-func (w *wire) trace(ctx context.Context) context.Context {
+func (t *connTrace) watch(ctx context.Context) context.Context {
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GetConn: func(string) { w.started.Store(true) },
-		GotConn: func(httptrace.GotConnInfo) { w.got.Store(true); w.cut.Store(false) },
+		GetConn: func(string) { t.started.Store(true) },
+		GotConn: func(httptrace.GotConnInfo) { t.got.Store(true); t.cut.Store(false) },
 		WroteRequest: func(info httptrace.WroteRequestInfo) {
-			w.cut.Store(info.Err != nil)
+			t.cut.Store(info.Err != nil)
+			if info.Err == nil {
+				t.whole.Store(true)
+			}
 		},
 	})
 }

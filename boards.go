@@ -2,7 +2,27 @@ package pinterest
 
 import (
 	"context"
+	"errors"
 	"iter"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+var (
+	boardsRead  = []Scope{ScopeBoardsRead}
+	boardsWrite = []Scope{ScopeBoardsRead, ScopeBoardsWrite}
+)
+
+// The operations on boards. Treat them as constants.
+var (
+	OpBoardsCreate   = Operation{ID: "boards/create", Method: http.MethodPost, Path: "/boards", Kind: KindCreate, Category: CategoryOrgWrite, Scopes: boardsWrite}
+	OpBoardsList     = Operation{ID: "boards/list", Method: http.MethodGet, Path: "/boards", Kind: KindRead, Category: CategoryOrgRead, Scopes: boardsRead}
+	OpBoardsGet      = Operation{ID: "boards/get", Method: http.MethodGet, Path: `/boards/{board_id:\d+}`, Kind: KindRead, Category: CategoryOrgRead, Scopes: boardsRead}
+	OpBoardsUpdate   = Operation{ID: "boards/update", Method: http.MethodPatch, Path: `/boards/{board_id:\d+}`, Kind: KindWrite, Category: CategoryOrgWrite, Scopes: boardsWrite}
+	OpBoardsDelete   = Operation{ID: "boards/delete", Method: http.MethodDelete, Path: `/boards/{board_id:\d+}`, Kind: KindWrite, Category: CategoryOrgWrite, Scopes: boardsWrite, Removes: true, NoBody: true}
+	OpBoardsListPins = Operation{ID: "boards/list_pins", Method: http.MethodGet, Path: `/boards/{board_id:\d+}/pins`, Kind: KindRead, Category: CategoryOrgRead, Scopes: pinsRead}
 )
 
 // BoardsService calls the operations on boards.
@@ -24,9 +44,8 @@ type Board struct {
 	Media               BoardMedia   `json:"media"`
 }
 
-func (b *Board) complete() bool { return b.ID != "" }
-
-func boardID(b *Board) string { return b.ID }
+// Complete implements [Completer].
+func (b *Board) Complete() bool { return b.ID != "" }
 
 // BoardOwner is the account that a board belongs to.
 type BoardOwner struct {
@@ -47,6 +66,11 @@ const (
 	BoardPublic    BoardPrivacy = "PUBLIC"
 	BoardProtected BoardPrivacy = "PROTECTED"
 	BoardSecret    BoardPrivacy = "SECRET"
+
+	// These choose boards in [BoardListOptions]; no board has them.
+
+	BoardAll             BoardPrivacy = "ALL"
+	BoardPublicAndSecret BoardPrivacy = "PUBLIC_AND_SECRET"
 )
 
 // BoardCreate is a board to be made.
@@ -59,12 +83,12 @@ type BoardCreate struct {
 
 // Validate checks the board as Create does before it sends anything.
 func (b BoardCreate) Validate() error {
-	var c checker
-	c.name(b.Name)
+	var c Check
+	c.Required("name", b.Name)
 	if b.Privacy != "" {
-		oneOf(&c, "privacy", b.Privacy, BoardPublic, BoardProtected, BoardSecret)
+		OneOf(&c, "privacy", b.Privacy, BoardPublic, BoardProtected, BoardSecret)
 	}
-	return c.err()
+	return c.Err()
 }
 
 // BoardUpdate is a change of a board. Fields not set stay as they are.
@@ -76,33 +100,50 @@ type BoardUpdate struct {
 
 // Validate checks the change as Update does before it sends anything.
 func (u BoardUpdate) Validate() error {
-	var c checker
+	var c Check
 	if u == (BoardUpdate{}) {
-		c.add("", "", "the update changes nothing: set a field")
+		c.Add("", "", "the update changes nothing: set a field")
 	}
 	if v, ok := u.Name.Get(); ok || u.Name.IsNull() {
-		c.name(v)
+		c.Required("name", v)
 	}
 	if u.Privacy.IsNull() {
-		c.add("privacy", "null", "must not be null")
+		c.Add("privacy", "null", "must not be null")
 	}
-	checkOpt(u.Privacy, func(v BoardPrivacy) { oneOf(&c, "privacy", v, BoardPublic, BoardSecret) })
-	return c.err()
+	if v, ok := u.Privacy.Get(); ok {
+		OneOf(&c, "privacy", v, BoardPublic, BoardSecret)
+	}
+	return c.Err()
 }
 
 // BoardListOptions choose which boards are listed.
 type BoardListOptions struct {
 	ListOptions
-	Privacy string // ALL, PUBLIC, PROTECTED, SECRET or PUBLIC_AND_SECRET; empty: the API's default
+	Privacy BoardPrivacy // BoardAll, BoardPublicAndSecret or one of the levels; empty: the API's default
 }
 
-func (o *BoardListOptions) query() listQuery {
+// Query implements [Options].
+func (o *BoardListOptions) Query() url.Values {
 	if o == nil {
-		return listQuery{}
+		return nil
 	}
-	q := listQuery{page: o.ListOptions}
-	q.choice("privacy", o.Privacy, "ALL", "PUBLIC", "PROTECTED", "SECRET", "PUBLIC_AND_SECRET")
+	q := o.ListOptions.Query()
+	if o.Privacy != "" {
+		q.Set("privacy", string(o.Privacy))
+	}
 	return q
+}
+
+// Validate checks the options as List does before it sends anything.
+func (o *BoardListOptions) Validate() error {
+	if o == nil {
+		return nil
+	}
+	var c Check
+	if o.Privacy != "" {
+		OneOf(&c, "privacy", o.Privacy, BoardAll, BoardPublic, BoardProtected, BoardSecret, BoardPublicAndSecret)
+	}
+	return errors.Join(o.ListOptions.Validate(), c.Err())
 }
 
 // BoardPinsOptions choose which pins of a board are listed.
@@ -112,13 +153,46 @@ type BoardPinsOptions struct {
 	Metrics       bool           // fill Pin.PinMetrics
 }
 
-func (o *BoardPinsOptions) query() listQuery {
+// Query implements [Options].
+func (o *BoardPinsOptions) Query() url.Values {
 	if o == nil {
-		return listQuery{}
+		return nil
 	}
-	q := listQuery{page: o.ListOptions}
-	q.pins(o.CreativeTypes, o.Metrics)
+	q := o.ListOptions.Query()
+	addPinQuery(q, o.CreativeTypes, o.Metrics)
 	return q
+}
+
+// adsOnlyName is the name that the API gives a board which is for ads only.
+const adsOnlyName = "Ad-only Pins"
+
+// boardWant is what identifies a board that was to be made.
+type boardWant struct {
+	Name string `json:"name"`
+}
+
+func (b BoardCreate) want() boardWant {
+	if b.IsAdsOnly {
+		return boardWant{Name: adsOnlyName}
+	}
+	return boardWant{Name: b.Name}
+}
+
+// Validate refuses a stored want that says too little.
+func (w boardWant) Validate() error {
+	var c Check
+	c.Required("name", w.Name)
+	return c.Err()
+}
+
+// lookup finds the board by its name, which is unique in an account.
+func (w boardWant) lookup() Lookup[Board] {
+	return Lookup[Board]{
+		Want: w, Key: []string{strings.ToLower(normal(w.Name))},
+		List: OpBoardsList, In: Request{Options: &BoardListOptions{ListOptions: ListOptions{PageSize: maxPageSize}, Privacy: BoardAll}},
+		Match: func(b *Board) bool { return sameName(b.Name, w.Name) },
+		Made:  func(b *Board) (string, time.Time) { return b.ID, b.CreatedAt.Time },
+	}
 }
 
 // Create makes a board. After an ambiguous failure the account's boards are
@@ -129,33 +203,33 @@ func (o *BoardPinsOptions) query() listQuery {
 //
 // Operation boards/create: https://developers.pinterest.com/docs/api/v5/boards-create
 func (s *BoardsService) Create(ctx context.Context, board BoardCreate, opts ...CallOption) (*Board, error) {
-	return create(ctx, s.client, OpBoardsCreate, Request{Body: board}, wantBoard(board), finder[Board]{s.client.findBoards, madeBoard}, opts)
+	return Call[Board](ctx, s.client, OpBoardsCreate, Request{Body: board, Lookup: board.want().lookup()}, opts...)
 }
 
 // Get returns a board by its numeric id.
 //
 // Operation boards/get: https://developers.pinterest.com/docs/api/v5/boards-get
 func (s *BoardsService) Get(ctx context.Context, id string, opts ...CallOption) (*Board, error) {
-	return invoke[Board](ctx, s.client, OpBoardsGet, Request{Path: []string{id}}, opts)
+	return Call[Board](ctx, s.client, OpBoardsGet, Request{Path: []string{id}}, opts...)
 }
 
 // List returns one page of the account's boards, newest first.
 //
 // Operation boards/list: https://developers.pinterest.com/docs/api/v5/boards-list
 func (s *BoardsService) List(ctx context.Context, o *BoardListOptions, opts ...CallOption) (*Page[Board], error) {
-	return list[Board](ctx, s.client, OpBoardsList, nil, o.query(), opts)
+	return List[Board](ctx, s.client, OpBoardsList, Request{Options: o}, opts...)
 }
 
 // All iterates over the account's boards, asking for pages as they are reached.
 func (s *BoardsService) All(ctx context.Context, o *BoardListOptions, opts ...CallOption) iter.Seq2[*Board, error] {
-	return all(ctx, s.client, OpBoardsList, nil, o.query(), boardID, opts)
+	return All[Board](ctx, s.client, OpBoardsList, Request{Options: o}, opts...)
 }
 
 // Update changes a board.
 //
 // Operation boards/update: https://developers.pinterest.com/docs/api/v5/boards-update
 func (s *BoardsService) Update(ctx context.Context, id string, update BoardUpdate, opts ...CallOption) (*Board, error) {
-	return invoke[Board](ctx, s.client, OpBoardsUpdate, Request{Path: []string{id}, Body: update}, opts)
+	return Call[Board](ctx, s.client, OpBoardsUpdate, Request{Path: []string{id}, Body: update}, opts...)
 }
 
 // Delete deletes a board and all pins on it. If the answer to a first attempt
@@ -163,7 +237,6 @@ func (s *BoardsService) Update(ctx context.Context, id string, update BoardUpdat
 //
 // Operation boards/delete: https://developers.pinterest.com/docs/api/v5/boards-delete
 func (s *BoardsService) Delete(ctx context.Context, id string, opts ...CallOption) error {
-	s.client.creates.gone(id)
 	return s.client.Do(ctx, OpBoardsDelete, Request{Path: []string{id}}, nil, opts...)
 }
 
@@ -172,11 +245,17 @@ func (s *BoardsService) Delete(ctx context.Context, id string, opts ...CallOptio
 //
 // Operation boards/list_pins: https://developers.pinterest.com/docs/api/v5/boards-list_pins
 func (s *BoardsService) ListPins(ctx context.Context, id string, o *BoardPinsOptions, opts ...CallOption) (*Page[Pin], error) {
-	return list[Pin](ctx, s.client, OpBoardsListPins, []string{id}, o.query(), opts)
+	return List[Pin](ctx, s.client, OpBoardsListPins, Request{Path: []string{id}, Options: o}, opts...)
 }
 
 // AllPins iterates over the pins on a board, newest first, asking for pages as
 // they are reached.
 func (s *BoardsService) AllPins(ctx context.Context, id string, o *BoardPinsOptions, opts ...CallOption) iter.Seq2[*Pin, error] {
-	return all(ctx, s.client, OpBoardsListPins, []string{id}, o.query(), pinID, opts)
+	return All[Pin](ctx, s.client, OpBoardsListPins, Request{Path: []string{id}, Options: o}, opts...)
+}
+
+// Resolve looks up what became of a Create that ended uncertain: see the function
+// [Resolve].
+func (s *BoardsService) Resolve(ctx context.Context, u Uncertain, opts ...CallOption) (*Resolution[Board], error) {
+	return Resolve(ctx, s.client, u, boardWant.lookup, opts...)
 }

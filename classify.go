@@ -51,9 +51,10 @@ const (
 	ReasonGarbled            // a 2xx answer whose body cannot be decoded
 	ReasonPaced              // the limiter refused to let it go
 	ReasonScope              // the token is known to lack a scope of the operation
+	ReasonFile               // a downloaded file is damaged, changed or too large, or could not be written
 )
 
-var reasonNames = [...]string{"", "canceled", "timeout", "certificate", "bad request form", "no token", "oversize answer", "garbled answer", "paced", "scope not granted"}
+var reasonNames = [...]string{"", "canceled", "timeout", "certificate", "bad request form", "no token", "oversize answer", "garbled answer", "paced", "scope not granted", "unusable file"}
 
 // String returns the reason in words; "" for ReasonNone.
 func (r Reason) String() string {
@@ -124,6 +125,12 @@ type Rule struct {
 	Definite    bool          // for a caller's row: the create has not taken effect, although the default row holds it ambiguous
 	MaxAttempts int           // fewer attempts than the policy allows; 0: the policy's
 	ParkFor     time.Duration // how long to stay away after giving up, where the API does not say
+
+	// Wait, if set, computes how long to wait before the next attempt, such as
+	// until the top of the hour, in place of what the API asked for and of the
+	// policy's own waits. A wait over [RetryPolicy].MaxServerWait is not slept: the
+	// call ends, with the time in Error.RetryAt. It must be safe for concurrent use.
+	Wait func(f Failure, now time.Time) time.Duration
 }
 
 // matches reports whether every condition of the rule holds.
@@ -225,6 +232,7 @@ var defaultRules = []Rule{
 	{Name: "no token", Reasons: []Reason{ReasonToken}, Action: ActionFail, Class: ClassUnauthenticated, Disposition: DispositionReview},
 	{Name: "scope not granted", Reasons: []Reason{ReasonScope}, Action: ActionFail, Class: ClassMissingScope, Disposition: DispositionFix},
 	{Name: "oversize answer", Reasons: []Reason{ReasonOversize}, Action: ActionFail, Class: ClassResponse, Disposition: DispositionReview, Ambiguous: true},
+	{Name: "unusable file", Reasons: []Reason{ReasonFile}, Action: ActionFail, Class: ClassResponse, Disposition: DispositionReview},
 	{Name: "garbled answer", Reasons: []Reason{ReasonGarbled}, Action: ActionBackOff, Class: ClassResponse, Disposition: DispositionPark, Ambiguous: true},
 	{Name: "not sent", Phases: notSentOnly, Action: ActionBackOff, Class: ClassTransport, Disposition: DispositionPark},
 	{Name: "unanswered", Phases: unansweredOnly, Action: ActionBackOff, Class: ClassTransport, Disposition: DispositionPark, Ambiguous: true},
@@ -306,9 +314,9 @@ func (t table) classify(f *Failure) Rule {
 		return *base
 	}
 	out := *rule
-	def(&out.Action, base.Action)
-	def(&out.Class, base.Class)
-	def(&out.Disposition, base.Disposition)
+	setDefault(&out.Action, base.Action)
+	setDefault(&out.Class, base.Class)
+	setDefault(&out.Disposition, base.Disposition)
 	if out.Name == "" {
 		out.Name = out.When()
 	}

@@ -78,7 +78,7 @@ func (s *OAuthService) Login(account string) (*Login, error) {
 		Endpoint: oauth2.Endpoint{AuthURL: s.oauth.AuthorizeURL},
 		Scopes:   []string{joinScopes(s.oauth.Scopes)}, // x/oauth2 would join with spaces
 	}
-	def(&cfg.Endpoint.AuthURL, AuthorizeURL)
+	setDefault(&cfg.Endpoint.AuthURL, AuthorizeURL)
 	var opts []oauth2.AuthCodeOption
 	if s.oauth.PKCE {
 		state.Verifier = oauth2.GenerateVerifier()

@@ -96,9 +96,9 @@ const (
 	// ErrUncertain marks a create that may have taken effect: its disposition is
 	// [DispositionUncertain].
 	ErrUncertain = constError("pinterest: it may have happened")
-	// ErrRetryQuota says that this client, not Pinterest, refused a further
-	// attempt: its retry quota ([RetryPolicy.Quota]) is empty.
-	ErrRetryQuota = constError("pinterest: the retry quota of this client is empty (a local limit)")
+	// ErrRetryBudget says that this client, not Pinterest, refused a further
+	// attempt: its retry budget ([RetryPolicy].Budget) is empty.
+	ErrRetryBudget = constError("pinterest: the retry budget of this client is empty (a local limit)")
 	// ErrDisconnected says that the account is known to be disconnected, or never
 	// was connected: the call was not sent. Its owner has to connect it (again).
 	ErrDisconnected = constError("pinterest: the account is disconnected")
@@ -147,7 +147,7 @@ func (d Disposition) String() string {
 
 // Error is every failure of this package. What it was is asked with errors.Is
 // and the Err… sentinels; what to do about it stands in Disposition; its causes
-// (a net error, context.DeadlineExceeded, ErrRetryQuota ...) are reached with
+// (a net error, context.DeadlineExceeded, ErrRetryBudget ...) are reached with
 // errors.Is and errors.As through Unwrap.
 //
 // No token, secret or signed URL stands in an Error, Body included: the known

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/url"
 	"strings"
 	"time"
@@ -12,6 +13,17 @@ import (
 
 // AuthorizeURL is the page on which an account's owner gives access to an app.
 const AuthorizeURL = "https://www.pinterest.com/oauth/"
+
+var (
+	// OpOAuthToken is the token call. A refresh may be sent again, so its kind
+	// is KindWrite. Treat it as a constant.
+	OpOAuthToken = Operation{ID: "oauth/token", Method: http.MethodPost, Path: "/oauth/token", Kind: KindWrite, Category: CategoryOrgRead, Auth: AuthApp}
+	// OpTokenRevoke ends a token. Treat it as a constant.
+	OpTokenRevoke = Operation{ID: "token/revoke", Method: http.MethodPost, Path: "/oauth/token/revoke", Kind: KindWrite, Category: CategoryOrgWrite, Auth: AuthApp, NoBody: true}
+	// OpConversionToken makes a token. A second one does no harm. Treat it as a
+	// constant.
+	OpConversionToken = Operation{ID: "oauth/conversion_token", Method: http.MethodPost, Path: "/oauth/conversion_token", Kind: KindWrite, Category: CategoryOrgWrite, Scopes: []Scope{ScopeAdsWrite}}
+)
 
 // OAuth is the app's side of the OAuth flow. Its secret is sent to the token
 // endpoint alone (HTTP Basic), which belongs to the base URL: that of the
@@ -71,7 +83,7 @@ func (o *OAuth) check() error {
 
 func (o *OAuth) renewWithin() time.Duration {
 	within := o.RenewWithin
-	def(&within, 7*day)
+	setDefault(&within, 7*day)
 	return within
 }
 
@@ -131,10 +143,10 @@ func (s *OAuthService) grant(ctx context.Context, c *Client, form url.Values) (*
 			return nil, (&call{op: OpOAuthToken}).invalid(FieldError{Field: name, Problem: "must not be empty"})
 		}
 	}
-	c.secrets.addToken(form.Get("code"), form.Get("code_verifier"), form.Get("refresh_token"))
+	c.secrets.AddToken(form.Get("code"), form.Get("code_verifier"), form.Get("refresh_token"))
 	tok, err := c.grant(ctx, s.oauth.ClientID, s.oauth.ClientSecret, form)
 	if err == nil {
-		c.secrets.addToken(tok.AccessToken, tok.RefreshToken)
+		c.secrets.AddToken(tok.AccessToken, tok.RefreshToken)
 	}
 	return tok, err
 }
@@ -150,8 +162,8 @@ func (s *OAuthService) Revoke(ctx context.Context, token string) error {
 		return (&call{op: OpTokenRevoke}).invalid(FieldError{Field: "token", Problem: "must not be empty"})
 	}
 	c := s.client("")
-	c.secrets.addToken(token)
-	return c.do(ctx, &call{op: OpTokenRevoke, basic: basicAuth(s.oauth.ClientID, s.oauth.ClientSecret), form: url.Values{"token": {token}}})
+	c.secrets.AddToken(token)
+	return c.Do(ctx, OpTokenRevoke, Request{Body: url.Values{"token": {token}}}, nil)
 }
 
 // ConversionToken makes a long-lived token for sending conversions, from an
@@ -159,11 +171,11 @@ func (s *OAuthService) Revoke(ctx context.Context, token string) error {
 // https://developers.pinterest.com/docs/api/v5/oauth-conversion_token
 func (s *OAuthService) ConversionToken(ctx context.Context, account string) (*Token, error) {
 	c := s.client(account)
-	var answer tokenAnswer
-	if err := c.do(ctx, &call{op: OpConversionToken, out: &answer}); err != nil {
+	answer, err := Call[tokenAnswer](ctx, c, OpConversionToken, Request{})
+	if err != nil {
 		return nil, err
 	}
 	tok := answer.token(c.clock.Now())
-	c.secrets.addToken(tok.AccessToken)
+	c.secrets.AddToken(tok.AccessToken)
 	return tok, nil
 }

@@ -125,63 +125,63 @@ const (
 var reBase64 = regexp.MustCompile(`^[a-zA-Z0-9+/=]+$`)
 
 // check finds what the API would refuse in the source.
-func (m MediaSource) check(c *checker) {
+func (m MediaSource) check(c *Check) {
 	const field = "media_source"
 	switch m.SourceType {
 	case SourceImageURL:
-		c.link(field+".url", m.URL, maxLink)
+		c.Link(field+".url", m.URL, maxLink)
 	case SourceImageBase64:
 		checkImage(c, field, "content_type", m.ContentType, "data", m.Data)
 	case SourceImageURLs, SourceImagesBase64:
 		m.checkItems(c, field)
 	case SourceVideoID:
-		c.id(field+".media_id", m.MediaID)
+		c.ID(field+".media_id", m.MediaID)
 		m.checkCover(c, field)
 	case SourcePinURL:
 	default:
-		oneOf(c, field+".source_type", m.SourceType, SourceImageURL, SourceImageBase64, SourceImageURLs, SourceImagesBase64, SourceVideoID, SourcePinURL)
+		OneOf(c, field+".source_type", m.SourceType, SourceImageURL, SourceImageBase64, SourceImageURLs, SourceImagesBase64, SourceVideoID, SourcePinURL)
 	}
 }
 
-func (m MediaSource) checkItems(c *checker, field string) {
+func (m MediaSource) checkItems(c *Check, field string) {
 	if n := len(m.Items); n < minItems || n > maxItems {
-		c.add(field+".items", strconv.Itoa(n), fmt.Sprintf("must have from %d to %d images", minItems, maxItems))
+		c.Add(field+".items", strconv.Itoa(n), fmt.Sprintf("must have from %d to %d images", minItems, maxItems))
 	}
 	if m.Index < 0 || m.Index >= max(1, len(m.Items)) {
-		c.add(field+".index", strconv.Itoa(m.Index), fmt.Sprintf("must be from 0 to %d", max(0, len(m.Items)-1)))
+		c.Add(field+".index", strconv.Itoa(m.Index), fmt.Sprintf("must be from 0 to %d", max(0, len(m.Items)-1)))
 	}
 	for i, item := range m.Items {
 		at := fmt.Sprintf("%s.items[%d]", field, i)
 		if m.SourceType == SourceImageURLs {
-			c.link(at+".url", item.URL, maxLink)
+			c.Link(at+".url", item.URL, maxLink)
 		} else {
 			checkImage(c, at, "content_type", item.ContentType, "data", item.Data)
 		}
-		c.length(at+".title", item.Title, maxTitle)
-		c.length(at+".description", item.Description, maxDescription)
-		c.optionalLink(at+".link", item.Link, maxLink)
+		c.Length(at+".title", item.Title, maxTitle)
+		c.Length(at+".description", item.Description, maxDescription)
+		c.OptionalLink(at+".link", item.Link, maxLink)
 	}
 }
 
-func (m MediaSource) checkCover(c *checker, field string) {
+func (m MediaSource) checkCover(c *Check, field string) {
 	switch {
 	case m.CoverImageURL != "":
-		c.link(field+".cover_image_url", m.CoverImageURL, maxLink)
+		c.Link(field+".cover_image_url", m.CoverImageURL, maxLink)
 	case m.CoverImageData != "" || m.CoverImageContentType != "":
 		checkImage(c, field, "cover_image_content_type", m.CoverImageContentType, "cover_image_data", m.CoverImageData)
 	case m.CoverImageKeyFrameTime != nil:
 		if t := *m.CoverImageKeyFrameTime; t < 0 {
-			c.add(field+".cover_image_key_frame_time", strconv.Itoa(t), "must not be negative (seconds)")
+			c.Add(field+".cover_image_key_frame_time", strconv.Itoa(t), "must not be negative (seconds)")
 		}
 	default:
-		c.add(field+".cover_image_url", "", "or another cover is required for a video (CoverURL, CoverImage or CoverFrame)")
+		c.Add(field+".cover_image_url", "", "or another cover is required for a video (CoverURL, CoverImage or CoverFrame)")
 	}
 }
 
-func checkImage(c *checker, field, typeName, contentType, dataName, data string) {
-	oneOf(c, field+"."+typeName, contentType, JPEG, PNG)
+func checkImage(c *Check, field, typeName, contentType, dataName, data string) {
+	OneOf(c, field+"."+typeName, contentType, JPEG, PNG)
 	if !reBase64.MatchString(data) {
-		c.add(field+"."+dataName, data, "must be base64 of the standard alphabet, and not empty")
+		c.Add(field+"."+dataName, data, "must be base64 of the standard alphabet, and not empty")
 	}
 }
 

@@ -103,7 +103,7 @@ func (cfg *config) early() time.Duration {
 	if cfg.refresh != nil {
 		early = cfg.refresh.Early
 	}
-	def(&early, 5*time.Minute)
+	setDefault(&early, 5*time.Minute)
 	return early
 }
 
@@ -154,7 +154,7 @@ func (c *Client) reportRenewal(began time.Time, err error) {
 // note tells the observers something of the account's token.
 func (c *Client) note(e Event) {
 	if c.watched() {
-		e.Account, e.Operation, e.Err = c.name, OpOAuthToken.ID, c.secrets.hide(e.Err)
+		e.Account, e.Operation, e.Err = c.name, OpOAuthToken.ID, c.secrets.Hide(e.Err)
 		c.observe(e)
 	}
 }
@@ -168,7 +168,7 @@ func (c *Client) refreshGrant(ctx context.Context, id, secret, refreshToken stri
 // https://developers.pinterest.com/docs/api/v5/oauth-token
 func (c *Client) grant(ctx context.Context, id, secret string, form url.Values) (*Token, error) {
 	var answer tokenAnswer
-	if err := c.do(ctx, &call{op: OpOAuthToken, basic: basicAuth(id, secret), form: form, out: &answer}); err != nil {
+	if err := c.Do(ctx, OpOAuthToken, Request{Body: form}, &answer); err != nil {
 		return nil, err
 	}
 	return answer.token(c.clock.Now()), nil
@@ -184,7 +184,8 @@ type tokenAnswer struct {
 	RefreshExpiresAt seconds `json:"refresh_token_expires_at"` // since 1970
 }
 
-func (a *tokenAnswer) complete() bool { return a.AccessToken != "" }
+// Complete implements [Completer].
+func (a *tokenAnswer) Complete() bool { return a.AccessToken != "" }
 
 // token turns the answer into a Token. What was not said is left zero.
 func (a *tokenAnswer) token(now time.Time) *Token {

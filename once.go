@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // CreateOnce makes a pin at most once for a key of the caller's, such as the
@@ -32,7 +33,10 @@ func (s *PinsService) CreateOnce(ctx context.Context, key string, pin PinCreate,
 	if (callOptions{list: opts}).chosen().dryRun != nil { // nothing is sent, and so nothing recorded
 		return s.Create(ctx, pin, opts...)
 	}
-	o := once{service: s, ledger: s.client.ledger, key: key, pin: pin, want: wantPin(pin), opts: opts}
+	o, err := newOnce(s.client, key, pin, opts)
+	if err != nil {
+		return nil, err
+	}
 	unlock, err := o.ledger.Lock(ctx, o.keyName(), o.contentName())
 	if err != nil {
 		return nil, ledgerError(err)
@@ -45,23 +49,33 @@ func (s *PinsService) checkOnce(key string, pin PinCreate, opts []CallOption) er
 	switch o := (callOptions{list: opts}).chosen(); {
 	case s.client.ledger == nil:
 		return errors.New("CreateOnce needs a ledger: use WithLedger")
-	case o.resend:
-		return errors.New("CreateOnce cannot keep its promise with ResendUnseen")
+	case o.withoutLookup:
+		return errors.New("CreateOnce cannot keep its promise with RetryWithoutLookup")
 	}
-	if key == "" {
-		return FieldError{Field: "key", Problem: "must not be empty"}
+	var c Check
+	c.Required("key", key)
+	return errors.Join(c.Err(), pin.Validate())
+}
+
+// newOnce makes what one CreateOnce needs.
+func newOnce(c *Client, key string, pin PinCreate, opts []CallOption) (*once, error) {
+	lookup, err := pin.want().lookup().bind(nil)
+	if err != nil {
+		return nil, err
 	}
-	return pin.Validate()
+	opts = append(slices.Clone(opts), func(o *callOptions) { o.jobKey = key })
+	cl := &call{op: OpPinsCreate, lookup: lookup, opts: callOptions{list: opts}.chosen()}
+	return &once{c: c, ledger: c.ledger, key: key, pin: pin, cl: cl, opts: opts}, nil
 }
 
 // once is one run of CreateOnce, with its locks held.
 type once struct {
-	service *PinsService
-	ledger  Ledger
-	key     string
-	pin     PinCreate
-	want    Uncertain
-	opts    []CallOption
+	c      *Client
+	ledger Ledger
+	key    string
+	pin    PinCreate
+	cl     *call // the create, for what identifies its pin
+	opts   []CallOption
 }
 
 // onceRecord is what the ledger holds under a key.
@@ -76,9 +90,9 @@ type onceRecord struct {
 func (r *onceRecord) whole() bool {
 	switch r.State {
 	case onceDone:
-		return r.Pin != nil && r.Pin.complete()
+		return r.Pin != nil && r.Pin.Complete()
 	case onceIntent:
-		return r.Want != nil && r.Want.Operation == OpPinsCreate.ID && r.Want.validate() == nil
+		return r.Want != nil && r.Want.Operation == OpPinsCreate.ID && r.Want.check() == nil
 	}
 	return r.State == onceFailed
 }
@@ -109,7 +123,7 @@ func (o *once) run(ctx context.Context) (*Pin, error) {
 	if err := o.begin(ctx); err != nil {
 		return nil, err
 	}
-	pin, err := o.service.Create(ctx, o.pin, o.opts...)
+	pin, err := o.c.Pins.Create(ctx, o.pin, o.opts...)
 	return o.finish(ctx, pin, err)
 }
 
@@ -141,7 +155,7 @@ func (o *once) resume(ctx context.Context, want Uncertain) (pin *Pin, absent boo
 	for _, c := range claims {
 		if c.Key == o.key {
 			// It was made, and claimed; only the result was not recorded.
-			pin, err = o.service.Get(ctx, c.ID, o.opts...)
+			pin, err = o.c.Pins.Get(ctx, c.ID, o.opts...)
 			if err == nil {
 				pin, err = o.finish(ctx, pin, nil)
 			}
@@ -149,12 +163,12 @@ func (o *once) resume(ctx context.Context, want Uncertain) (pin *Pin, absent boo
 		}
 		want.NotIDs = append(want.NotIDs, c.ID)
 	}
-	res, err := o.service.client.Resolve(ctx, want, o.opts...)
+	res, err := o.c.Pins.Resolve(ctx, want, o.opts...)
 	switch res.Outcome {
 	case OutcomeAbsent:
 		return nil, true, nil
 	case OutcomeCreated:
-		pin, err = o.finish(ctx, res.Pin, nil)
+		pin, err = o.finish(ctx, res.Result, nil)
 		return pin, false, err
 	case OutcomeUnknown:
 	}
@@ -195,19 +209,14 @@ func (o *once) claim(ctx context.Context, id string) error {
 	return ledgerError(o.ledger.Save(ctx, o.contentName(), data))
 }
 
-func (o *once) contentName() string { return "made/" + hex.EncodeToString([]byte(o.want.key())) }
+func (o *once) contentName() string { return "made/" + hex.EncodeToString([]byte(o.cl.lookup.key)) }
 
 // begin records the intent, before anything is sent.
 func (o *once) begin(ctx context.Context) error {
-	c := o.service.client
-	want := o.want
 	// Until stays zero: a process that dies with this intent may have sent the
 	// pin again and again, up to its last moment.
-	want.Since = c.clock.Now()
-	if want.Local = !c.skew.isKnown(); !want.Local {
-		want.Since = Window{sent: want.Since, skew: c.skew}.Since()
-	}
-	return o.save(ctx, onceRecord{State: onceIntent, Want: &want})
+	want := newUncertain(o.cl, o.c.apiClock, o.c.clock.Now())
+	return o.save(ctx, onceRecord{State: onceIntent, Want: want})
 }
 
 // finish records what came of it.
@@ -219,7 +228,7 @@ func (o *once) finish(ctx context.Context, pin *Pin, err error) (*Pin, error) {
 	switch {
 	case err == nil:
 		if saveErr := o.record(ctx, pin); saveErr != nil {
-			o.service.client.creates.disown(o.want.key(), pin.ID)
+			o.c.registry.disown(o.cl.lookup.key, pin.ID)
 			return pin, fmt.Errorf("the pin %s was made, but not recorded: %w", pin.ID, saveErr)
 		}
 		return pin, nil
@@ -237,14 +246,6 @@ func (o *once) record(ctx context.Context, pin *Pin) error {
 		return err
 	}
 	return o.save(ctx, onceRecord{State: onceDone, Pin: pin})
-}
-
-// withError adds what went wrong besides, if anything.
-func withError(err, besides error) error {
-	if besides == nil {
-		return err
-	}
-	return fmt.Errorf("%w; %w", err, besides)
 }
 
 func (o *once) save(ctx context.Context, rec onceRecord) error {

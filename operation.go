@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -14,7 +15,7 @@ type Kind uint8
 
 const (
 	// KindUnset leaves the kind to the method: GET and HEAD read, PUT, PATCH and
-	// DELETE write, and all else is held for a create, which is the safe mistake.
+	// DELETE write, and everything else counts as a create, which is the safe mistake.
 	KindUnset Kind = iota
 	// KindRead changes nothing: it may be sent as often as needed.
 	KindRead
@@ -41,19 +42,16 @@ func (k Kind) String() string {
 	return fmt.Sprintf("Kind(%d)", uint8(k))
 }
 
-// kind returns the operation's kind, which its method tells where it is unset.
-func (o Operation) kind() Kind {
-	if o.Kind != KindUnset {
-		return o.Kind
-	}
-	switch o.Method {
-	case http.MethodGet, http.MethodHead:
-		return KindRead
-	case http.MethodPut, http.MethodPatch, http.MethodDelete:
-		return KindWrite
-	}
-	return KindCreate
-}
+// Auth says which credential an operation takes.
+type Auth uint8
+
+const (
+	// AuthAccount is the account's access token, or the token of [UsingToken].
+	AuthAccount Auth = iota
+	// AuthApp is the app's id and secret (HTTP Basic), as for the token call. It
+	// needs [WithOAuth] or [WithRefreshToken].
+	AuthApp
+)
 
 // Category is the rate-limit category of an operation. Operations in one
 // category share one quota per (app, user).
@@ -81,64 +79,71 @@ const (
 
 // Operation describes one operation of the Pinterest v5 API as a value. The
 // path of a call takes its description from here and nowhere else, so that an
-// operation this package lacks can be called through [Client.Do] with a value
-// of the caller's own.
+// operation this package lacks can be called through [Call] and [Client.Do]
+// with a value of the caller's own.
 //
-// The facts come from the official API description, 5.23.0, and a test holds
-// every one of them against it.
+// The facts come from the official API description, and a test compares every
+// one of them with it.
 type Operation struct {
-	ID       string   // operation id, such as "pins/create"
-	Method   string   // HTTP method
-	Path     string   // path below the base URL, such as "/pins/{pin_id}"
+	ID     string // operation id, such as "pins/create"
+	Method string // HTTP method
+
+	// Path is the path below the base URL, such as "/pins/{pin_id}". A placeholder
+	// may carry a pattern after a colon: \d+ is a numeric id, \d{1,18} one of at
+	// most 18 digits, and a|b|c allows these values alone. A value that does not
+	// fit is refused before anything is sent.
+	Path string
+
 	Kind     Kind     // what sending it twice would do
 	Category Category // rate-limit category
-	Scopes   []Scope  // OAuth scopes the token must hold
+	Scopes   []Scope  // OAuth scopes that the token must hold
+	Auth     Auth     // the credential that it takes
+
+	// Removes says that a success takes the thing which the last path value names
+	// out of the list where it stood: it is deleted, or may be moved. Lists are then
+	// not expected to show it any more.
+	Removes bool
+	// NoBody says that a success may come without a body. For other operations an
+	// answer without one is no complete answer when a result was asked for.
+	NoBody bool
 }
 
 // String returns the operation's id.
 func (o Operation) String() string { return o.ID }
 
-var (
-	boardsRead  = []Scope{ScopeBoardsRead}
-	boardsWrite = []Scope{ScopeBoardsRead, ScopeBoardsWrite}
-	pinsRead    = []Scope{ScopeBoardsRead, ScopePinsRead}
-	pinsWrite   = []Scope{ScopeBoardsRead, ScopeBoardsWrite, ScopePinsRead, ScopePinsWrite}
-)
+// check refuses a value that does not describe an operation.
+func (o Operation) check() error {
+	var c Check
+	if o.ID == "" {
+		c.Add("Operation.ID", "", "is required, such as \"pins/create\"")
+	}
+	if o.Method == "" {
+		c.Add("Operation.Method", "", "is required, such as http.MethodPost")
+	}
+	if o.Kind > KindCreate {
+		c.Add("Operation.Kind", strconv.Itoa(int(o.Kind)), "is not a Kind")
+	}
+	if o.Auth > AuthApp {
+		c.Add("Operation.Auth", strconv.Itoa(int(o.Auth)), "is not an Auth")
+	}
+	return c.Err()
+}
 
-// The operations of this package, by resource. Treat them as constants.
-var (
-	OpPinsCreate = Operation{"pins/create", http.MethodPost, "/pins", KindCreate, CategoryOrgWrite, pinsWrite}
-	OpPinsList   = Operation{"pins/list", http.MethodGet, "/pins", KindRead, CategoryOrgRead, pinsRead}
-	OpPinsGet    = Operation{"pins/get", http.MethodGet, "/pins/{pin_id}", KindRead, CategoryOrgRead, pinsRead}
-	OpPinsUpdate = Operation{"pins/update", http.MethodPatch, "/pins/{pin_id}", KindWrite, CategoryOrgWrite, pinsWrite}
-	OpPinsDelete = Operation{"pins/delete", http.MethodDelete, "/pins/{pin_id}", KindWrite, CategoryOrgWrite, pinsWrite}
-	OpPinsSave   = Operation{"pins/save", http.MethodPost, "/pins/{pin_id}/save", KindCreate, CategoryOrgWrite, pinsWrite}
+// kind returns the operation's kind, which its method tells where it is unset.
+func (o Operation) kind() Kind {
+	if o.Kind != KindUnset {
+		return o.Kind
+	}
+	switch o.Method {
+	case http.MethodGet, http.MethodHead:
+		return KindRead
+	case http.MethodPut, http.MethodPatch, http.MethodDelete:
+		return KindWrite
+	}
+	return KindCreate
+}
 
-	OpBoardsCreate   = Operation{"boards/create", http.MethodPost, "/boards", KindCreate, CategoryOrgWrite, boardsWrite}
-	OpBoardsList     = Operation{"boards/list", http.MethodGet, "/boards", KindRead, CategoryOrgRead, boardsRead}
-	OpBoardsGet      = Operation{"boards/get", http.MethodGet, "/boards/{board_id}", KindRead, CategoryOrgRead, boardsRead}
-	OpBoardsUpdate   = Operation{"boards/update", http.MethodPatch, "/boards/{board_id}", KindWrite, CategoryOrgWrite, boardsWrite}
-	OpBoardsDelete   = Operation{"boards/delete", http.MethodDelete, "/boards/{board_id}", KindWrite, CategoryOrgWrite, boardsWrite}
-	OpBoardsListPins = Operation{"boards/list_pins", http.MethodGet, "/boards/{board_id}/pins", KindRead, CategoryOrgRead, pinsRead}
-
-	OpSectionsCreate   = Operation{"board_sections/create", http.MethodPost, "/boards/{board_id}/sections", KindCreate, CategoryOrgWrite, boardsWrite}
-	OpSectionsList     = Operation{"board_sections/list", http.MethodGet, "/boards/{board_id}/sections", KindRead, CategoryOrgRead, boardsRead}
-	OpSectionsUpdate   = Operation{"board_sections/update", http.MethodPatch, "/boards/{board_id}/sections/{section_id}", KindWrite, CategoryOrgWrite, boardsWrite}
-	OpSectionsDelete   = Operation{"board_sections/delete", http.MethodDelete, "/boards/{board_id}/sections/{section_id}", KindWrite, CategoryOrgWrite, boardsWrite}
-	OpSectionsListPins = Operation{"board_sections/list_pins", http.MethodGet, "/boards/{board_id}/sections/{section_id}/pins", KindRead, CategoryOrgRead, pinsRead}
-
-	OpUserAccountGet = Operation{"user_account/get", http.MethodGet, "/user_account", KindRead, CategoryOrgRead, []Scope{ScopeUserAccountsRead}}
-
-	// OpOAuthToken is the token call. A refresh may be sent again, so its kind
-	// is KindWrite; it is authorized by the app's credentials, not by a token.
-	OpOAuthToken = Operation{"oauth/token", http.MethodPost, "/oauth/token", KindWrite, CategoryOrgRead, nil}
-	// OpTokenRevoke is authorized by the app's credentials, too.
-	OpTokenRevoke = Operation{"token/revoke", http.MethodPost, "/oauth/token/revoke", KindWrite, CategoryOrgWrite, nil}
-	// OpConversionToken makes a token. A second one does no harm.
-	OpConversionToken = Operation{"oauth/conversion_token", http.MethodPost, "/oauth/conversion_token", KindWrite, CategoryOrgWrite, []Scope{ScopeAdsWrite}}
-)
-
-// Operations returns the description of every operation this package calls.
+// Operations returns the description of every operation that this package calls.
 func Operations() []Operation {
 	ops := []Operation{
 		OpPinsCreate, OpPinsList, OpPinsGet, OpPinsUpdate, OpPinsDelete, OpPinsSave,
@@ -152,10 +157,6 @@ func Operations() []Operation {
 	return ops
 }
 
-// numericParams are the path parameters that the API description gives the
-// pattern ^\d+$. Others are only required to be present.
-var numericParams = map[string]bool{"pin_id": true, "board_id": true, "section_id": true, "media_id": true, "ad_account_id": true}
-
 // expand adds the operation's path to u, its placeholders filled with values in
 // their order.
 func (o Operation) expand(u *url.URL, values []string) error {
@@ -164,21 +165,21 @@ func (o Operation) expand(u *url.URL, values []string) error {
 	escaped := "" // kept only when a value needs escaping
 	rest := o.Path
 	for _, value := range values {
-		open, shut := strings.IndexByte(rest, '{'), strings.IndexByte(rest, '}')
-		if open < 0 || shut < open {
+		before, name, pattern, after, ok := placeholder(rest)
+		if !ok {
 			return fmt.Errorf("path %s takes fewer than %d values", o.Path, len(values))
 		}
-		if err := checkParam(rest[open+1:shut], value); err != nil {
+		if err := checkParam(name, pattern, value); err != nil {
 			return err
 		}
 		if e := url.PathEscape(value); e != value || escaped != "" {
-			def(&escaped, string(path)) // what came before needed none
-			escaped += rest[:open] + e
+			setDefault(&escaped, string(path)) // what came before needed none
+			escaped += before + e
 		}
-		path = append(append(path, rest[:open]...), value...)
-		rest = rest[shut+1:]
+		path = append(append(path, before...), value...)
+		rest = after
 	}
-	if strings.IndexByte(rest, '{') >= 0 {
+	if _, _, _, _, ok := placeholder(rest); ok {
 		return fmt.Errorf("path %s takes more than %d values", o.Path, len(values))
 	}
 	if escaped != "" {
@@ -188,14 +189,54 @@ func (o Operation) expand(u *url.URL, values []string) error {
 	return nil
 }
 
+// placeholder splits a path at its first placeholder, whose pattern may itself
+// contain braces: \d{1,18}.
+func placeholder(path string) (before, name, pattern, after string, ok bool) {
+	open := strings.IndexByte(path, '{')
+	if open < 0 {
+		return path, "", "", "", false
+	}
+	depth := 0
+	for i := open; i < len(path); i++ {
+		switch path[i] {
+		case '{':
+			depth++
+		case '}':
+			if depth--; depth == 0 {
+				name, pattern, _ = strings.Cut(path[open+1:i], ":")
+				return path[:open], name, pattern, path[i+1:], true
+			}
+		}
+	}
+	return path, "", "", "", false
+}
+
 // checkParam refuses a path value that would reach another resource than the
-// one meant: an empty one, a dot segment, or a name in place of a numeric id.
-func checkParam(name, value string) error {
-	if numericParams[name] {
-		return requireID(name, value)
+// one meant: an empty one, a dot segment, or one that does not fit the pattern.
+func checkParam(name, pattern, value string) error {
+	var c Check
+	switch {
+	case pattern == "":
+		if value == "" || value == "." || value == ".." {
+			c.Add(name, value, "must name a resource")
+		}
+	case strings.HasPrefix(pattern, `\d`):
+		c.ID(name, value)
+		if limit, ok := digitLimit(pattern); ok && len(value) > limit {
+			c.Add(name, value, fmt.Sprintf("must have at most %d digits, has %d", limit, len(value)))
+		}
+	default:
+		OneOf(&c, name, value, strings.Split(pattern, "|")...)
 	}
-	if value == "" || value == "." || value == ".." {
-		return FieldError{Field: name, Value: value, Problem: "must name a resource"}
+	return c.Err()
+}
+
+// digitLimit reads the 18 of \d{1,18}.
+func digitLimit(pattern string) (int, bool) {
+	_, limit, ok := strings.Cut(strings.TrimSuffix(pattern, "}"), ",")
+	if !ok {
+		return 0, false
 	}
-	return nil
+	n, err := strconv.Atoi(limit)
+	return n, err == nil
 }

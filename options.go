@@ -53,8 +53,9 @@ type config struct {
 	store   TokenStore
 	oauth   OAuth
 
-	hasOAuth bool
-	anyScope bool
+	hasOAuth  bool
+	anyScope  bool
+	nilOption int // the number of an option that is nil; 0: none
 }
 
 // WithAccessToken uses one access token, which is never renewed: when it
@@ -102,7 +103,7 @@ func WithAccount(account string) Option { return func(c *config) { c.account = a
 func WithAppID(id string) Option { return func(c *config) { c.appID = id } }
 
 // WithAccess says what access Pinterest has granted to the app, from which its
-// rate limits follow. The default is [Standard].
+// rate limits follow. The default is [AccessStandard].
 func WithAccess(a Access) Option { return func(c *config) { c.access = &a } }
 
 // WithQuota overrides what is known in advance of one rate limit of each account:
@@ -178,7 +179,11 @@ func newConfig(maker string, opts []Option) *config {
 	cfg := &config{
 		maker: maker, base: ProductionURL, http: defaultHTTPClient(), clock: realClock{}, maxBody: 32 << 20, userAgent: userAgent,
 	}
-	for _, opt := range opts {
+	for i, opt := range opts {
+		if opt == nil {
+			cfg.nilOption = i + 1
+			break
+		}
 		opt(cfg)
 	}
 	return cfg
@@ -186,6 +191,9 @@ func newConfig(maker string, opts []Option) *config {
 
 // core checks the configuration and builds what clients share.
 func (cfg *config) core() (*core, error) {
+	if cfg.nilOption > 0 {
+		return nil, fmt.Errorf("pinterest: option %d is nil", cfg.nilOption)
+	}
 	base, err := parseBase(cfg.base)
 	if err != nil {
 		return nil, err
@@ -202,17 +210,19 @@ func (cfg *config) core() (*core, error) {
 	k := &core{
 		appID: cfg.appID, base: base, http: &h, userAgent: []string{cfg.userAgent},
 		table: table{custom: cfg.rules}, policy: cfg.policy.withDefaults(),
-		clock: cfg.clock, skew: &skew{}, limiter: limiter, ledger: cfg.ledger, maxBody: cfg.maxBody,
+		clock: cfg.clock, apiClock: &apiclock.Offset{}, limiter: limiter, ledger: cfg.ledger, maxBody: cfg.maxBody,
 		observers: cfg.observers, logger: cfg.logger, newTokens: cfg.tokens,
 		anyScope: cfg.anyScope, store: cfg.store, oauth: cfg.oauth,
 	}
 	if cfg.hasOAuth {
 		k.appSecrets = append(k.appSecrets, cfg.oauth.ClientSecret)
-		def(&k.appID, cfg.oauth.ClientID)
+		k.appAuth = basicAuth(cfg.oauth.ClientID, cfg.oauth.ClientSecret)
+		setDefault(&k.appID, cfg.oauth.ClientID)
 	}
 	if cfg.refresh != nil {
 		k.appSecrets = append(k.appSecrets, cfg.refresh.ClientSecret)
-		def(&k.appID, cfg.refresh.ClientID)
+		k.appAuth = basicAuth(cfg.refresh.ClientID, cfg.refresh.ClientSecret)
+		setDefault(&k.appID, cfg.refresh.ClientID)
 	}
 	k.accounts.clock, k.accounts.seed = cfg.clock, maphash.MakeSeed()
 	return k, nil
@@ -290,10 +300,18 @@ func parseBase(s string) (*url.URL, error) {
 	switch {
 	case u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "":
 		return nil, errors.New("pinterest: WithBaseURL: must be scheme, host and path alone, such as " + ProductionURL)
-	case u.Scheme == "https", u.Scheme == "http" && isLoopback(u.Hostname()):
-		return u, nil
+	case !isSecure(u):
+		return nil, fmt.Errorf("pinterest: WithBaseURL: %s://%s: must be https, or http to a loopback address", u.Scheme, u.Host)
+	case path.Base(u.Path) != "v5":
+		return nil, fmt.Errorf("pinterest: WithBaseURL: the path %q must end with /v5, as in %s", u.Path, ProductionURL)
 	}
-	return nil, fmt.Errorf("pinterest: WithBaseURL: %s://%s: must be https, or http to a loopback address", u.Scheme, u.Host)
+	return u, nil
+}
+
+// isSecure reports whether a request may be sent there: over https, or to this
+// machine.
+func isSecure(u *url.URL) bool {
+	return u.Scheme == "https" || u.Scheme == "http" && isLoopback(u.Hostname())
 }
 
 func isLoopback(host string) bool {
@@ -343,23 +361,33 @@ type callOptions struct {
 	adAccount string
 	response  *Response
 	dryRun    *DryRun
-	resend    bool
+	raw       *[]byte
 	priority  Priority
 	timeout   time.Duration
 	override  *RetryPolicy
+	token     string // in place of the account's
+
+	withoutLookup bool
+	maxDownload   int64
+	jobKey        string // of CreateOnce
 }
 
 // chosen returns what the options say.
 func (o callOptions) chosen() callOptions {
 	for _, opt := range o.list {
-		opt(&o)
+		if opt != nil {
+			opt(&o)
+		}
 	}
 	return o
 }
 
 // apply runs the options over the client's defaults.
 func (o *callOptions) apply(c *Client) error {
-	for _, opt := range o.list {
+	for i, opt := range o.list {
+		if opt == nil {
+			return fmt.Errorf("call option %d is nil", i+1)
+		}
 		opt(o)
 	}
 	o.policy = c.policy
@@ -378,10 +406,12 @@ func (o *callOptions) apply(c *Client) error {
 	if o.timeout > 0 {
 		o.policy.AttemptTimeout = o.timeout
 	}
-	if o.adAccount == "" {
-		return nil
+	var check Check
+	check.OptionalID("ad_account_id", o.adAccount)
+	if o.maxDownload < 0 {
+		check.Add("MaxDownload", strconv.FormatInt(o.maxDownload, 10), "must not be negative")
 	}
-	return requireID("ad_account_id", o.adAccount)
+	return check.Err()
 }
 
 // AttemptTimeout bounds each attempt of this call; see [RetryPolicy]. The
@@ -404,10 +434,22 @@ func AtPriority(p Priority) CallOption { return func(o *callOptions) { o.priorit
 // whether it succeeds or fails.
 func ResponseTo(r *Response) CallOption { return func(o *callOptions) { o.response = r } }
 
-// ResendUnseen sends a create again after an ambiguous failure without looking
-// whether the first one took effect. It can make a second one: it is for
+// RawTo puts the bytes of a successful answer into b, beside the typed result.
+// They are as the API sent them: nothing is redacted.
+func RawTo(b *[]byte) CallOption { return func(o *callOptions) { o.raw = b } }
+
+// UsingToken authorizes the call by this access token in place of the account's,
+// such as one of client credentials or a conversion token. It is not refreshed.
+func UsingToken(token string) CallOption { return func(o *callOptions) { o.token = token } }
+
+// MaxDownload bounds the file of a [Client.Download], in bytes, as it is stored
+// and decompressed. Default 4 GiB.
+func MaxDownload(n int64) CallOption { return func(o *callOptions) { o.maxDownload = n } }
+
+// RetryWithoutLookup sends a create again after an ambiguous failure without
+// looking whether the first one took effect. It can make a second one: it is for
 // creates of which two do no harm.
-func ResendUnseen() CallOption { return func(o *callOptions) { o.resend = true } }
+func RetryWithoutLookup() CallOption { return func(o *callOptions) { o.withoutLookup = true } }
 
 // DryRun is the request that a call would send.
 type DryRun struct {

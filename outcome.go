@@ -13,23 +13,26 @@ import (
 
 // succeed ends a call that has its result.
 func (r *run) succeed(at *attempt) {
-	r.book(at, 0, nil)
+	r.finish(at, 0, nil)
+	at.keepRaw()
 	at.release()
-	r.c.quota.give(r.spent)
-	if r.cl.seek != nil {
-		r.settled()
-	}
+	r.c.budget.give(r.spent)
+	r.settle()
 	r.cl.respond(r, at)
 	r.done(nil)
 }
 
-// settled remembers the result of a create: no equal create may adopt it, and
-// a list that lacks it proves nothing.
-func (r *run) settled() {
-	if seek := r.cl.seek; seek.made != nil {
-		id, created := seek.made()
-		r.cl.intent.remember(id, r.c.clock.Now())
-		r.c.creates.made(seek.want.list(), id, created)
+// settle tells the registry what the call has done. The result of a create may
+// be adopted by no equal create, and a list that lacks it proves nothing; what
+// was deleted or moved need not be in its list any more.
+func (r *run) settle() {
+	if r.cl.lookup != nil {
+		id, created := r.cl.lookup.made()
+		r.cl.pending.remember(id, r.c.clock.Now())
+		r.c.registry.add(r.cl.lookup.list, id, created)
+	}
+	if path := r.cl.req.Path; r.cl.op.Removes && len(path) > 0 {
+		r.c.registry.remove(path[len(path)-1])
 	}
 }
 
@@ -43,19 +46,19 @@ func (r *run) uncertain(at *attempt, rule Rule, stops ...error) error {
 	err := r.newError(at, rule, 0, stops...)
 	err.Disposition, err.RetryAt = DispositionUncertain, time.Time{}
 	err.Uncertain = r.uncertainty()
-	r.cl.intent.unresolved++
+	r.cl.pending.unresolved++
 	return r.end(at, err)
 }
 
 func (r *run) end(at *attempt, err *Error) error {
-	r.book(at, 0, nil)
+	r.finish(at, 0, nil)
 	at.release()
 	err.Attempts = r.attempts
 	switch err.Class {
 	case ClassServer, ClassUnavailable, ClassThrottled:
 	default:
 		if at.failure.Phase == PhaseAnswered {
-			r.c.quota.give(r.spent) // a definite answer: the API is up
+			r.c.budget.give(r.spent) // a definite answer: the API is up
 		}
 	}
 	r.cl.respond(r, at)
@@ -65,7 +68,7 @@ func (r *run) end(at *attempt, err *Error) error {
 
 // newError says what is known of the failure, with every credential taken out.
 func (r *run) newError(at *attempt, rule Rule, wait time.Duration, stops ...error) *Error {
-	clean := r.c.secrets.clean
+	clean := r.cl.secrets.Clean
 	e := &Error{
 		Operation: r.cl.op.ID, Class: rule.Class, Disposition: rule.Disposition, Rule: rule.Name,
 		Phase: at.failure.Phase, Status: at.failure.Status, Code: at.body.Code, CodeName: clean(at.body.CodeName),
@@ -78,7 +81,7 @@ func (r *run) newError(at *attempt, rule Rule, wait time.Duration, stops ...erro
 		e.Details = cleanJSON(clean, at.body.Details)
 	}
 	if at.buf != nil && at.failed {
-		e.Body = Body(r.c.secrets.cleanBody(at.buf.Bytes(), at.limit.N == 0))
+		e.Body = Body(r.cl.secrets.CleanBody(at.buf.Bytes(), errorBodyLimit, at.limit.N == 0))
 	}
 	if e.Message == "" && e.CodeName == "" && at.failure.Status != 0 {
 		e.Message = clean(at.unexplained())
@@ -90,11 +93,11 @@ func (r *run) newError(at *attempt, rule Rule, wait time.Duration, stops ...erro
 		e.RequiredScope = joinScopes(missing)
 	}
 	if at.err != nil {
-		e.causes = append(e.causes, r.c.secrets.hide(at.err))
+		e.causes = append(e.causes, r.cl.secrets.Hide(at.err))
 	}
 	for _, stop := range stops {
 		if stop != nil && stop != errFinal { //nolint:errorlint // compared, not searched: it is never wrapped
-			e.causes = append(e.causes, r.c.secrets.hide(stop))
+			e.causes = append(e.causes, r.cl.secrets.Hide(stop))
 		}
 	}
 	return e

@@ -4,10 +4,12 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"iter"
 	"maps"
 	"net/url"
+	"reflect"
 	"strconv"
 )
 
@@ -21,10 +23,11 @@ type Page[T any] struct {
 // HasMore reports whether there is another page.
 func (p *Page[T]) HasMore() bool { return p.Bookmark != "" }
 
-// complete tells a list from other JSON: a list always has items.
-func (p *Page[T]) complete() bool { return p.Items != nil }
+// Complete implements [Completer]: a list always has items.
+func (p *Page[T]) Complete() bool { return p.Items != nil }
 
-// ListOptions choose the part of a list that is returned.
+// ListOptions choose the part of a list that is returned. It is embedded in the
+// options of the single lists.
 type ListOptions struct {
 	PageSize int    // items a page, 1 to 250; 0: the API's default of 25
 	Bookmark string // where to begin, from a previous Page; empty: at the beginning
@@ -32,64 +35,25 @@ type ListOptions struct {
 
 const maxPageSize = 250
 
-// query lets callers pass nil.
-func (o *ListOptions) query() listQuery {
-	if o == nil {
-		return listQuery{}
+// Query implements [Options]; nil options have no parameters.
+func (o *ListOptions) Query() url.Values {
+	q := url.Values{}
+	if o != nil && o.PageSize > 0 {
+		q.Set("page_size", strconv.Itoa(o.PageSize))
 	}
-	return listQuery{page: *o}
+	if o != nil && o.Bookmark != "" {
+		q.Set("bookmark", o.Bookmark)
+	}
+	return q
 }
 
-// listQuery is what a list is asked for: the page, and the operation's own
-// parameters.
-type listQuery struct {
-	page ListOptions
-	own  url.Values
-	errs checker // what is wrong with them
-}
-
-// values returns all parameters, in a map of their own.
-func (q listQuery) values() url.Values {
-	v := make(url.Values, len(q.own)+2)
-	maps.Copy(v, q.own)
-	if q.page.PageSize > 0 {
-		v["page_size"] = []string{strconv.Itoa(q.page.PageSize)}
+// Validate checks the page size as List does before it sends anything.
+func (o *ListOptions) Validate() error {
+	var c Check
+	if o != nil && o.PageSize != 0 {
+		c.Range("page_size", o.PageSize, 1, maxPageSize)
 	}
-	if q.page.Bookmark != "" {
-		v["bookmark"] = []string{q.page.Bookmark}
-	}
-	return v
-}
-
-// add adds a parameter that is not empty.
-func (q *listQuery) add(key, value string) {
-	if value != "" {
-		if q.own == nil {
-			q.own = url.Values{}
-		}
-		q.own.Add(key, value)
-	}
-}
-
-// choice adds a parameter that must have one of these values, or none.
-func (q *listQuery) choice(key, value string, allowed ...string) {
-	if value != "" {
-		oneOf(&q.errs, key, value, allowed...)
-	}
-	q.add(key, value)
-}
-
-// check refuses what the API would refuse.
-func (q listQuery) check() error {
-	if n := q.page.PageSize; n < 0 || n > maxPageSize {
-		q.errs.add("page_size", strconv.Itoa(n), fmt.Sprintf("must be from 1 to %d", maxPageSize))
-	}
-	return q.errs.err()
-}
-
-// list is invoke for one page.
-func list[T any](ctx context.Context, c *Client, op Operation, path []string, q listQuery, opts []CallOption) (*Page[T], error) {
-	return invoke[Page[T]](ctx, c, op, Request{Path: path, Query: q.values(), check: q.check}, opts)
+	return c.Err()
 }
 
 // The guards of an iterator. Bookmarks contain the request's id, so that equal
@@ -100,31 +64,15 @@ const (
 	maxEmptyPages = 20
 )
 
-// all iterates over the items of a list, asking for each page when it is
-// reached. It ends after the last page, or with the first error.
-func all[T any](ctx context.Context, c *Client, op Operation, path []string, q listQuery, id func(*T) string, opts []CallOption) iter.Seq2[*T, error] {
-	return func(yield func(*T, error) bool) {
-		for page, err := range pages(ctx, c, op, path, q, id, opts) {
-			if err != nil {
-				yield(nil, err)
-				return
-			}
-			for i := range page.Items {
-				if !yield(&page.Items[i], nil) {
-					return
-				}
-			}
-		}
-	}
-}
-
 // pages iterates over the pages of a list.
-func pages[T any](ctx context.Context, c *Client, op Operation, path []string, q listQuery, id func(*T) string, opts []CallOption) iter.Seq2[*Page[T], error] {
+func pages[T any](ctx context.Context, c *Client, op Operation, req Request, opts []CallOption) iter.Seq2[*Page[T], error] {
 	return func(yield func(*Page[T], error) bool) {
-		next := q // each run over the iterator begins anew
+		next := req
+		bookmark := "" // of the page that was asked for last
 		seen := make(map[[sha256.Size]byte]bool)
+		id := itemID[T]()
 		for n, empty := 1, 0; ; n++ {
-			page, err := list[T](ctx, c, op, path, next, opts)
+			page, err := List[T](ctx, c, op, next, opts...)
 			if err != nil {
 				yield(nil, err)
 				return
@@ -136,17 +84,19 @@ func pages[T any](ctx context.Context, c *Client, op Operation, path []string, q
 				empty = 0
 			}
 			sum := pageSum(page, id)
-			if page.Bookmark == next.page.Bookmark || n >= maxPages || empty >= maxEmptyPages || seen[sum] && empty == 0 {
+			if page.Bookmark == bookmark || n >= maxPages || empty >= maxEmptyPages || seen[sum] && empty == 0 {
 				yield(nil, fmt.Errorf("%w (page %d)", ErrEndlessPages, n))
 				return
 			}
-			seen[sum] = true
-			next.page.Bookmark = page.Bookmark
+			seen[sum], bookmark = true, page.Bookmark
+			next.Query = url.Values{}
+			maps.Copy(next.Query, req.Query)
+			next.Query.Set("bookmark", bookmark)
 		}
 	}
 }
 
-// pageSum identifies a page by the ids on it.
+// pageSum identifies a page by the items on it.
 func pageSum[T any](page *Page[T], id func(*T) string) (sum [sha256.Size]byte) {
 	h := sha256.New()
 	var size [4]byte
@@ -158,4 +108,21 @@ func pageSum[T any](page *Page[T], id func(*T) string) (sum [sha256.Size]byte) {
 	}
 	h.Sum(sum[:0])
 	return sum
+}
+
+// itemID returns how items of a list are told apart: by their field ID, where
+// they have one, else by all that they hold.
+func itemID[T any]() func(*T) string {
+	if t := reflect.TypeFor[T](); t.Kind() == reflect.Struct {
+		if field, ok := t.FieldByName("ID"); ok && field.Type.Kind() == reflect.String {
+			return func(item *T) string { return reflect.ValueOf(item).Elem().FieldByIndex(field.Index).String() }
+		}
+	}
+	return func(item *T) string {
+		data, err := json.Marshal(item)
+		if err != nil {
+			return fmt.Sprintf("%+v", item)
+		}
+		return string(data)
+	}
 }

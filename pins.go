@@ -2,10 +2,31 @@ package pinterest
 
 import (
 	"context"
+	"errors"
 	"iter"
+	"net/http"
+	"net/url"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
+	"time"
+)
+
+var (
+	pinsRead  = []Scope{ScopeBoardsRead, ScopePinsRead}
+	pinsWrite = []Scope{ScopeBoardsRead, ScopeBoardsWrite, ScopePinsRead, ScopePinsWrite}
+)
+
+// The operations on pins. Treat them as constants.
+var (
+	OpPinsCreate = Operation{ID: "pins/create", Method: http.MethodPost, Path: "/pins", Kind: KindCreate, Category: CategoryOrgWrite, Scopes: pinsWrite}
+	OpPinsList   = Operation{ID: "pins/list", Method: http.MethodGet, Path: "/pins", Kind: KindRead, Category: CategoryOrgRead, Scopes: pinsRead}
+	OpPinsGet    = Operation{ID: "pins/get", Method: http.MethodGet, Path: `/pins/{pin_id:\d+}`, Kind: KindRead, Category: CategoryOrgRead, Scopes: pinsRead}
+	// OpPinsUpdate can move a pin to another board.
+	OpPinsUpdate = Operation{ID: "pins/update", Method: http.MethodPatch, Path: `/pins/{pin_id:\d+}`, Kind: KindWrite, Category: CategoryOrgWrite, Scopes: pinsWrite, Removes: true}
+	OpPinsDelete = Operation{ID: "pins/delete", Method: http.MethodDelete, Path: `/pins/{pin_id:\d+}`, Kind: KindWrite, Category: CategoryOrgWrite, Scopes: pinsWrite, Removes: true, NoBody: true}
+	OpPinsSave   = Operation{ID: "pins/save", Method: http.MethodPost, Path: `/pins/{pin_id:\d+}/save`, Kind: KindCreate, Category: CategoryOrgWrite, Scopes: pinsWrite}
 )
 
 // PinsService calls the operations on pins.
@@ -33,9 +54,8 @@ type Pin struct {
 	PinMetrics      *PinMetrics  `json:"pin_metrics"` // only when asked for
 }
 
-func (p *Pin) complete() bool { return p.ID != "" }
-
-func pinID(p *Pin) string { return p.ID }
+// Complete implements [Completer].
+func (p *Pin) Complete() bool { return p.ID != "" }
 
 // PinMetrics is how a pin has done, by metric (pin_click, impression,
 // clickthrough; for the lifetime also reaction and comment).
@@ -96,40 +116,40 @@ var reColor = regexp.MustCompile(`^#[0-9A-Fa-f]{6}$`)
 // can call it when a pin is entered, instead of learning of a mistake when it
 // is due.
 func (p PinCreate) Validate() error {
-	var c checker
-	c.id("board_id", p.BoardID)
-	c.optionalID("board_section_id", p.BoardSectionID)
-	c.length("title", p.Title, maxTitle)
-	c.length("description", p.Description, maxDescription)
-	c.optionalLink("link", p.Link, maxLink)
-	c.length("alt_text", p.AltText, maxAltText)
+	var c Check
+	c.ID("board_id", p.BoardID)
+	c.OptionalID("board_section_id", p.BoardSectionID)
+	c.Length("title", p.Title, maxTitle)
+	c.Length("description", p.Description, maxDescription)
+	c.OptionalLink("link", p.Link, maxLink)
+	c.Length("alt_text", p.AltText, maxAltText)
 	p.checkMarker(&c)
 	if p.DominantColor != "" && !reColor.MatchString(p.DominantColor) {
-		c.add("dominant_color", p.DominantColor, "must be # and six hexadecimal digits")
+		c.Add("dominant_color", p.DominantColor, "must be # and six hexadecimal digits")
 	}
-	c.optionalID("parent_pin_id", p.ParentPinID)
-	c.optionalID("sponsor_id", p.SponsorID)
+	c.OptionalID("parent_pin_id", p.ParentPinID)
+	c.OptionalID("sponsor_id", p.SponsorID)
 	switch {
 	case p.MediaSource.SourceType == SourcePinURL && p.ParentPinID == "" && p.Link == "":
-		c.add("media_source", "", "of type pin_url needs a parent_pin_id or a link")
+		c.Add("media_source", "", "of type pin_url needs a parent_pin_id or a link")
 	case p.MediaSource.SourceType != "":
 		p.MediaSource.check(&c)
 	case p.ParentPinID == "":
-		c.add("media_source", "", "is required, such as ImageURL(...)")
+		c.Add("media_source", "", "is required, such as ImageURL(...)")
 	}
-	return c.err()
+	return c.Err()
 }
 
-func (p PinCreate) checkMarker(c *checker) {
+func (p PinCreate) checkMarker(c *Check) {
 	name, value, _ := strings.Cut(p.Marker, "=")
 	switch {
 	case p.Marker == "":
 	case name == "" || value == "":
-		c.add("marker", p.Marker, "must have the form name=value")
+		c.Add("marker", p.Marker, "must have the form name=value")
 	case p.Link == "":
-		c.add("marker", p.Marker, "needs a link to stand in")
+		c.Add("marker", p.Marker, "needs a link to stand in")
 	default:
-		c.length("link", addMarker(p.Link, p.Marker), maxLink)
+		c.Length("link", addMarker(p.Link, p.Marker), maxLink)
 	}
 }
 
@@ -161,30 +181,32 @@ type CarouselSlot struct {
 
 // Validate checks the change as Update does before it sends anything.
 func (u PinUpdate) Validate() error {
-	var c checker
+	var c Check
 	if reflect.ValueOf(u).IsZero() {
-		c.add("", "", "the update changes nothing: set a field")
+		c.Add("", "", "the update changes nothing: set a field")
 	}
 	if v, ok := u.BoardID.Get(); ok || u.BoardID.IsNull() {
-		c.id("board_id", v)
+		c.ID("board_id", v)
 	}
 	if v, ok := u.BoardSectionID.Get(); ok {
-		c.id("board_section_id", v)
+		c.ID("board_section_id", v)
 	}
 	if u.CarouselSlots.IsNull() {
-		c.add("carousel_slots", "null", "must not be null")
+		c.Add("carousel_slots", "null", "must not be null")
 	}
-	checkOpt(u.Title, func(v string) { c.length("title", v, maxTitle) })
-	checkOpt(u.Description, func(v string) { c.length("description", v, maxDescription) })
-	checkOpt(u.Link, func(v string) { c.optionalLink("link", v, maxLink) })
-	checkOpt(u.AltText, func(v string) { c.length("alt_text", v, maxAltText) })
-	return c.err()
-}
-
-func checkOpt[T any](o Opt[T], check func(T)) {
-	if v, ok := o.Get(); ok {
-		check(v)
+	if v, ok := u.Title.Get(); ok {
+		c.Length("title", v, maxTitle)
 	}
+	if v, ok := u.Description.Get(); ok {
+		c.Length("description", v, maxDescription)
+	}
+	if v, ok := u.Link.Get(); ok {
+		c.OptionalLink("link", v, maxLink)
+	}
+	if v, ok := u.AltText.Get(); ok {
+		c.Length("alt_text", v, maxAltText)
+	}
+	return c.Err()
 }
 
 // PinSave says where a pin is saved to.
@@ -195,44 +217,182 @@ type PinSave struct {
 
 // Validate checks the ids as Save does before it sends anything.
 func (p PinSave) Validate() error {
-	var c checker
-	c.optionalID("board_id", p.BoardID)
-	c.optionalID("board_section_id", p.BoardSectionID)
-	return c.err()
+	var c Check
+	c.OptionalID("board_id", p.BoardID)
+	c.OptionalID("board_section_id", p.BoardSectionID)
+	return c.Err()
 }
+
+// PinFilter leaves pins out of a list.
+type PinFilter string
+
+// The filters of [PinListOptions].
+const (
+	PinsExcludeNative    PinFilter = "exclude_native"    // saved ones only
+	PinsExcludeRepins    PinFilter = "exclude_repins"    // own ones only
+	PinsHaveBeenPromoted PinFilter = "has_been_promoted" // promoted ones only
+)
+
+// PinType chooses pins by who sees them.
+type PinType string
+
+// PinPrivate is a pin that only its owner sees.
+const PinPrivate PinType = "PRIVATE"
 
 // PinListOptions choose which of the account's pins are listed.
 type PinListOptions struct {
 	ListOptions
-	Filter           string         // exclude_native, exclude_repins or has_been_promoted
-	Type             string         // PRIVATE
+	Filter           PinFilter      // empty: no filter
+	Type             PinType        // empty: the API's default
 	CreativeTypes    []CreativeType // any of these; slow on large accounts
 	IncludeProtected bool           // pins on protected boards, too
 	Metrics          bool           // fill Pin.PinMetrics
 }
 
-func (o *PinListOptions) query() listQuery {
+// Query implements [Options].
+func (o *PinListOptions) Query() url.Values {
 	if o == nil {
-		return listQuery{}
+		return nil
 	}
-	q := listQuery{page: o.ListOptions}
-	q.pins(o.CreativeTypes, o.Metrics)
-	q.choice("pin_filter", o.Filter, "exclude_native", "exclude_repins", "has_been_promoted")
-	q.choice("pin_type", o.Type, "PRIVATE")
+	q := o.ListOptions.Query()
+	addPinQuery(q, o.CreativeTypes, o.Metrics)
+	if o.Filter != "" {
+		q.Set("pin_filter", string(o.Filter))
+	}
+	if o.Type != "" {
+		q.Set("pin_type", string(o.Type))
+	}
 	if o.IncludeProtected {
-		q.add("include_protected_pins", "true")
+		q.Set("include_protected_pins", "true")
 	}
 	return q
 }
 
-// pins adds the parameters that all lists of pins take.
-func (q *listQuery) pins(types []CreativeType, metrics bool) {
+// Validate checks the options as List does before it sends anything.
+func (o *PinListOptions) Validate() error {
+	if o == nil {
+		return nil
+	}
+	var c Check
+	if o.Filter != "" {
+		OneOf(&c, "pin_filter", o.Filter, PinsExcludeNative, PinsExcludeRepins, PinsHaveBeenPromoted)
+	}
+	if o.Type != "" {
+		OneOf(&c, "pin_type", o.Type, PinPrivate)
+	}
+	return errors.Join(o.ListOptions.Validate(), c.Err())
+}
+
+// addPinQuery adds the parameters that all lists of pins take.
+func addPinQuery(q url.Values, types []CreativeType, metrics bool) {
 	for _, t := range types {
-		q.add("creative_types", string(t))
+		q.Add("creative_types", string(t))
 	}
 	if metrics {
-		q.add("pin_metrics", "true")
+		q.Set("pin_metrics", "true")
 	}
+}
+
+// pinWant is what identifies a pin that was to be made.
+type pinWant struct {
+	BoardID     string `json:"board_id"`
+	SectionID   string `json:"board_section_id,omitzero"`
+	ParentPinID string `json:"parent_pin_id,omitzero"`
+	Title       string `json:"title,omitzero"`
+	Description string `json:"description,omitzero"`
+	Link        string `json:"link,omitzero"`
+	AltText     string `json:"alt_text,omitzero"`
+	Marker      string `json:"marker,omitzero"`
+}
+
+func (p PinCreate) want() pinWant {
+	return pinWant{
+		BoardID: p.BoardID, SectionID: p.BoardSectionID, ParentPinID: p.ParentPinID,
+		Title: p.Title, Description: p.Description, Link: p.Link, AltText: p.AltText, Marker: p.Marker,
+	}
+}
+
+// Validate refuses a stored want that says too little.
+func (w pinWant) Validate() error {
+	var c Check
+	c.ID("board_id", w.BoardID)
+	c.OptionalID("parent_pin_id", w.ParentPinID)
+	return c.Err()
+}
+
+// lookup finds the pin on its board, which lists the pins of its sections, too.
+func (w pinWant) lookup() Lookup[Pin] {
+	return Lookup[Pin]{
+		Want: w, Key: w.key(),
+		List: OpBoardsListPins, In: Request{Path: []string{w.BoardID}, Options: &ListOptions{PageSize: 100}},
+		Match: w.matches, Unique: w.Marker != "",
+		Made: func(p *Pin) (string, time.Time) { return p.ID, p.CreatedAt.Time },
+	}
+}
+
+// key is what creates have in common whose pins could be taken for one another.
+func (w pinWant) key() []string {
+	switch {
+	case w.Marker != "":
+		return []string{"marker", w.Marker}
+	case w.ParentPinID != "":
+		// What is made from another pin takes over what it was not given, so its
+		// texts do not tell it apart from others of the same parent.
+		return []string{"parent", w.SectionID, w.ParentPinID}
+	}
+	return []string{w.SectionID, normal(w.Title), normal(w.Description), normal(w.Link), normal(w.AltText)}
+}
+
+// matches reports whether p has all that the wanted pin has. The image is not
+// asked about: the API does not tell where it came from. Where there is a marker,
+// nothing else is: only one pin of the board can carry it.
+func (w pinWant) matches(p *Pin) bool {
+	if p.BoardID != w.BoardID {
+		return false
+	}
+	if w.Marker != "" {
+		return hasMarker(p.Link, w.Marker)
+	}
+	// A pin made from another takes over what it was not given.
+	taken := w.ParentPinID != ""
+	same := func(want, got string) bool {
+		want = normal(want)
+		return want == normal(got) || taken && want == ""
+	}
+	return p.BoardSectionID == w.SectionID && p.ParentPinID == w.ParentPinID &&
+		same(w.Title, p.Title) && same(w.Description, p.Description) && same(w.Link, p.Link) && same(w.AltText, p.AltText)
+}
+
+// normal undoes what the API does to texts: it gives a blank one back as one
+// space, and trims.
+func normal(s string) string { return strings.TrimSpace(s) }
+
+// sameName compares names as the API does: without regard to case.
+func sameName(a, b string) bool { return strings.EqualFold(normal(a), normal(b)) }
+
+// hasMarker reports whether link carries the query parameter marker, which has
+// the form "name=value".
+func hasMarker(link, marker string) bool {
+	name, value, ok := strings.Cut(marker, "=")
+	u, err := url.Parse(link)
+	return ok && err == nil && slices.Contains(u.Query()[name], value)
+}
+
+// addMarker puts the marker into the link's query, where it is not there yet.
+func addMarker(link, marker string) string {
+	if hasMarker(link, marker) {
+		return link
+	}
+	u, err := url.Parse(link)
+	if err != nil {
+		return link
+	}
+	name, value, _ := strings.Cut(marker, "=")
+	if u.RawQuery != "" {
+		u.RawQuery += "&"
+	}
+	u.RawQuery += url.QueryEscape(name) + "=" + url.QueryEscape(value)
+	return u.String()
 }
 
 // Create makes a pin. After an ambiguous failure the board is read back before
@@ -245,27 +405,27 @@ func (q *listQuery) pins(types []CreativeType, metrics bool) {
 // Operation pins/create: https://developers.pinterest.com/docs/api/v5/pins-create
 func (s *PinsService) Create(ctx context.Context, pin PinCreate, opts ...CallOption) (*Pin, error) {
 	pin = pin.marked()
-	return create(ctx, s.client, OpPinsCreate, Request{Body: pin}, wantPin(pin), finder[Pin]{s.client.findPins, madePin}, opts)
+	return Call[Pin](ctx, s.client, OpPinsCreate, Request{Body: pin, Lookup: pin.want().lookup()}, opts...)
 }
 
 // Get returns a pin by its numeric id.
 //
 // Operation pins/get: https://developers.pinterest.com/docs/api/v5/pins-get
 func (s *PinsService) Get(ctx context.Context, id string, opts ...CallOption) (*Pin, error) {
-	return invoke[Pin](ctx, s.client, OpPinsGet, Request{Path: []string{id}}, opts)
+	return Call[Pin](ctx, s.client, OpPinsGet, Request{Path: []string{id}}, opts...)
 }
 
 // List returns one page of the account's pins, newest first.
 //
 // Operation pins/list: https://developers.pinterest.com/docs/api/v5/pins-list
 func (s *PinsService) List(ctx context.Context, o *PinListOptions, opts ...CallOption) (*Page[Pin], error) {
-	return list[Pin](ctx, s.client, OpPinsList, nil, o.query(), opts)
+	return List[Pin](ctx, s.client, OpPinsList, Request{Options: o}, opts...)
 }
 
 // All iterates over the account's pins, newest first, asking for pages as they
 // are reached.
 func (s *PinsService) All(ctx context.Context, o *PinListOptions, opts ...CallOption) iter.Seq2[*Pin, error] {
-	return all(ctx, s.client, OpPinsList, nil, o.query(), pinID, opts)
+	return All[Pin](ctx, s.client, OpPinsList, Request{Options: o}, opts...)
 }
 
 // Update changes a pin. The API allows it to some apps only (beta): others are
@@ -273,8 +433,7 @@ func (s *PinsService) All(ctx context.Context, o *PinListOptions, opts ...CallOp
 //
 // Operation pins/update: https://developers.pinterest.com/docs/api/v5/pins-update
 func (s *PinsService) Update(ctx context.Context, id string, update PinUpdate, opts ...CallOption) (*Pin, error) {
-	s.client.creates.gone(id) // it may move to another board
-	return invoke[Pin](ctx, s.client, OpPinsUpdate, Request{Path: []string{id}, Body: update}, opts)
+	return Call[Pin](ctx, s.client, OpPinsUpdate, Request{Path: []string{id}, Body: update}, opts...)
 }
 
 // Delete deletes a pin. If the answer to a first attempt is lost, the 404 of
@@ -282,7 +441,6 @@ func (s *PinsService) Update(ctx context.Context, id string, update PinUpdate, o
 //
 // Operation pins/delete: https://developers.pinterest.com/docs/api/v5/pins-delete
 func (s *PinsService) Delete(ctx context.Context, id string, opts ...CallOption) error {
-	s.client.creates.gone(id)
 	return s.client.Do(ctx, OpPinsDelete, Request{Path: []string{id}}, nil, opts...)
 }
 
@@ -292,5 +450,15 @@ func (s *PinsService) Delete(ctx context.Context, id string, opts ...CallOption)
 //
 // Operation pins/save: https://developers.pinterest.com/docs/api/v5/pins-save
 func (s *PinsService) Save(ctx context.Context, id string, to PinSave, opts ...CallOption) (*Pin, error) {
-	return create(ctx, s.client, OpPinsSave, Request{Path: []string{id}, Body: to}, wantSave(id, to), finder[Pin]{s.client.findPins, madePin}, opts)
+	req := Request{Path: []string{id}, Body: to}
+	if to.BoardID != "" {
+		req.Lookup = pinWant{BoardID: to.BoardID, SectionID: to.BoardSectionID, ParentPinID: id}.lookup()
+	}
+	return Call[Pin](ctx, s.client, OpPinsSave, req, opts...)
+}
+
+// Resolve looks up what became of a Create or a Save that ended uncertain: see
+// the function [Resolve].
+func (s *PinsService) Resolve(ctx context.Context, u Uncertain, opts ...CallOption) (*Resolution[Pin], error) {
+	return Resolve(ctx, s.client, u, pinWant.lookup, opts...)
 }

@@ -46,7 +46,7 @@ const maxPolicySets = 64
 // parse reads x-ratelimit-limit, -remaining and -reset, in the structured form
 // (`100, 100;w=1;name="a", 1000;w=60;name="b"`) and in the plain one (`100`).
 // What it cannot read it leaves out; it never fails a call.
-func (p *rateParser) parse(h http.Header, hide *secrets) (RateLimit, bool) {
+func (p *rateParser) parse(h http.Header, hide *redact.Secrets) (RateLimit, bool) {
 	limit := headerValue(h, "X-Ratelimit-Limit")
 	remaining, okRemaining := parseCount(headerValue(h, "X-Ratelimit-Remaining"))
 	reset, okReset := parseCount(headerValue(h, "X-Ratelimit-Reset"))
@@ -68,7 +68,7 @@ func (p *rateParser) parse(h http.Header, hide *secrets) (RateLimit, bool) {
 }
 
 // policies reads a list of policies.
-func (p *rateParser) policies(list string, hide *secrets) []RatePolicy {
+func (p *rateParser) policies(list string, hide *redact.Secrets) []RatePolicy {
 	if list == "" {
 		return nil
 	}
@@ -82,7 +82,7 @@ func (p *rateParser) policies(list string, hide *secrets) []RatePolicy {
 	for item := range strings.SplitSeq(list, ",") {
 		if policy, ok := parsePolicy(item); ok {
 			plain = plain && strings.Trim(policy.Name, "abcdefghijklmnopqrstuvwxyz_") == ""
-			policy.Name = hide.clean(policy.Name)
+			policy.Name = hide.Clean(policy.Name)
 			policies = append(policies, policy)
 		}
 	}

@@ -159,7 +159,7 @@ func (cl *call) noToken(c *Client, rule Rule, err error) error {
 	}
 	e := &Error{
 		Operation: cl.op.ID, Class: rule.Class, Disposition: rule.Disposition, Rule: rule.Name, Phase: PhaseNotSent,
-		causes: []error{c.secrets.hide(err)},
+		causes: []error{c.secrets.Hide(err)},
 	}
 	if rule.Disposition == DispositionPark {
 		e.RetryAt = c.clock.Now().Add(rule.ParkFor)

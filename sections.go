@@ -3,6 +3,18 @@ package pinterest
 import (
 	"context"
 	"iter"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// The operations on the sections of a board. Treat them as constants.
+var (
+	OpSectionsCreate   = Operation{ID: "board_sections/create", Method: http.MethodPost, Path: `/boards/{board_id:\d+}/sections`, Kind: KindCreate, Category: CategoryOrgWrite, Scopes: boardsWrite}
+	OpSectionsList     = Operation{ID: "board_sections/list", Method: http.MethodGet, Path: `/boards/{board_id:\d+}/sections`, Kind: KindRead, Category: CategoryOrgRead, Scopes: boardsRead}
+	OpSectionsUpdate   = Operation{ID: "board_sections/update", Method: http.MethodPatch, Path: `/boards/{board_id:\d+}/sections/{section_id:\d+}`, Kind: KindWrite, Category: CategoryOrgWrite, Scopes: boardsWrite}
+	OpSectionsDelete   = Operation{ID: "board_sections/delete", Method: http.MethodDelete, Path: `/boards/{board_id:\d+}/sections/{section_id:\d+}`, Kind: KindWrite, Category: CategoryOrgWrite, Scopes: boardsWrite, Removes: true, NoBody: true}
+	OpSectionsListPins = Operation{ID: "board_sections/list_pins", Method: http.MethodGet, Path: `/boards/{board_id:\d+}/sections/{section_id:\d+}/pins`, Kind: KindRead, Category: CategoryOrgRead, Scopes: pinsRead}
 )
 
 // SectionsService calls the operations on the sections of a board.
@@ -14,51 +26,87 @@ type Section struct {
 	Name string `json:"name"`
 }
 
-func (s *Section) complete() bool { return s.ID != "" }
-
-func sectionID(s *Section) string { return s.ID }
+// Complete implements [Completer].
+func (s *Section) Complete() bool { return s.ID != "" }
 
 // maxSectionName is the limit of a section's name, in characters.
 const maxSectionName = 180
 
-// SectionWrite is a section to be made, or its new name.
-type SectionWrite struct {
+// SectionCreate is a section to be made.
+type SectionCreate struct {
 	Name string `json:"name"` // 1 to 180 characters
 }
 
-// Validate checks the name as Create and Update do before they send anything.
-func (s SectionWrite) Validate() error {
-	var c checker
-	c.name(s.Name)
-	c.length("name", s.Name, maxSectionName)
-	return c.err()
+// Validate checks the section as Create does before it sends anything.
+func (s SectionCreate) Validate() error { return checkSectionName(s.Name) }
+
+// SectionUpdate is a change of a section.
+type SectionUpdate struct {
+	Name string `json:"name"` // 1 to 180 characters; required
+}
+
+// Validate checks the change as Update does before it sends anything.
+func (u SectionUpdate) Validate() error { return checkSectionName(u.Name) }
+
+func checkSectionName(name string) error {
+	var c Check
+	c.Required("name", name)
+	c.Length("name", name, maxSectionName)
+	return c.Err()
+}
+
+// sectionWant is what identifies a section that was to be made.
+type sectionWant struct {
+	BoardID string `json:"board_id"`
+	Name    string `json:"name"`
+}
+
+// Validate refuses a stored want that says too little.
+func (w sectionWant) Validate() error {
+	var c Check
+	c.ID("board_id", w.BoardID)
+	c.Required("name", w.Name)
+	return c.Err()
+}
+
+// lookup finds the section of the board by its name. Sections have no creation
+// time; but a name that was there before answers with a conflict, which is looked
+// up only after an attempt that may have made it.
+func (w sectionWant) lookup() Lookup[Section] {
+	return Lookup[Section]{
+		Want: w, Key: []string{strings.ToLower(normal(w.Name))}, Untimed: true,
+		List: OpSectionsList, In: Request{Path: []string{w.BoardID}, Options: &ListOptions{PageSize: maxPageSize}},
+		Match: func(s *Section) bool { return sameName(s.Name, w.Name) },
+		Made:  func(s *Section) (string, time.Time) { return s.ID, time.Time{} },
+	}
 }
 
 // Create makes a section of a board. After an ambiguous failure the board's
 // sections are looked up by name before anything is sent again.
 //
 // Operation board_sections/create: https://developers.pinterest.com/docs/api/v5/board_sections-create
-func (s *SectionsService) Create(ctx context.Context, boardID string, section SectionWrite, opts ...CallOption) (*Section, error) {
-	return create(ctx, s.client, OpSectionsCreate, Request{Path: []string{boardID}, Body: section}, wantSection(boardID, section), finder[Section]{s.client.findSections, madeSection}, opts)
+func (s *SectionsService) Create(ctx context.Context, boardID string, section SectionCreate, opts ...CallOption) (*Section, error) {
+	want := sectionWant{BoardID: boardID, Name: section.Name}
+	return Call[Section](ctx, s.client, OpSectionsCreate, Request{Path: []string{boardID}, Body: section, Lookup: want.lookup()}, opts...)
 }
 
 // List returns one page of the sections of a board.
 //
 // Operation board_sections/list: https://developers.pinterest.com/docs/api/v5/board_sections-list
 func (s *SectionsService) List(ctx context.Context, boardID string, o *ListOptions, opts ...CallOption) (*Page[Section], error) {
-	return list[Section](ctx, s.client, OpSectionsList, []string{boardID}, o.query(), opts)
+	return List[Section](ctx, s.client, OpSectionsList, Request{Path: []string{boardID}, Options: o}, opts...)
 }
 
 // All iterates over the sections of a board, asking for pages as they are reached.
 func (s *SectionsService) All(ctx context.Context, boardID string, o *ListOptions, opts ...CallOption) iter.Seq2[*Section, error] {
-	return all(ctx, s.client, OpSectionsList, []string{boardID}, o.query(), sectionID, opts)
+	return All[Section](ctx, s.client, OpSectionsList, Request{Path: []string{boardID}, Options: o}, opts...)
 }
 
 // Update renames a section.
 //
 // Operation board_sections/update: https://developers.pinterest.com/docs/api/v5/board_sections-update
-func (s *SectionsService) Update(ctx context.Context, boardID, id string, section SectionWrite, opts ...CallOption) (*Section, error) {
-	return invoke[Section](ctx, s.client, OpSectionsUpdate, Request{Path: []string{boardID, id}, Body: section}, opts)
+func (s *SectionsService) Update(ctx context.Context, boardID, id string, update SectionUpdate, opts ...CallOption) (*Section, error) {
+	return Call[Section](ctx, s.client, OpSectionsUpdate, Request{Path: []string{boardID, id}, Body: update}, opts...)
 }
 
 // Delete deletes a section and the pins in it. If the answer to a first attempt
@@ -66,7 +114,6 @@ func (s *SectionsService) Update(ctx context.Context, boardID, id string, sectio
 //
 // Operation board_sections/delete: https://developers.pinterest.com/docs/api/v5/board_sections-delete
 func (s *SectionsService) Delete(ctx context.Context, boardID, id string, opts ...CallOption) error {
-	s.client.creates.gone(id)
 	return s.client.Do(ctx, OpSectionsDelete, Request{Path: []string{boardID, id}}, nil, opts...)
 }
 
@@ -74,10 +121,16 @@ func (s *SectionsService) Delete(ctx context.Context, boardID, id string, opts .
 //
 // Operation board_sections/list_pins: https://developers.pinterest.com/docs/api/v5/board_sections-list_pins
 func (s *SectionsService) ListPins(ctx context.Context, boardID, id string, o *ListOptions, opts ...CallOption) (*Page[Pin], error) {
-	return list[Pin](ctx, s.client, OpSectionsListPins, []string{boardID, id}, o.query(), opts)
+	return List[Pin](ctx, s.client, OpSectionsListPins, Request{Path: []string{boardID, id}, Options: o}, opts...)
 }
 
 // AllPins iterates over the pins in a section, asking for pages as they are reached.
 func (s *SectionsService) AllPins(ctx context.Context, boardID, id string, o *ListOptions, opts ...CallOption) iter.Seq2[*Pin, error] {
-	return all(ctx, s.client, OpSectionsListPins, []string{boardID, id}, o.query(), pinID, opts)
+	return All[Pin](ctx, s.client, OpSectionsListPins, Request{Path: []string{boardID, id}, Options: o}, opts...)
+}
+
+// Resolve looks up what became of a Create that ended uncertain: see the function
+// [Resolve].
+func (s *SectionsService) Resolve(ctx context.Context, u Uncertain, opts ...CallOption) (*Resolution[Section], error) {
+	return Resolve(ctx, s.client, u, sectionWant.lookup, opts...)
 }

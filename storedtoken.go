@@ -147,7 +147,7 @@ func (s *storedToken) renewLocked(ctx context.Context, old *Token, refused bool)
 		return nil, err
 	}
 	tok := fresh.after(stored)
-	s.client.secrets.addToken(tok.AccessToken, tok.RefreshToken)
+	s.client.secrets.AddToken(tok.AccessToken, tok.RefreshToken)
 	tok, err = s.save(ctx, stored, tok)
 	s.client.reportRenewal(began, err)
 	return tok, err

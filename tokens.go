@@ -17,7 +17,7 @@ type tokens struct {
 	source  tokenSource
 	early   time.Duration // how long before its expiry a token is renewed
 	clock   Clock
-	secrets *secrets
+	secrets *redact.Secrets
 
 	mu      sync.Mutex
 	current credential
@@ -42,6 +42,10 @@ type credential struct {
 	token  *Token
 	header []string
 	due    time.Time // when it is to be renewed, while it can still be used; zero: when it is refused
+}
+
+func newCredential(tok *Token) credential {
+	return credential{token: tok, header: []string{"Bearer " + tok.AccessToken}}
 }
 
 // flight is one renewal that any number of calls wait for.
@@ -71,14 +75,14 @@ func (t *Token) expired(now time.Time) bool { return !t.Expiry.IsZero() && !now.
 
 // keep makes tok the current token. The caller holds the lock, or is alone.
 func (t *tokens) keep(tok *Token) {
-	t.current = credential{token: tok, header: []string{"Bearer " + tok.AccessToken}}
+	t.current = newCredential(tok)
 	if !tok.Expiry.IsZero() {
 		// Clients of one account do not all come at the same moment, and a token with
 		// little time left is not renewed over and over.
 		early := t.early + time.Duration(rand.Float64()*float64(t.early))
 		t.current.due = tok.Expiry.Add(-min(early, tok.Expiry.Sub(t.clock.Now())/2))
 	}
-	t.secrets.addToken(tok.AccessToken, tok.RefreshToken)
+	t.secrets.AddToken(tok.AccessToken, tok.RefreshToken)
 }
 
 // token returns the current token. One that is due is renewed meanwhile; one

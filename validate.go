@@ -1,104 +1,101 @@
 package pinterest
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
+	"reflect"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 )
 
-// fieldErrors is every wrong field of a request, found before it is sent.
-type fieldErrors []FieldError
+// Check collects what is wrong with a request, so that a caller learns all of
+// it at once. It is what the Validate methods of this package are made of:
+//
+//	func (c CampaignCreate) Validate() error {
+//		var check pinterest.Check
+//		check.ID("ad_account_id", c.AdAccountID)
+//		check.Length("name", c.Name, 255)
+//		return check.Err()
+//	}
+type Check struct{ problems problems }
 
-// Is makes what Validate finds answer to ErrInvalid.
-func (e fieldErrors) Is(target error) bool { return target == ErrInvalid }
-
-// Unwrap returns each of them.
-func (e fieldErrors) Unwrap() []error {
-	errs := make([]error, len(e))
-	for i, f := range e {
-		errs[i] = f
-	}
-	return errs
-}
-
-func (e fieldErrors) Error() string {
-	parts := make([]string, len(e))
-	for i, f := range e {
-		parts[i] = f.Error()
-	}
-	return strings.Join(parts, "; ")
-}
-
-// checker collects what is wrong with a request, so that a caller learns all
-// of it at once.
-type checker struct{ errs fieldErrors }
-
-// err returns what was found, or nil.
-func (c *checker) err() error {
-	if len(c.errs) == 0 {
+// Err returns what was found, each a [FieldError], or nil.
+func (c *Check) Err() error {
+	if len(c.problems) == 0 {
 		return nil
 	}
-	return c.errs
+	return c.problems
 }
 
-func (c *checker) add(field, value, problem string) {
-	c.errs = append(c.errs, FieldError{Field: field, Value: shorten(value), Problem: problem})
+// Add notes a problem of a field, such as "must not be negative". The value is
+// shortened, and the query of a URL is left out of it.
+func (c *Check) Add(field, value, problem string) {
+	c.problems = append(c.problems, FieldError{Field: field, Value: shorten(value), Problem: problem})
 }
 
-// id wants a numeric id.
-func (c *checker) id(field, value string) {
-	if problem := idProblem(field, value); problem != "" {
-		c.add(field, value, problem)
+// Required wants something other than spaces.
+func (c *Check) Required(field, value string) {
+	if strings.TrimSpace(value) == "" {
+		c.Add(field, value, "is required")
 	}
 }
 
-// optionalID wants a numeric id or nothing.
-func (c *checker) optionalID(field, value string) {
+// ID wants a numeric id.
+func (c *Check) ID(field, value string) {
+	if value == "" || strings.Trim(value, "0123456789") != "" {
+		c.Add(field, value, idProblem(field))
+	}
+}
+
+// OptionalID wants a numeric id or nothing.
+func (c *Check) OptionalID(field, value string) {
 	if value != "" {
-		c.id(field, value)
+		c.ID(field, value)
 	}
 }
 
-// length wants at most limit characters: the API counts characters, not bytes.
-func (c *checker) length(field, value string, limit int) {
+// Length wants valid UTF-8 of at most limit characters: the API counts
+// characters, not bytes.
+func (c *Check) Length(field, value string, limit int) {
 	if n := utf8.RuneCountInString(value); n > limit {
-		c.add(field, value, fmt.Sprintf("must have at most %d characters, has %d", limit, n))
+		c.Add(field, value, fmt.Sprintf("must have at most %d characters, has %d", limit, n))
 	}
 	if !utf8.ValidString(value) {
-		c.add(field, strings.ToValidUTF8(value, "?"), "must be valid UTF-8")
+		c.Add(field, strings.ToValidUTF8(value, "?"), "must be valid UTF-8")
 	}
 }
 
-// name wants something other than spaces.
-func (c *checker) name(value string) {
-	if strings.TrimSpace(value) == "" {
-		c.add("name", value, "is required")
-	}
-}
-
-// link wants an absolute http or https URL of at most limit characters.
-func (c *checker) link(field, value string, limit int) {
-	c.length(field, value, limit)
+// Link wants an absolute http or https URL of at most limit characters.
+func (c *Check) Link(field, value string, limit int) {
+	c.Length(field, value, limit)
 	u, err := url.Parse(value)
 	switch {
 	case err != nil || u.Host == "":
-		c.add(field, value, "must be an absolute URL, such as https://shop.example/p/1")
+		c.Add(field, value, "must be an absolute URL, such as https://shop.example/p/1")
 	case u.Scheme != "http" && u.Scheme != "https":
-		c.add(field, value, "must be an http or https URL")
+		c.Add(field, value, "must be an http or https URL")
 	}
 }
 
-// optionalLink wants such a URL or nothing.
-func (c *checker) optionalLink(field, value string, limit int) {
+// OptionalLink wants such a URL or nothing.
+func (c *Check) OptionalLink(field, value string, limit int) {
 	if value != "" {
-		c.link(field, value, limit)
+		c.Link(field, value, limit)
 	}
 }
 
-// oneOf wants one of the values. It is used where the API refuses all others.
-func oneOf[T ~string](c *checker, field string, value T, allowed ...T) {
+// Range wants a number from low to high.
+func (c *Check) Range(field string, value, low, high int) {
+	if value < low || value > high {
+		c.Add(field, strconv.Itoa(value), fmt.Sprintf("must be from %d to %d", low, high))
+	}
+}
+
+// OneOf wants one of the values. It is for fields of which the API refuses all
+// other values.
+func OneOf[T ~string](c *Check, field string, value T, allowed ...T) {
 	names := make([]string, len(allowed))
 	for i, a := range allowed {
 		if value == a {
@@ -106,22 +103,11 @@ func oneOf[T ~string](c *checker, field string, value T, allowed ...T) {
 		}
 		names[i] = strconv.Quote(string(a))
 	}
-	c.add(field, string(value), "must be "+strings.Join(names, " or "))
-}
-
-// requireID wants a numeric id.
-func requireID(field, value string) error {
-	if problem := idProblem(field, value); problem != "" {
-		return FieldError{Field: field, Value: shorten(value), Problem: problem}
-	}
-	return nil
+	c.Add(field, string(value), "must be "+strings.Join(names, " or "))
 }
 
 // idProblem says what is wrong with an id, and what is mistaken for one most often.
-func idProblem(field, value string) string {
-	if value != "" && strings.Trim(value, "0123456789") == "" {
-		return ""
-	}
+func idProblem(field string) string {
 	problem := "must be the numeric id"
 	switch field {
 	case "board_id":
@@ -145,4 +131,74 @@ func shorten(value string) string {
 		return value
 	}
 	return string([]rune(value)[:limit]) + "..."
+}
+
+// problems is every wrong field of a request, in one line.
+type problems []FieldError
+
+// Unwrap returns each of them.
+func (p problems) Unwrap() []error {
+	errs := make([]error, len(p))
+	for i, f := range p {
+		errs[i] = f
+	}
+	return errs
+}
+
+func (p problems) Error() string {
+	parts := make([]string, len(p))
+	for i, f := range p {
+		parts[i] = f.Error()
+	}
+	return strings.Join(parts, "; ")
+}
+
+// validator is what bodies and options may be: it finds what the API would refuse.
+type validator interface{ Validate() error }
+
+// validate asks v or, where v is a list, each of its elements.
+func validate(v any) error {
+	if v, ok := v.(validator); ok {
+		return v.Validate()
+	}
+	list := reflect.ValueOf(v)
+	if list.Kind() != reflect.Slice || !list.Type().Elem().Implements(reflect.TypeFor[validator]()) {
+		return nil
+	}
+	var found problems
+	var others []error
+	for i := range list.Len() {
+		at := "[" + strconv.Itoa(i) + "]"
+		fields, rest := fieldErrors(list.Index(i).Interface().(validator).Validate())
+		for _, f := range fields {
+			f.Field = strings.TrimSuffix(at+"."+f.Field, ".")
+			found = append(found, f)
+		}
+		for _, err := range rest {
+			others = append(others, fmt.Errorf("%s: %w", at, err))
+		}
+	}
+	if len(found) > 0 {
+		others = append([]error{found}, others...)
+	}
+	return errors.Join(others...)
+}
+
+// fieldErrors returns every [FieldError] in the tree of err, and the errors in
+// it that say something else or more.
+func fieldErrors(err error) (fields []FieldError, others []error) {
+	switch e := err.(type) { //nolint:errorlint // the tree is walked here, node by node
+	case nil:
+		return nil, nil
+	case FieldError:
+		return []FieldError{e}, nil
+	case interface{ Unwrap() []error }:
+		for _, part := range e.Unwrap() {
+			f, o := fieldErrors(part)
+			fields, others = append(fields, f...), append(others, o...)
+		}
+		return fields, others
+	}
+	fields, _ = fieldErrors(errors.Unwrap(err))
+	return fields, []error{err}
 }

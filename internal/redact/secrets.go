@@ -13,6 +13,7 @@ import (
 // concurrent use. A nil *Secrets knows none and cannot learn any: it takes out
 // only what has the shape of a credential.
 type Secrets struct {
+	parent *Secrets // knows more; nil: nobody does
 	mu     sync.Mutex
 	app    []string // the app's own, which stay
 	tokens []string // those of the account, which rotate
@@ -24,6 +25,13 @@ const maxTokens = 16
 
 // New returns Secrets that know the credentials of an app for good.
 func New(app ...string) *Secrets { return &Secrets{app: slices.Clone(app)} }
+
+// With returns Secrets that know these values besides all that s knows and
+// learns.
+func (s *Secrets) With(values ...string) *Secrets {
+	values = slices.DeleteFunc(slices.Clone(values), func(v string) bool { return v == "" })
+	return &Secrets{parent: s, app: values}
+}
 
 // AddToken adds tokens of the account. Only the newest are remembered.
 func (s *Secrets) AddToken(tokens ...string) {
@@ -48,8 +56,9 @@ func (s *Secrets) values() []string {
 		return nil
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Concat(s.app, s.tokens)
+	own := slices.Concat(s.app, s.tokens)
+	s.mu.Unlock()
+	return append(own, s.parent.values()...)
 }
 
 // Clean returns text without credentials.

@@ -1,0 +1,266 @@
+package pinterest
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pinterest-go/pinterest/internal/apiclock"
+)
+
+// Lookup says how the result of one create is found: in which list it stands,
+// what matches, and which id and time of creation a match has. With it the create
+// has all the care that a create can have: after an ambiguous failure it is
+// looked up before it is sent again, what is found is adopted, and what cannot be
+// known ends uncertain, to be told later by [Resolve].
+//
+// A resource defines its lookups by a function from what identifies a result to
+// the Lookup. That function serves [Request].Lookup and [Resolve]:
+//
+//	type labelWant struct{ AdAccountID, Name string }
+//
+//	func (w labelWant) lookup() pinterest.Lookup[Label] {
+//		return pinterest.Lookup[Label]{
+//			Want:  w,
+//			List:  OpLabelsList,
+//			In:    pinterest.Request{Path: []string{w.AdAccountID}},
+//			Match: func(l *Label) bool { return l.Name == w.Name },
+//			Made:  func(l *Label) (string, time.Time) { return l.ID, l.CreatedTime.Time },
+//			Key:   []string{w.Name},
+//		}
+//	}
+type Lookup[T any] struct {
+	// Want is what identifies the result. It is written as JSON into [Uncertain],
+	// from which [Resolve] reads it back. If it has a method Validate() error, that
+	// is asked when it was read.
+	Want any
+	// List is the list in which the result stands, with its path and parameters In.
+	// It is read from its beginning, the newest first, back to the time of the first
+	// attempt.
+	List Operation
+	In   Request
+	// Match reports whether an item of the list has all that the result has. The
+	// time of creation is not its business.
+	Match func(item *T) bool
+	// Made returns the id of an item and when it was made, as the API tells it.
+	Made func(item *T) (id string, created time.Time)
+	// Key is what creates have in common that could be taken for one another; nil:
+	// the whole Want. Those of one list with equal keys are carried out one after
+	// another by a client, so that none of them adopts what another made.
+	Key []string
+	// Untimed says that items have no time of creation: the whole list is read, and
+	// a match counts whenever it was made.
+	Untimed bool
+	// Unique says that one item at most can ever match, such as one that carries a
+	// marker: no time is asked of it, and no other create can have made it.
+	Unique bool
+}
+
+// AnyLookup is a [Lookup] of any type, for [Request].
+type AnyLookup interface {
+	bind(out any) (*lookup, error)
+}
+
+// lookup is a Lookup for one call, without its type.
+type lookup struct {
+	want   json.RawMessage
+	list   string // names the list
+	key    string // of equal creates
+	unique bool
+
+	// find reads the list once. What matches, and is not another create's, goes
+	// into the call's result.
+	find func(ctx context.Context, c *Client, in timeframe, p *pendingCreate, opts []CallOption) (found bool, seen listing, err error)
+	// made returns the id of the call's result and when it was made.
+	made func() (id string, created time.Time)
+}
+
+func (l Lookup[T]) bind(out any) (*lookup, error) {
+	var c Check
+	if l.Want == nil {
+		c.Add("Lookup.Want", "", "is required")
+	}
+	if l.Match == nil || l.Made == nil {
+		c.Add("Lookup.Match", "", "and Made are required")
+	}
+	if l.List.ID == "" || l.List.kind() != KindRead {
+		c.Add("Lookup.List", l.List.ID, "must be an operation that reads")
+	}
+	result, ok := out.(*T)
+	switch {
+	case out == nil:
+		result = new(T)
+	case !ok:
+		c.Add("Lookup", "", fmt.Sprintf("finds a %T, and the result is a %T", result, out))
+	}
+	want, err := json.Marshal(l.Want)
+	if err != nil {
+		return nil, fmt.Errorf("encoding Lookup.Want: %w", err)
+	}
+	key := l.Key
+	if key == nil {
+		key = []string{string(want)}
+	}
+	list := strings.Join(append([]string{l.List.ID}, l.In.Path...), " ")
+	return &lookup{
+		want: want, list: list, key: fingerprint(append([]string{list}, key...)...), unique: l.Unique,
+		find: func(ctx context.Context, c *Client, in timeframe, p *pendingCreate, opts []CallOption) (bool, listing, error) {
+			matches, seen, err := l.read(ctx, c, in, opts)
+			if err != nil {
+				return false, seen, err
+			}
+			found, err := l.choose(matches, p)
+			if found != nil {
+				*result = *found
+			}
+			return found != nil, seen, err
+		},
+		made: func() (string, time.Time) { return l.Made(result) },
+	}, c.Err()
+}
+
+// errNoTime keeps a match whose time cannot be read from being taken for
+// absence, or for something older.
+var errNoTime = errors.New("what was found has no creation time that can be read")
+
+// read reads the list, newest first, page by page, back to the beginning of the
+// time frame, and returns what matches and was made within it. A page is read to
+// its end: what was moved may stand among newer things.
+func (l Lookup[T]) read(ctx context.Context, c *Client, in timeframe, opts []CallOption) (found []T, seen listing, err error) {
+	timed := !l.Untimed && !l.Unique
+	for page, err := range pages[T](ctx, c, l.List, l.In, opts) {
+		if err != nil {
+			return nil, seen, err
+		}
+		var last time.Time
+		for i := range page.Items {
+			item := &page.Items[i]
+			id, created := l.Made(item)
+			seen.add(id)
+			if !l.Untimed && !created.IsZero() {
+				last = created
+			}
+			switch match := l.Match(item); {
+			case match && timed && created.IsZero():
+				return nil, seen, errNoTime
+			case match && (!timed || in.contains(created)):
+				found = append(found, *item)
+			}
+		}
+		if !last.IsZero() && in.after(last) {
+			seen.oldest = last
+			return found, seen, nil
+		}
+	}
+	return found, seen, nil
+}
+
+// choose returns the match that is this create's, nil for none. What another
+// create of the same key made is not.
+func (l Lookup[T]) choose(matches []T, p *pendingCreate) (*T, error) {
+	id := func(match T) string { id, _ := l.Made(&match); return id }
+	if i := slices.IndexFunc(matches, func(match T) bool { return p.own != "" && id(match) == p.own }); i >= 0 {
+		return &matches[i], nil // it was found before: the answer stays the same
+	}
+	unresolved := p.unresolved
+	if l.Unique {
+		unresolved = 0
+	} else {
+		matches = slices.DeleteFunc(matches, func(match T) bool { return p.knows(id(match)) })
+	}
+	if len(matches) == 0 {
+		return nil, nil
+	}
+	// Those of earlier equal creates are older, those of later ones newer.
+	own := len(matches) - 1 - unresolved
+	if own < 0 {
+		return nil, errEqualUncertain
+	}
+	return &matches[own], nil
+}
+
+var (
+	errEqualUncertain = errors.New("what was found may belong to an equal create that ended uncertain")
+	errNoLookup       = errors.New("there is no way to look this operation up, so it is not sent again")
+	errLag            = errors.New("the list lags behind: it lacks what this client made before, so that it proves nothing")
+	errUnproved       = errors.New("it was not found, but there was no time to prove that it is absent")
+)
+
+// listing is what one reading of a list has shown, from the newest back.
+type listing struct {
+	ids    map[string]bool
+	oldest time.Time // zero: the list was read to its end, or has no times
+}
+
+func (l *listing) add(id string) {
+	if l.ids == nil {
+		l.ids = map[string]bool{}
+	}
+	l.ids[id] = true
+}
+
+// timeframe is the time in which a create can have taken effect.
+type timeframe struct {
+	sent   time.Time // by the client's clock
+	offset *apiclock.Offset
+	fixed  time.Time // by the API's clock, where it is known
+	late   time.Time // after it nothing belongs to the create, on the clock of the one above; zero: open
+}
+
+// tolerance is how far a creation time may lie before the first attempt and
+// still belong to it: the API gives whole seconds, as does the Date header
+// that its clock is learned from.
+const tolerance = 2 * time.Second
+
+// since returns the earliest creation time, on the API's clock, that the
+// create can have. It is exact once an answer of the API was seen, so it is
+// asked for after reading, not before.
+func (f timeframe) since() time.Time {
+	since := f.fixed
+	if since.IsZero() {
+		since = f.sent.Add(f.offset.Offset() - tolerance)
+	}
+	return since.Truncate(time.Second)
+}
+
+// contains reports whether a thing made at this time, on the API's clock, can
+// be what the create made.
+func (f timeframe) contains(created time.Time) bool {
+	late := f.late
+	if !late.IsZero() && f.fixed.IsZero() {
+		late = late.Add(f.offset.Offset())
+	}
+	return !f.after(created) && (late.IsZero() || !created.After(late))
+}
+
+// after reports whether the time frame begins after this time.
+func (f timeframe) after(created time.Time) bool { return created.Before(f.since()) }
+
+// fingerprint turns what identifies a create into a key of fixed size.
+func fingerprint(parts ...string) string {
+	h := sha256.New()
+	var size [8]byte
+	for _, p := range parts {
+		binary.BigEndian.PutUint64(size[:], uint64(len(p)))
+		h.Write(size[:])
+		h.Write([]byte(p))
+	}
+	return string(h.Sum(nil))
+}
+
+// readWant reads a stored Want. A field that W does not have shows that it was
+// written by another lookup.
+func readWant[W any](data json.RawMessage) (want W, err error) {
+	dec := json.NewDecoder(strings.NewReader(string(data)))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&want); err != nil {
+		return want, FieldError{Field: "want", Value: string(data), Problem: "is not of this lookup"}
+	}
+	return want, validate(want)
+}
