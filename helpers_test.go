@@ -260,7 +260,8 @@ func newUnstarted(t testing.TB, steps ...reply) *server {
 }
 
 func (s *server) onLookup(steps ...reply) *server { s.scripts[toLookup] = steps; return s }
-func (s *server) onToken(steps ...reply) *server  { s.scripts[toToken] = steps; return s }
+
+func (s *server) onToken(steps ...reply) *server { s.scripts[toToken] = steps; return s }
 
 func (s *server) base() string { return s.URL + "/v5" }
 
@@ -508,3 +509,8 @@ func chain(err error) []error {
 }
 
 func contains(text []byte, part string) bool { return bytes.Contains(text, []byte(part)) }
+
+func get(ctx context.Context, c *pinterest.Client, opts ...pinterest.CallOption) error {
+	_, err := c.Pins.Get(ctx, pinID, opts...)
+	return err
+}
