@@ -514,3 +514,37 @@ func get(ctx context.Context, c *pinterest.Client, opts ...pinterest.CallOption)
 	_, err := c.Pins.Get(ctx, pinID, opts...)
 	return err
 }
+
+// assertProved checks that every POST that failed was followed by reads, the
+// last of them not before the settle time was over, and that the next POST kept
+// its wait.
+func assertProved(t *testing.T, s *server, settle time.Duration, waits []time.Duration) {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var posted, lastRead time.Time
+	posts, reads := 0, 0
+	proved := func() {
+		if posts == 0 {
+			return
+		}
+		assert.GreaterOrEqual(t, reads, 2, "reads after POST %d", posts)
+		assert.GreaterOrEqual(t, lastRead.Sub(posted), settle, "time from POST %d to the last read", posts)
+	}
+	for _, req := range s.requests {
+		switch {
+		case req.kind == toLookup:
+			reads++
+			lastRead = req.at
+		case req.method == http.MethodPost:
+			proved()
+			if posts > 0 && waits != nil {
+				assert.GreaterOrEqual(t, req.at.Sub(posted), waits[posts-1], "the wait after POST %d", posts)
+			}
+			posts, reads, posted = posts+1, 0, req.at
+		}
+	}
+	if reads > 0 { // the last one failed, too
+		proved()
+	}
+}

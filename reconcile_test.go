@@ -270,3 +270,26 @@ func TestResendUnseen(t *testing.T) {
 	assert.Equal(t, s.ids()[1], pin.ID)
 	s.counts("pins/create", 2, "boards/list_pins", 0)
 }
+
+func TestCreateWithoutAWayToLookEndsUncertain(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, bare(503).always())
+	c := newClient(t, s)
+	op := pinterest.Operation{ID: "campaigns/create", Method: http.MethodPost, Path: "/campaigns", Kind: pinterest.KindCreate}
+	err := c.Do(t.Context(), op, pinterest.Request{Body: map[string]string{"name": "x"}}, nil)
+	e := failure(t, err)
+	assert.Equal(t, uncertain, e.Disposition)
+	assert.ErrorIs(t, err, pinterest.ErrUncertain)
+	assert.ErrorIs(t, err, pinterest.ErrUnavailable)
+	assert.Equal(t, 1, s.count(toCall))
+}
+
+func TestResendUnseenSendsAgainWithoutLooking(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, bare(503), bare(503), okPin())
+	c := newClient(t, s)
+	_, err := c.Pins.Create(t.Context(), pinCreate(), pinterest.ResendUnseen())
+	require.NoError(t, err)
+	assert.Equal(t, []string{toCall, toCall, toCall}, s.kinds())
+	assertSlept(t, s, seconds(2, 4))
+}
