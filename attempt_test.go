@@ -70,7 +70,7 @@ func TestFailingAnswersLeaveTheConnectionInUse(t *testing.T) {
 	}
 }
 
-func TestCertificateThatIsNotTrustedIsMetOnce(t *testing.T) {
+func TestUntrustedCertificateIsNotRetried(t *testing.T) {
 	t.Parallel()
 	s := newUnstarted(t)
 	var handshakes atomic.Int64

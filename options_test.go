@@ -51,7 +51,7 @@ func TestBaseURL(t *testing.T) {
 	}
 }
 
-func TestNewRefusesWhatCannotBeMeant(t *testing.T) {
+func TestNewRefusesInvalidOptions(t *testing.T) {
 	t.Parallel()
 	token := pinterest.WithAccessToken(accessToken)
 	without := func(change func(*pinterest.RefreshConfig)) pinterest.Option {

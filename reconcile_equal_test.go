@@ -16,7 +16,7 @@ import (
 )
 
 // Equal creates in flight at once never end with one pin.
-func TestCreateTwins(t *testing.T) {
+func TestEqualCreates(t *testing.T) {
 	const n = 50
 	tests := map[string][]*pinteresttest.Fault{
 		"no faults": {nil},
@@ -59,7 +59,7 @@ func TestCreateTwins(t *testing.T) {
 
 // Pins made from one parent can be taken for one another even where their
 // requests are not equal, since the API fills in what was not given.
-func TestCreateTwinsOfOneParent(t *testing.T) {
+func TestEqualCreatesOfOneParent(t *testing.T) {
 	type create func(*studio, pinteresttest.Pin) (*pinterest.Pin, error)
 	save := func(s *studio, parent pinteresttest.Pin) (*pinterest.Pin, error) {
 		return s.client.Pins.Save(context.Background(), parent.ID, pinterest.PinSave{BoardID: s.board.ID})
@@ -126,7 +126,7 @@ func TestCreateMarkers(t *testing.T) {
 
 // An uncertain create is followed by an equal one, and then resolved: never do
 // both end with one pin.
-func TestCreateAfterAnUncertainTwin(t *testing.T) {
+func TestCreateAfterAnEqualUncertainOne(t *testing.T) {
 	for _, first := range []bool{true, false} {
 		for _, gap := range []time.Duration{0, time.Second, 5 * time.Minute} {
 			for second, fault := range map[string]*pinteresttest.Fault{

@@ -261,7 +261,7 @@ func TestResolveWithAnotherClock(t *testing.T) {
 // Three equal creates ended uncertain. However many of them took effect, in
 // whatever order and by whomever they are resolved, no pin is given to two; and
 // if all were made within a moment, each gets one.
-func TestResolveTwins(t *testing.T) {
+func TestResolveEqualCreates(t *testing.T) {
 	const n = 3
 	orders := [][n]int{{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}}
 	for committed := range 1 << n {
