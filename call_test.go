@@ -129,7 +129,7 @@ func TestDryRunSendsNothingAndRedacts(t *testing.T) {
 	s := newServer(t)
 	cfg := refreshConfig()
 	cfg.AccessToken = accessToken
-	for name, c := range map[string]*pinterest.Client{
+	for name, c := range map[string]*testClient{
 		"token":   newClient(t, s),
 		"source":  newBareClient(t, s, pinterest.WithTokenSource(failingSource{errors.New("must not be asked")})),
 		"refresh": newBareClient(t, s, pinterest.WithRefreshToken(cfg)),

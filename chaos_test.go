@@ -94,8 +94,8 @@ func TestChaos(t *testing.T) {
 type chaos struct {
 	mix    chaosMix
 	srv    *pinteresttest.Server
-	client *pinterest.Client
-	start  func() *pinterest.Client // a new process: a client that knows nothing
+	client *testClient
+	start  func() *testClient // a new process: a client that knows nothing
 	boards []string
 	seed   uint64
 	random *rand.Rand // for the list reads, under mu
@@ -133,7 +133,7 @@ func newChaos(t *testing.T, mix chaosMix, seed uint64) *chaos {
 	transport.MaxIdleConnsPerHost = 64
 	t.Cleanup(transport.CloseIdleConnections)
 	ledger := mortalLedger{pinterest.NewMemoryLedger()}
-	c.start = func() *pinterest.Client {
+	c.start = func() *testClient {
 		client, err := pinterest.New(
 			pinterest.WithAccessToken(acct.AccessToken), pinterest.WithBaseURL(c.srv.URL), pinterest.WithClock(clock), pinterest.WithoutPacing(),
 			pinterest.WithHTTPClient(&http.Client{Transport: mortalTransport{transport}}), pinterest.WithLedger(ledger),
@@ -142,7 +142,7 @@ func newChaos(t *testing.T, mix chaosMix, seed uint64) *chaos {
 			pinterest.WithRetry(pinterest.RetryPolicy{AttemptTimeout: 2 * time.Second, Quota: -1}),
 			pinterest.WithObserver(c.observe))
 		require.NoError(t, err)
-		return client
+		return wrap(client)
 	}
 	c.client = c.start()
 	return c

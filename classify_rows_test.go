@@ -277,7 +277,7 @@ type bench struct {
 	seen   recorder
 }
 
-func newBench(t *testing.T, r row) (*bench, *pinterest.Client) {
+func newBench(t *testing.T, r row) (*bench, *testClient) {
 	t.Helper()
 	b := &bench{server: newUnstarted(t, r.reply.always())}
 	b.ctx, b.cancel = context.WithCancel(context.Background())

@@ -12,8 +12,8 @@ import (
 
 func TestRulesOfTheCaller(t *testing.T) {
 	t.Parallel()
-	get := func(c *pinterest.Client) error { _, err := c.Pins.Get(context.Background(), pinID); return err }
-	post := func(c *pinterest.Client) error {
+	get := func(c *testClient) error { _, err := c.Pins.Get(context.Background(), pinID); return err }
+	post := func(c *testClient) error {
 		_, err := c.Pins.Create(context.Background(), pinCreate())
 		return err
 	}
@@ -21,7 +21,7 @@ func TestRulesOfTheCaller(t *testing.T) {
 		name    string
 		rules   []pinterest.Rule
 		reply   reply
-		call    func(*pinterest.Client) error
+		call    func(*testClient) error
 		rule    string
 		class   error
 		after   pinterest.Disposition

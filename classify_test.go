@@ -29,17 +29,17 @@ func TestRuleForReadAndIdempotentWrite(t *testing.T) {
 	t.Parallel()
 	kinds := []struct {
 		name, method string
-		call         func(context.Context, *pinterest.Client) error
+		call         func(context.Context, *testClient) error
 	}{
-		{"get", http.MethodGet, func(ctx context.Context, c *pinterest.Client) error {
+		{"get", http.MethodGet, func(ctx context.Context, c *testClient) error {
 			_, err := c.Pins.Get(ctx, pinID)
 			return err
 		}},
-		{"update", http.MethodPatch, func(ctx context.Context, c *pinterest.Client) error {
+		{"update", http.MethodPatch, func(ctx context.Context, c *testClient) error {
 			_, err := c.Pins.Update(ctx, pinID, pinUpdate())
 			return err
 		}},
-		{"delete", http.MethodDelete, func(ctx context.Context, c *pinterest.Client) error {
+		{"delete", http.MethodDelete, func(ctx context.Context, c *testClient) error {
 			return c.Pins.Delete(ctx, pinID)
 		}},
 	}
@@ -72,7 +72,7 @@ func TestRuleForReadAndIdempotentWrite(t *testing.T) {
 	})
 }
 
-func create(b *bench, c *pinterest.Client, opts ...pinterest.CallOption) (*pinterest.Pin, error) {
+func create(b *bench, c *testClient, opts ...pinterest.CallOption) (*pinterest.Pin, error) {
 	return c.Pins.Create(b.ctx, pinCreate(), opts...)
 }
 

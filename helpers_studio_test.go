@@ -21,7 +21,7 @@ type studio struct {
 	srv    *pinteresttest.Server
 	alice  pinteresttest.Account
 	board  pinteresttest.Board
-	client *pinterest.Client
+	client *testClient
 }
 
 // studioStart is the time at which the tests begin: within a second, as times
@@ -51,7 +51,7 @@ func newStudioAt(t *testing.T, clock *pinteresttest.Clock, opts ...pinterest.Opt
 }
 
 // newClient is another client for the account, such as another process has.
-func (s *studio) newClient(opts ...pinterest.Option) *pinterest.Client {
+func (s *studio) newClient(opts ...pinterest.Option) *testClient {
 	s.t.Helper()
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	s.t.Cleanup(transport.CloseIdleConnections)
@@ -60,7 +60,7 @@ func (s *studio) newClient(opts ...pinterest.Option) *pinterest.Client {
 		pinterest.WithHTTPClient(&http.Client{Transport: transport}), pinterest.WithRetry(pinterest.RetryPolicy{Jitter: -1}),
 	}, opts...)...)
 	require.NoError(s.t, err)
-	return client
+	return wrap(client)
 }
 
 // pin is the pin that most tests make.

@@ -83,25 +83,6 @@ func (c *fakeClock) sleeps() []time.Duration {
 	return slices.Clone(c.slept)
 }
 
-// newClient returns a client of s with a static token, the server's clock and
-// waits without jitter; opts go on from there.
-func newClient(t testing.TB, s *server, opts ...pinterest.Option) *pinterest.Client {
-	t.Helper()
-	return newBareClient(t, s, append([]pinterest.Option{pinterest.WithAccessToken(accessToken)}, opts...)...)
-}
-
-// newBareClient is newClient without a token.
-func newBareClient(t testing.TB, s *server, opts ...pinterest.Option) *pinterest.Client {
-	t.Helper()
-	base := []pinterest.Option{pinterest.WithBaseURL(s.base()), pinterest.WithClock(s.clock), pinterest.WithRetry(exact)}
-	if s.TLS != nil {
-		base = append(base, pinterest.WithHTTPClient(s.Client()))
-	}
-	c, err := pinterest.New(append(base, opts...)...)
-	require.NoError(t, err)
-	return c
-}
-
 // ownClient returns an http.Client whose connections are closed with the test.
 func ownClient(t testing.TB, change func(*http.Transport)) *http.Client {
 	t.Helper()
@@ -220,8 +201,3 @@ func chain(err error) []error {
 }
 
 func contains(text []byte, part string) bool { return bytes.Contains(text, []byte(part)) }
-
-func get(ctx context.Context, c *pinterest.Client, opts ...pinterest.CallOption) error {
-	_, err := c.Pins.Get(ctx, pinID, opts...)
-	return err
-}

@@ -74,7 +74,7 @@ func keyRecord(t *testing.T, s *studio, key, point string) (l *pinterest.MemoryL
 // The ledger fails at every step in turn.
 func TestCreateOnceLedgerFails(t *testing.T) {
 	errDisk := errors.New("the disk is full")
-	run := func(t *testing.T, s *studio, n int) (client *pinterest.Client, l *pinterest.MemoryLedger, steps []string, pin *pinterest.Pin, err error) {
+	run := func(t *testing.T, s *studio, n int) (client *testClient, l *pinterest.MemoryLedger, steps []string, pin *pinterest.Pin, err error) {
 		l = pinterest.NewMemoryLedger()
 		watched := &watchedLedger{Ledger: l, on: func(step, name string) error {
 			if steps = append(steps, fmt.Sprintf("%s, %d requests before", step, s.srv.Count("pins/create"))); len(steps) == n {

@@ -30,7 +30,7 @@ func TestCreateOnce(t *testing.T) {
 
 	s.clock.Advance(400 * 24 * time.Hour)
 	s.srv.ResetBooks()
-	for _, client := range []*pinterest.Client{client, client, s.newClient(pinterest.WithLedger(ledger))} {
+	for _, client := range []*testClient{client, client, s.newClient(pinterest.WithLedger(ledger))} {
 		again, err := client.Pins.CreateOnce(t.Context(), "job-8841", s.pin())
 		require.NoError(t, err)
 		assert.Equal(t, first, again)
@@ -66,7 +66,7 @@ func TestCreateOnceRefuses(t *testing.T) {
 	}}
 	with := s.newClient(pinterest.WithLedger(ledger))
 	for name, test := range map[string]struct {
-		client      *pinterest.Client
+		client      *testClient
 		key         string
 		pin         pinterest.PinCreate
 		field, text string
@@ -107,7 +107,7 @@ func TestCreateOnceConcurrent(t *testing.T) {
 				s.srv.Inject(faults[0].On("pins/create"))
 			}
 			ledger := pinterest.NewMemoryLedger()
-			clients := []*pinterest.Client{s.newClient(pinterest.WithLedger(ledger)), s.newClient(pinterest.WithLedger(ledger))}
+			clients := []*testClient{s.newClient(pinterest.WithLedger(ledger)), s.newClient(pinterest.WithLedger(ledger))}
 			const n = 64
 			told := make([]string, n)
 			var refused atomic.Int32

@@ -103,7 +103,7 @@ func TestCreateMarkers(t *testing.T) {
 				t.Parallel()
 				s := newStudio(t)
 				s.srv.Inject(fault.On("pins/create").Repeat(2))
-				clients := []*pinterest.Client{s.client, s.newClient(), s.newClient()}
+				clients := []*testClient{s.client, s.newClient(), s.newClient()}
 				made := make([]string, len(clients))
 				var wg sync.WaitGroup
 				for i, client := range clients {
@@ -152,7 +152,7 @@ func TestCreateAfterAnEqualUncertainOne(t *testing.T) {
 					} else {
 						_ = requireUncertain(t, err)
 					}
-					resolvers := []*pinterest.Client{s.client}
+					resolvers := []*testClient{s.client}
 					if first || gap > time.Minute {
 						// Another process does not know of the second, but can tell it apart:
 						// by the order of the two, or by the time. With one pin made at the

@@ -112,9 +112,9 @@ func TestCancelWhileInFlight(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for kind, call := range map[string]func(context.Context, *pinterest.Client) error{
-				"read":   func(ctx context.Context, c *pinterest.Client) error { return get(ctx, c) },
-				"delete": func(ctx context.Context, c *pinterest.Client) error { return c.Pins.Delete(ctx, pinID) },
+			for kind, call := range map[string]func(context.Context, *testClient) error{
+				"read":   func(ctx context.Context, c *testClient) error { return get(ctx, c) },
+				"delete": func(ctx context.Context, c *testClient) error { return c.Pins.Delete(ctx, pinID) },
 			} {
 				ctx, cancel := context.WithCancel(t.Context())
 				s := newServer(t, broken(cancel))

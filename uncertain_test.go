@@ -114,7 +114,7 @@ func TestResolve(t *testing.T) {
 				assert.Equal(t, kind.operation, u.Operation)
 				s.srv.ResetBooks()
 				other := s.newClient()
-				for _, client := range []*pinterest.Client{other, s.client, other, s.client} {
+				for _, client := range []*testClient{other, s.client, other, s.client} {
 					found, err := client.Resolve(t.Context(), u)
 					require.NoError(t, err)
 					require.Equal(t, pinterest.OutcomeCreated, found.Outcome, "as often as it is asked")
