@@ -101,7 +101,7 @@ func TestUntrustedCertificateIsNotRetried(t *testing.T) {
 	assertSlept(t, s, nil)
 }
 
-// dialing returns a client whose first dials go to a port that refuses.
+// dialing returns a client whose first dials are refused.
 func dialing(t *testing.T, refused int) *http.Client {
 	port := closedPort(t)
 	var dials atomic.Int64
@@ -142,7 +142,7 @@ func TestRefusedConnectionKeepsItsCause(t *testing.T) {
 	assert.Len(t, failure(t, err).Attempts, 5)
 }
 
-// A request that breaks off while it is written cannot have taken effect.
+// A request that was written only in part cannot have taken effect.
 func TestRequestThatIsNotWrittenWholeIsNotSent(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, okPin())
@@ -198,8 +198,8 @@ func TestResetAfterTheBodyIsUnanswered(t *testing.T) {
 	}
 }
 
-// The second create of a client goes over a connection in use, where a
-// transport is tempted to send again by itself.
+// The create reuses a connection, and http.Transport may retry by itself when a
+// reused connection breaks. It must not do so for a create.
 func TestResetOfAConnectionInUseIsUnanswered(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, okPin(), reset(), okPin())
@@ -219,7 +219,7 @@ func TestRedirectIsRefused(t *testing.T) {
 			other := newServer(t) // no request is expected
 			s := newServer(t, answer(status, "").with("Location", other.base()+"/pins?token=abc"))
 			h := ownClient(t, nil)
-			h.CheckRedirect = func(*http.Request, []*http.Request) error { return nil } // would follow
+			h.CheckRedirect = func(*http.Request, []*http.Request) error { return nil } // would follow redirects
 			_, err := newClient(t, s, pinterest.WithHTTPClient(h)).Pins.Create(t.Context(), pinCreate())
 			e := failure(t, err)
 			assert.ErrorIs(t, err, pinterest.ErrTransport)

@@ -12,11 +12,11 @@ import (
 	"github.com/pinterest-go/pinterest"
 )
 
-// row says how a rule of the table is brought about and what has to follow.
+// row says how to trigger a rule of the table and what has to follow.
 type row struct {
-	reply   reply                    // what the API answers, again and again
+	reply   reply                    // what the API answers every time
 	tls     bool                     // the server speaks TLS
-	prepare func(*testing.T, *bench) // with the server started, where an answer alone does not do
+	prepare func(*testing.T, *bench) // runs with the server started, where an answer alone is not enough
 	skip    string                   // the kind of call that cannot meet it
 
 	class    error                 // the sentinel
@@ -24,12 +24,12 @@ type row struct {
 	attempts int                   // 0: one
 	unsent   bool                  // no request reaches the server
 	waits    []time.Duration       // between the attempts
-	parked   time.Duration         // the least time until RetryAt, where it is parked
+	parked   time.Duration         // the least time until RetryAt, if parked
 	unclear  bool                  // ambiguous for a create
-	unproved bool                  // and absence cannot be shown
+	unproved bool                  // absence cannot be shown either
 }
 
-// The waits of five attempts, by the defaults.
+// The default waits between five attempts.
 var (
 	throttleWaits = seconds(5, 10, 20, 40)
 	serverWaits   = seconds(2, 4, 8, 16)
@@ -73,7 +73,7 @@ var rows = map[string][]row{
 	}},
 	"bad request form": {{
 		prepare: func(_ *testing.T, b *bench) {
-			// A token read from a file, with the end of its line.
+			// A token read from a file together with its newline.
 			b.bare, b.opts = true, append(b.opts, pinterest.WithTokenSource(&listSource{tokens: []string{accessToken + "\n"}}))
 		},
 		class: pinterest.ErrTransport, after: review, unsent: true,
@@ -87,7 +87,7 @@ var rows = map[string][]row{
 	}},
 	"paced": {{
 		prepare: func(t *testing.T, b *bench) {
-			// A limit of the whole account that the API has closed for an hour.
+			// A limit of the whole account that is used up for an hour.
 			pacer, err := pinterest.NewPacer(pinterest.Standard.Limits(), b.clock)
 			require.NoError(t, err)
 			net := pinterest.RatePolicy{Name: "safety_net_app_id_user_id", Limit: 100, Window: time.Second}
@@ -273,7 +273,7 @@ type bench struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	opts   []pinterest.Option
-	bare   bool // the options bring the token
+	bare   bool // the options contain the token
 	seen   recorder
 }
 
@@ -319,7 +319,7 @@ func (r row) requests() int {
 	return r.attempts
 }
 
-// check asserts what holds for an error of this row whatever the call was.
+// check asserts what holds for an error of this row, whatever the call.
 func (r row) check(t *testing.T, name string, b *bench, err error) *pinterest.Error {
 	t.Helper()
 	e := failure(t, err)

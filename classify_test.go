@@ -76,8 +76,8 @@ func create(b *bench, c *testClient, opts ...pinterest.CallOption) (*pinterest.P
 	return c.Pins.Create(b.ctx, pinCreate(), opts...)
 }
 
-// A create that is shown absent is sent again, and not before reads over the
-// settle time have shown it.
+// A create is sent again only after reads over the settle time have shown that it
+// is absent.
 func TestRuleForCreateThatIsAbsent(t *testing.T) {
 	t.Parallel()
 	const settle = 5 * time.Second
@@ -113,7 +113,7 @@ func TestRuleForCreateThatTookEffect(t *testing.T) {
 		b, c := newBench(t, r)
 		b.onLookup(b.madePin().always())
 		if name == "oversize answer" {
-			b.scripts[toLookup] = nil // the look-up's answer would be too long, too
+			b.scripts[toLookup] = nil // the answer to the look-up would be too long, too
 			return
 		}
 		var res pinterest.Response

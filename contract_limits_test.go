@@ -16,7 +16,7 @@ import (
 	"github.com/pinterest-go/pinterest"
 )
 
-// valid are requests that pass, to be spoilt one property at a time.
+// valid holds requests that pass validation. The tests spoil one property at a time.
 var valid = map[string]interface{ Validate() error }{
 	"pins/create": pinterest.PinCreate{
 		BoardID: "1", Title: "t", Link: "https://shop.example/p", MediaSource: pinterest.ImageURL("https://shop.example/i.jpg"),
@@ -28,8 +28,8 @@ var valid = map[string]interface{ Validate() error }{
 	"board_sections/create": pinterest.SectionWrite{Name: "n"},
 }
 
-// TestContractLimits sets each property of each request to what the description
-// just allows, and to what it does not allow any more.
+// TestContractLimits sets each property of each request to the largest value that the
+// description allows, and to one beyond it.
 func TestContractLimits(t *testing.T) {
 	spec := loadSpec(t)
 	checked := 0
@@ -168,8 +168,8 @@ func TestContractMediaSources(t *testing.T) {
 	}
 }
 
-// TestContractEnums compares the constants of the package with the enums of
-// the description, the left out ones being listed here.
+// TestContractEnums compares the constants of the package with the enums of the
+// description. Values that the package leaves out are listed here.
 func TestContractEnums(t *testing.T) {
 	spec := loadSpec(t)
 	for _, enum := range []struct {
@@ -177,7 +177,7 @@ func TestContractEnums(t *testing.T) {
 		lacks       []string
 	}{
 		{"BoardPrivacy", "BoardPrivacy", nil},
-		// A deprecated name for COLLECTION, and two formats of ads alone.
+		// A deprecated name for COLLECTION, and two formats that only ads have.
 		{"CreativeType", "CreativeType", []string{"MAX_WIDTH_REGULAR_COLLECTION", "MAX_WIDTH_VIDEO_COLLECTION", "SHOP_THE_PIN"}},
 	} {
 		var want []string

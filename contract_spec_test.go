@@ -13,11 +13,11 @@ import (
 	"testing"
 )
 
-// The contract tests hold the package against Pinterest's own description
-// of the API: PINTEREST_SPEC names the file. Without one they are skipped, but
-// not where CI is "true".
+// The contract tests compare the package with Pinterest's own description of the
+// API, a file named by PINTEREST_SPEC. Without it they are skipped, except where CI
+// is "true".
 
-// apiSpec is the part of the description that the tests ask about.
+// apiSpec is the part of the description that the tests use.
 type apiSpec struct {
 	Paths      map[string]map[string]json.RawMessage `json:"paths"`
 	Components struct {
@@ -142,7 +142,7 @@ func (s *apiSpec) flat(in *apiSchema) *apiSchema {
 	return &out
 }
 
-// either is a schema of what one or the other allows.
+// either returns a schema that allows what a or b allows.
 func either(a, b *apiSchema) *apiSchema {
 	if a == nil {
 		return b

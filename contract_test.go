@@ -34,7 +34,7 @@ func TestContractOperations(t *testing.T) {
 	}
 }
 
-// The kind is this package's own fact; what the method says must not contradict it.
+// The kind is not in the description, but it must not contradict the method.
 func TestContractKinds(t *testing.T) {
 	for _, op := range pinterest.Operations() {
 		want := map[string]pinterest.Kind{
@@ -51,12 +51,12 @@ func TestContractKinds(t *testing.T) {
 	}
 }
 
-// contractType pairs a Go type with a schema. Lacks are the properties that the
-// Go type leaves out on purpose.
+// contractType pairs a Go type with a schema. The properties in lacks are left out of
+// the Go type on purpose.
 type contractType struct {
 	name  string
 	value any
-	sent  bool // in a request: every property is the caller's to set
+	sent  bool // a request: the caller can set every property
 	lacks []string
 }
 
@@ -101,7 +101,7 @@ var contractTypes = map[string][]contractType{
 	"board_sections/list_pins": {{name: "response", value: pinterest.Page[pinterest.Pin]{}}},
 }
 
-// TestContractQuery lists with every option set and looks for each query
+// TestContractQuery builds list calls with every option and looks for each query
 // parameter in the description.
 func TestContractQuery(t *testing.T) {
 	spec := loadSpec(t)

@@ -119,8 +119,8 @@ func (c *comparison) want(path string, schema *apiSchema, types ...string) {
 
 func join(path, name string) string { return strings.TrimPrefix(path+"."+name, ".") }
 
-// fields iterates over the fields of a struct type, those of embedded structs
-// in their place.
+// fields iterates over the fields of a struct type. The fields of embedded structs
+// take the place of the struct.
 func fields(typ reflect.Type) iter.Seq[reflect.StructField] {
 	return slices.Values(reflect.VisibleFields(typ))
 }

@@ -64,7 +64,7 @@ type sectionsAPI interface {
 }
 
 // newClient returns a client of s with a static token, the server's clock and
-// waits without jitter; opts go on from there.
+// waits without jitter. The given options are applied after these.
 func newClient(t testing.TB, s *server, opts ...pinterest.Option) *testClient {
 	t.Helper()
 	return newBareClient(t, s, append([]pinterest.Option{pinterest.WithAccessToken(accessToken)}, opts...)...)

@@ -20,7 +20,7 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// reply is one answer of a server: status, header and body, or what act does.
+// reply is one answer of a server: status, header and body, or whatever act sends.
 type reply struct {
 	status int
 	header map[string]string
@@ -32,7 +32,7 @@ type reply struct {
 // always makes the reply answer all further requests, too.
 func (st reply) always() reply { st.sticky = true; return st }
 
-// with adds header fields, name and value in turns.
+// with adds header fields, given as alternating names and values.
 func (st reply) with(pairs ...string) reply {
 	st.header = maps.Clone(st.header)
 	if st.header == nil {
@@ -57,14 +57,14 @@ func fault(status, code int, message string) reply {
 
 func bare(status int) reply { return fault(status, 0, "") }
 
-// okPin answers with the pin that is asked for or made.
+// okPin is the successful answer to a get or a create.
 func okPin() reply { return answer(200, `{"id":"`+pinID+`","board_id":"`+boardID+`","title":"made"}`) }
 
 func html(status int) reply {
 	return answer(status, "<html><head><title>oh</title></head><body>gateway</body></html>").with("Content-Type", "text/html")
 }
 
-// hijack takes the connection from the server, the request read whole.
+// hijack reads the whole request and takes over the connection.
 func hijack(w http.ResponseWriter, r *http.Request) net.Conn {
 	_, _ = io.Copy(io.Discard, r.Body)
 	conn, _, err := w.(http.Hijacker).Hijack()
@@ -74,7 +74,7 @@ func hijack(w http.ResponseWriter, r *http.Request) net.Conn {
 	return conn
 }
 
-// reset resets the connection after the request was read whole.
+// reset resets the connection after the whole request was read.
 func reset() reply {
 	return reply{act: func(_ *server, w http.ResponseWriter, r *http.Request) {
 		conn := hijack(w, r)
@@ -99,7 +99,7 @@ func halfBody(status int, body string) reply {
 	}}
 }
 
-// hang answers nothing until the client or the test is gone. onRequest may be nil.
+// hang sends no answer until the client is gone or the test is over. onRequest may be nil.
 func hang(onRequest func()) reply {
 	return reply{act: func(s *server, _ http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -110,7 +110,7 @@ func hang(onRequest func()) reply {
 	}}
 }
 
-// hangInBody sends the head and half a body, and then nothing.
+// hangInBody sends the header and half a body, and then nothing.
 func hangInBody(status int, onRequest func()) reply {
 	return reply{act: func(s *server, w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -128,7 +128,7 @@ func hangInBody(status int, onRequest func()) reply {
 // The three scripts of a server.
 const (
 	toCall   = "call"    // everything else
-	toLookup = "look-up" // GET /boards/{id}/pins: how a pin is looked up
+	toLookup = "look-up" // GET /boards/{id}/pins, which looks up a pin
 	toToken  = "token"   // POST /oauth/token
 )
 
@@ -193,7 +193,7 @@ func (s *server) onToken(steps ...reply) *server { s.scripts[toToken] = steps; r
 
 func (s *server) base() string { return s.URL + "/v5" }
 
-// wait returns when the client has gone or the test is over.
+// wait returns when the client is gone or the test is over.
 func (s *server) wait(r *http.Request) {
 	select {
 	case <-r.Context().Done():
@@ -214,7 +214,7 @@ func kindOf(r *http.Request) string {
 func (s *server) serve(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
-		return // the client broke off: this was no request
+		return // the client gave up: this does not count as a request
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	req := request{
@@ -251,7 +251,7 @@ func (s *server) serve(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// received returns the requests of one kind, in their order.
+// received returns the requests of one kind, in order.
 func (s *server) received(kind string) []request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -266,7 +266,7 @@ func (s *server) received(kind string) []request {
 
 func (s *server) count(kind string) int { return len(s.received(kind)) }
 
-// kinds returns the kinds of all requests, in their order.
+// kinds returns the kinds of all requests, in order.
 func (s *server) kinds() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -277,7 +277,7 @@ func (s *server) kinds() []string {
 	return list
 }
 
-// madePin is the look-up's answer that the pin of pinCreate is there.
+// madePin is the answer to a look-up that contains the pin of pinCreate.
 func (s *server) madePin() reply {
 	return reply{act: func(s *server, w http.ResponseWriter, _ *http.Request) {
 		pin := pinCreate()
@@ -288,7 +288,7 @@ func (s *server) madePin() reply {
 	}}
 }
 
-// assertSlept compares the sleeps, of which there may be none.
+// assertSlept compares the sleeps. An empty list means none.
 func assertSlept(t testing.TB, s *server, want []time.Duration) {
 	t.Helper()
 	if len(want) == 0 {
@@ -300,9 +300,8 @@ func assertSlept(t testing.TB, s *server, want []time.Duration) {
 
 func repeated(n int, st reply) []reply { return slices.Repeat([]reply{st}, n) }
 
-// assertProved checks that every POST that failed was followed by reads, the
-// last of them not before the settle time was over, and that the next POST kept
-// its wait.
+// assertProved checks that every failed POST was followed by reads, that the last of
+// them came after the settle time, and that the next POST kept its wait.
 func assertProved(t *testing.T, s *server, settle time.Duration, waits []time.Duration) {
 	t.Helper()
 	s.mu.Lock()

@@ -13,8 +13,8 @@ import (
 	"github.com/pinterest-go/pinterest/pinteresttest"
 )
 
-// A studio is a server with an account and a board, and a client for it. Both
-// live by one clock, on which waiting takes no time.
+// A studio is a server with an account and a board, and a client for it. Both use
+// one clock, on which waiting takes no time.
 type studio struct {
 	t      *testing.T
 	clock  *pinteresttest.Clock
@@ -24,9 +24,9 @@ type studio struct {
 	client *testClient
 }
 
-// studioStart is the time at which the tests begin: within a second, as times
-// are, and far from now, so that a deadline by this clock is not reached by the
-// machine's. The board and a pin on it are an hour older.
+// studioStart is the time at which the tests begin. It has a fraction of a second,
+// as real times have, and is far in the future, so that a deadline by this clock does
+// not pass by the real one. The board and a pin on it are an hour older.
 var (
 	studioStart  = time.Date(2126, 7, 9, 9, 33, 55, 400e6, time.UTC)
 	studioOpened = studioStart.Add(-time.Hour)
@@ -50,7 +50,7 @@ func newStudioAt(t *testing.T, clock *pinteresttest.Clock, opts ...pinterest.Opt
 	return s
 }
 
-// newClient is another client for the account, such as another process has.
+// newClient returns another client for the account, as another process would have.
 func (s *studio) newClient(opts ...pinterest.Option) *testClient {
 	s.t.Helper()
 	transport := http.DefaultTransport.(*http.Transport).Clone()
@@ -63,7 +63,7 @@ func (s *studio) newClient(opts ...pinterest.Option) *testClient {
 	return wrap(client)
 }
 
-// pin is the pin that most tests make.
+// pin returns the pin that most tests make.
 func (s *studio) pin() pinterest.PinCreate {
 	return pinterest.PinCreate{
 		BoardID: s.board.ID, Title: "Oak kitchen", Description: "With an island", Link: "https://shop.example/oak?ref=1",
@@ -71,7 +71,7 @@ func (s *studio) pin() pinterest.PinCreate {
 	}
 }
 
-// same is a pin on the server that looks like pin.
+// same adds a pin to the server that looks like pin.
 func (s *studio) same(pin pinterest.PinCreate, created time.Time) pinteresttest.Pin {
 	return s.srv.AddPin(s.board, pinteresttest.Pin{
 		SectionID: pin.BoardSectionID, Title: pin.Title, Description: pin.Description, Link: pin.Link,
@@ -79,8 +79,8 @@ func (s *studio) same(pin pinterest.PinCreate, created time.Time) pinteresttest.
 	})
 }
 
-// ids are those of the pins on the board, in the order in which they were made,
-// without the old one.
+// ids returns the ids of the pins on the board in the order of their creation,
+// without the old pin.
 func (s *studio) ids() []string {
 	ids := []string{}
 	for _, p := range s.srv.Pins(s.board.ID) {
@@ -91,7 +91,7 @@ func (s *studio) ids() []string {
 	return ids
 }
 
-// waited is how long the client has slept.
+// waited returns how long the client has slept.
 func (s *studio) waited() (sum time.Duration) {
 	for _, d := range s.clock.Slept() {
 		sum += d
@@ -99,7 +99,7 @@ func (s *studio) waited() (sum time.Duration) {
 	return sum
 }
 
-// counts checks how many requests each operation got: alternately ids and numbers.
+// counts checks how many requests each operation got. It takes ids and numbers in turn.
 func (s *studio) counts(want ...any) {
 	s.t.Helper()
 	for i := 0; i < len(want); i += 2 {
@@ -107,8 +107,7 @@ func (s *studio) counts(want ...any) {
 	}
 }
 
-// requireUncertain checks that err says that it cannot be known, and with what
-// to find out later.
+// requireUncertain checks that err is an uncertain outcome and returns its *Error.
 func requireUncertain(t *testing.T, err error) *pinterest.Error {
 	t.Helper()
 	require.ErrorIs(t, err, pinterest.ErrUncertain)
@@ -121,7 +120,7 @@ func requireUncertain(t *testing.T, err error) *pinterest.Error {
 
 func textBody(body string) pinteresttest.Fault { return pinteresttest.Fault{Body: body} }
 
-// A skewedClock is wrong by some time.
+// A skewedClock is ahead of the real clock by a fixed time.
 type skewedClock struct {
 	*pinteresttest.Clock
 	by time.Duration
@@ -136,7 +135,8 @@ func after(f pinteresttest.Fault) *pinteresttest.Fault {
 
 func before(f pinteresttest.Fault) *pinteresttest.Fault { return &f }
 
-// uncertain has a create end uncertain, with the lists down. It took effect, or not.
+// uncertain makes a create end uncertain, because the lists cannot be read. Committed
+// says whether it took effect.
 func (s *studio) uncertain(pin pinterest.PinCreate, committed bool) *pinterest.Error {
 	s.t.Helper()
 	lost := pinteresttest.NoAnswer().On("pins/create")

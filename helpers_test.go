@@ -18,11 +18,10 @@ import (
 	"github.com/pinterest-go/pinterest"
 )
 
-// No goroutine may outlive its call: those that are left when all tests are
-// done fail the run.
+// No goroutine may outlive its call. The run fails if any are left after all tests.
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// What the tests have in common.
+// Values that the tests share.
 const (
 	accessToken = "pina_AMAC3TQXADK4EAAAGBAFYDZKQ5QTHGABABGSPYL"
 	pinID       = "813744226420795884"
@@ -35,16 +34,16 @@ const (
 // exact is the default policy without jitter, so that waits can be compared.
 var exact = pinterest.RetryPolicy{Jitter: -1}
 
-// fakeClock moves on by what is slept, at once, and remembers it.
+// fakeClock sleeps without waiting: it advances at once and records the sleep.
 type fakeClock struct {
 	mu    sync.Mutex
 	now   time.Time
 	slept []time.Duration
-	// onSleep, when set, is asked before a sleep; an error ends the sleep.
+	// onSleep, if set, is called before a sleep. Its error ends the sleep.
 	onSleep func(ctx context.Context, d time.Duration) error
 }
 
-// newClock shows the real time, so that deadlines of contexts make sense by it.
+// newClock starts at the real time, so that it agrees with deadlines of contexts.
 func newClock() *fakeClock { return &fakeClock{now: time.Now().Truncate(time.Second)} }
 
 func (c *fakeClock) Now() time.Time {
@@ -64,7 +63,7 @@ func (c *fakeClock) Sleep(ctx context.Context, d time.Duration) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if d != 0 { // a negative one is remembered, too: nothing may ask for it
+	if d != 0 { // a negative one is recorded, too, because it is a defect
 		c.slept = append(c.slept, d)
 	}
 	c.now = c.now.Add(max(d, 0))
@@ -112,7 +111,7 @@ func pinCreate() pinterest.PinCreate {
 
 func pinUpdate() pinterest.PinUpdate { return pinterest.PinUpdate{Title: pinterest.Set("Oak table")} }
 
-// failure returns the *Error in err, which has to be there.
+// failure returns the *Error in err and fails the test if there is none.
 func failure(t testing.TB, err error) *pinterest.Error {
 	t.Helper()
 	require.Error(t, err)
@@ -121,7 +120,7 @@ func failure(t testing.TB, err error) *pinterest.Error {
 	return e
 }
 
-// promptly runs f and returns its error; it fails the test when f takes long.
+// promptly runs f and returns its error. It fails the test if f does not return soon.
 func promptly(t testing.TB, f func() error) error {
 	t.Helper()
 	done := make(chan error, 1)
@@ -163,7 +162,7 @@ func (r *recorder) lookups() (n int) {
 	return n
 }
 
-// words returns the events as "operation type".
+// words returns the events in the form "operation type".
 func (r *recorder) words() []string {
 	var list []string
 	for _, e := range r.all() {
@@ -172,7 +171,7 @@ func (r *recorder) words() []string {
 	return list
 }
 
-// seconds makes a list of waits.
+// seconds returns a list of waits.
 func seconds(list ...float64) []time.Duration {
 	out := make([]time.Duration, len(list))
 	for i, s := range list {

@@ -15,8 +15,8 @@ import (
 
 func TestAttemptsAreListed(t *testing.T) {
 	t.Parallel()
-	// The reset comes first, on a new connection: a transport sends a read again
-	// by itself when a connection in use breaks.
+	// The reset comes first, on a new connection, because http.Transport retries a
+	// read by itself when a reused connection breaks.
 	steps := []reply{reset(), fault(429, 8, "slow").with("Retry-After", "3"), bare(503)}
 	check := func(t *testing.T, list []pinterest.Attempt, began time.Time) {
 		t.Helper()

@@ -16,21 +16,21 @@ import (
 	"github.com/pinterest-go/pinterest/pinteresttest"
 )
 
-// A crashTransport ends the process, as far as a test can: it panics.
+// A crashTransport simulates a crash of the process: it panics.
 type crashTransport struct {
 	http.RoundTripper
 	point string
-	left  atomic.Int32 // requests until then
+	left  atomic.Int32 // POSTs until the crash
 }
 
 var errCrash = errors.New("crash")
 
-// The points of a crash.
+// The points at which a process can crash.
 const (
 	noCrash     = "no crash"
 	crashBefore = "before the request"
 	crashAnswer = "when its answer comes"
-	crashRecord = "before the result is recorded" // the last of its records
+	crashRecord = "before the result is recorded" // before the last of its saves
 )
 
 func (c *crashTransport) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -48,8 +48,8 @@ func (c *crashTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// createOnce calls CreateOnce in a process of its own that crashes at a point of
-// its nth POST. It returns no pin where it did.
+// createOnce calls CreateOnce as a new process that crashes at the given point of
+// its nth POST. It returns errCrash and no pin if it did.
 func (s *studio) createOnce(l pinterest.Ledger, key string, pin pinterest.PinCreate, point string, nth int32) (made *pinterest.Pin, err error) {
 	base := http.DefaultTransport.(*http.Transport).Clone()
 	defer base.CloseIdleConnections()
@@ -59,7 +59,7 @@ func (s *studio) createOnce(l pinterest.Ledger, key string, pin pinterest.PinCre
 		saves := 0
 		l = &watchedLedger{Ledger: l, on: func(step, _ string) error {
 			if step == "save" {
-				if saves++; saves == 3 { // after the intent, and whose pin it is
+				if saves++; saves == 3 { // the first two are the intent and whose pin it is
 					panic(errCrash)
 				}
 			}
@@ -77,8 +77,8 @@ func (s *studio) createOnce(l pinterest.Ledger, key string, pin pinterest.PinCre
 	return client.Pins.CreateOnce(context.Background(), key, pin)
 }
 
-// Equal content under different keys makes different pins, whatever the order
-// and wherever each of the processes crashed.
+// Equal content under different keys makes different pins, whatever the order and
+// wherever the processes crashed.
 func TestCreateOnceEqualContent(t *testing.T) {
 	points := []string{noCrash, crashBefore, crashAnswer, crashRecord}
 	for _, first := range points {
@@ -121,8 +121,8 @@ func TestCreateOnceEqualContent(t *testing.T) {
 	}
 }
 
-// Keys of equal content were left at their intents in one moment, and one client
-// resumes them all. What it learns of one is not another's.
+// Several keys of equal content stopped at their intents at the same time, and one
+// client resumes them all. It must not give the pin of one key to another.
 func TestCreateOnceResumedByOneClient(t *testing.T) {
 	points := []string{crashBefore, crashAnswer, crashRecord}
 	keys := []string{"first", "second", "third"}
@@ -163,7 +163,7 @@ func TestCreateOnceResumedByOneClient(t *testing.T) {
 func TestCreateOnceCrashLongAfterTheIntent(t *testing.T) {
 	for name, test := range map[string]struct {
 		faults []pinteresttest.Fault
-		nth    int32 // the POST that it crashes at
+		nth    int32 // the POST at which it crashes
 	}{
 		"the second attempt":        {[]pinteresttest.Fault{pinteresttest.ServerError(500)}, 2},
 		"an attempt after a 429":    {[]pinteresttest.Fault{pinteresttest.Throttled(50 * time.Second)}, 2},
@@ -190,8 +190,8 @@ func TestCreateOnceCrashLongAfterTheIntent(t *testing.T) {
 	}
 }
 
-// A key was left at its intent without a pin, and then very many others of
-// equal content went through. None of their pins is its own.
+// A key stopped at its intent without a pin, and then many others of equal content
+// succeeded. None of their pins may be adopted for it.
 func TestCreateOnceManyOfEqualContent(t *testing.T) {
 	s := newStudio(t)
 	ledger := pinterest.NewMemoryLedger()

@@ -16,10 +16,10 @@ import (
 	"github.com/pinterest-go/pinterest/pinteresttest"
 )
 
-// A watchedLedger tells of each call before it is made, and lets it fail.
+// A watchedLedger reports each call before it is made and can make it fail.
 type watchedLedger struct {
 	pinterest.Ledger
-	on func(step, name string) error // nil: nothing goes wrong
+	on func(step, name string) error // nil: no call fails
 }
 
 func (l *watchedLedger) step(step, name string) error {
@@ -50,8 +50,8 @@ func (l *watchedLedger) Save(ctx context.Context, name string, record []byte) er
 	return l.Ledger.Save(ctx, name, record)
 }
 
-// keyRecord returns a ledger in which a key was used, to its end or up to a
-// crash, and the name of its record there.
+// keyRecord returns a ledger in which a key was used, completely or up to a crash,
+// and the name of its record there.
 func keyRecord(t *testing.T, s *studio, key, point string) (l *pinterest.MemoryLedger, name string) {
 	t.Helper()
 	l = pinterest.NewMemoryLedger()
@@ -175,7 +175,7 @@ func TestCreateOnceLedgerFails(t *testing.T) {
 	})
 }
 
-// A record that cannot be understood is not guessed at: nothing is sent.
+// Nothing is sent if the record cannot be understood.
 func TestCreateOnceCorruptedRecord(t *testing.T) {
 	edit := func(change func(map[string]any)) func([]byte) []byte {
 		return func(record []byte) []byte {

@@ -184,7 +184,7 @@ func TestCreateOnceKeyReused(t *testing.T) {
 	}
 }
 
-// What failed for certain leaves its key free, for other content, too.
+// After a definite failure the key can be used again, also for other content.
 func TestCreateOnceDefiniteFailure(t *testing.T) {
 	for name, fault := range map[string]pinteresttest.Fault{
 		"forbidden": pinteresttest.ServerError(403), "invalid": pinteresttest.ServerError(400), "blocked link": pinteresttest.BlockedLink(),
@@ -203,7 +203,7 @@ func TestCreateOnceDefiniteFailure(t *testing.T) {
 				require.Empty(t, s.ids())
 
 				s.srv.ResetBooks()
-				s.clock.Advance(time.Hour) // what was throttled is parked until then
+				s.clock.Advance(time.Hour) // a throttled create is parked until then
 				pin := s.pin()
 				if content == "other" {
 					pin.Title = "Beech kitchen"
@@ -255,8 +255,8 @@ func TestCreateOnceUncertain(t *testing.T) {
 	}
 }
 
-// A key is uncertain, is shown absent, and the answer to its second POST is lost
-// as well: its pin is told all the same, to the same client and to another.
+// A key is uncertain, then shown absent, and the answer to its second POST is lost
+// as well. Its pin is still returned, to the same client and to another.
 func TestCreateOnceUncertainThenLost(t *testing.T) {
 	for _, other := range []bool{false, true} {
 		s := newStudio(t)
@@ -276,8 +276,7 @@ func TestCreateOnceUncertainThenLost(t *testing.T) {
 	}
 }
 
-// The context ends while the create is unanswered: what is known is recorded
-// all the same.
+// The context ends while the create is unanswered. What is known is still recorded.
 func TestCreateOnceCanceled(t *testing.T) {
 	for _, committed := range []bool{true, false} {
 		t.Run(fmt.Sprint("made: ", committed), func(t *testing.T) {
@@ -312,7 +311,7 @@ func TestCreateOnceCanceled(t *testing.T) {
 		s := newStudio(t)
 		ledger := pinterest.NewMemoryLedger()
 		client := s.newClient(pinterest.WithLedger(&watchedLedger{Ledger: ledger, on: func(step, names string) error {
-			if step == "lock" { // as if another process held them
+			if step == "lock" { // as if another process held the locks
 				for _, name := range strings.Fields(names) {
 					_, err := ledger.Lock(context.Background(), name)
 					assert.NoError(t, err)
@@ -329,7 +328,7 @@ func TestCreateOnceCanceled(t *testing.T) {
 	})
 }
 
-// Beside CreateOnce the same client makes an equal pin with Create.
+// The same client makes an equal pin with Create between two calls of CreateOnce.
 func TestCreateOnceBesideCreate(t *testing.T) {
 	for _, committed := range []bool{true, false} {
 		t.Run(fmt.Sprint("made: ", committed), func(t *testing.T) {
@@ -352,7 +351,7 @@ func TestCreateOnceBesideCreate(t *testing.T) {
 	}
 }
 
-// A dry run sends nothing, so it uses no key up.
+// A dry run sends nothing and does not use the key.
 func TestCreateOnceDryRun(t *testing.T) {
 	s := newStudio(t)
 	client := s.newClient(pinterest.WithLedger(pinterest.NewMemoryLedger()))

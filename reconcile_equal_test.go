@@ -15,7 +15,7 @@ import (
 	"github.com/pinterest-go/pinterest/pinteresttest"
 )
 
-// Equal creates in flight at once never end with one pin.
+// Equal creates that run at once never return the same pin.
 func TestEqualCreates(t *testing.T) {
 	const n = 50
 	tests := map[string][]*pinteresttest.Fault{
@@ -57,8 +57,8 @@ func TestEqualCreates(t *testing.T) {
 	}
 }
 
-// Pins made from one parent can be taken for one another even where their
-// requests are not equal, since the API fills in what was not given.
+// Pins made from one parent can look alike although their requests differ, because
+// the API fills in the fields that were left out.
 func TestEqualCreatesOfOneParent(t *testing.T) {
 	type create func(*studio, pinteresttest.Pin) (*pinterest.Pin, error)
 	save := func(s *studio, parent pinteresttest.Pin) (*pinterest.Pin, error) {
@@ -124,8 +124,8 @@ func TestCreateMarkers(t *testing.T) {
 	}
 }
 
-// An uncertain create is followed by an equal one, and then resolved: never do
-// both end with one pin.
+// An uncertain create is followed by an equal one and then resolved. The two never
+// end with the same pin.
 func TestCreateAfterAnEqualUncertainOne(t *testing.T) {
 	for _, first := range []bool{true, false} {
 		for _, gap := range []time.Duration{0, time.Second, 5 * time.Minute} {
@@ -154,9 +154,9 @@ func TestCreateAfterAnEqualUncertainOne(t *testing.T) {
 					}
 					resolvers := []*testClient{s.client}
 					if first || gap > time.Minute {
-						// Another process does not know of the second, but can tell it apart:
-						// by the order of the two, or by the time. With one pin made at the
-						// same time it cannot; there it takes a marker.
+						// Another process does not know of the second create, but can tell the
+						// two apart by their order or by their times. It cannot if only one of
+						// two simultaneous pins was made; that case needs a marker.
 						resolvers = append(resolvers, s.newClient())
 					}
 					for i, client := range resolvers {
@@ -180,8 +180,8 @@ func TestCreateAfterAnEqualUncertainOne(t *testing.T) {
 	}
 }
 
-// An uncertain create was shown absent, and so sent again: it is no twin of
-// itself, in the way of its own result.
+// An uncertain create was shown absent and is sent again. Its first attempt must not
+// keep the second from adopting its own result.
 func TestCreateAgainAfterResolve(t *testing.T) {
 	s := newStudio(t)
 	e := s.uncertain(s.pin(), false)

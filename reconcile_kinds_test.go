@@ -90,7 +90,7 @@ func TestBoardCreate(t *testing.T) {
 			s.counts("boards/create", 1)
 		})
 	}
-	// The description says that the API gives such a board a name of its own.
+	// According to the API description, such a board is given another name.
 	t.Run("for ads only", func(t *testing.T) {
 		s := newStudio(t)
 		s.srv.Inject(pinteresttest.ServerError(500).On("boards/create").AfterTheCommit())
@@ -99,8 +99,8 @@ func TestBoardCreate(t *testing.T) {
 		assert.Equal(t, s.srv.Boards(s.alice)[1].ID, board.ID)
 		s.counts("boards/create", 1)
 	})
-	// The list lags for longer than the settle time: the second attempt meets the
-	// name that the first one took.
+	// The list lags for longer than the settle time, so the second attempt conflicts
+	// with the name that the first one took.
 	for _, status := range []int{400, 409} {
 		t.Run(fmt.Sprintf("conflict %d with its own attempt", status), func(t *testing.T) {
 			s := newStudio(t)
@@ -155,7 +155,7 @@ func TestSectionCreate(t *testing.T) {
 	islands := pinterest.SectionWrite{Name: "Islands"}
 	t.Run("after the commit", func(t *testing.T) {
 		s := newStudio(t)
-		for i := range 300 { // sections have no time: all pages are read
+		for i := range 300 { // sections have no creation time, so all pages are read
 			s.srv.AddSection(s.board, fmt.Sprint("Section ", i))
 		}
 		s.srv.Inject(pinteresttest.ServerError(500).On("board_sections/create").AfterTheCommit())

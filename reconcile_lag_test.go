@@ -28,7 +28,7 @@ func TestCreateProvesAbsence(t *testing.T) {
 	assert.Equal(t, []time.Duration{0, 3 * time.Second, 6 * time.Second, 9 * time.Second}, reads)
 }
 
-// The lists show a pin only some time after it was made, but within the settle time.
+// The lists show a new pin late, but within the settle time.
 func TestCreateAdoptsFromALaggingList(t *testing.T) {
 	for _, lag := range []time.Duration{time.Millisecond, time.Second, 3 * time.Second, 4999 * time.Millisecond} {
 		s := newStudio(t)
@@ -71,8 +71,8 @@ func TestCreateDeadlineBeforeTheSettleTime(t *testing.T) {
 	}
 }
 
-// The list lags for longer than the settle time, and shows it: it lacks a pin
-// that this client was told of. So longer is waited, until it shows that pin.
+// The list lags for longer than the settle time. The client can tell, because the
+// list lacks a pin that it made before, and so it waits until that pin appears.
 func TestCreateLagBeyondTheSettleTime(t *testing.T) {
 	for _, committed := range []bool{true, false} {
 		t.Run(fmt.Sprintf("made: %v", committed), func(t *testing.T) {
@@ -95,7 +95,7 @@ func TestCreateLagBeyondTheSettleTime(t *testing.T) {
 	}
 }
 
-// A list that still lacks that pin after two minutes proves nothing at all.
+// If the list still lacks that pin after two minutes, it proves nothing.
 func TestCreateLagBeyondAllWaiting(t *testing.T) {
 	for _, committed := range []bool{true, false} {
 		for _, marker := range []string{"", "job=8841"} {

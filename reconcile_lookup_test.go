@@ -14,8 +14,8 @@ import (
 	"github.com/pinterest-go/pinterest/pinteresttest"
 )
 
-// While the answer is lost, others fill the board. All pages back to the first
-// attempt are read, and not one more.
+// Others add pins to the board after the answer was lost. All pages back to the
+// time of the first attempt are read, and no more.
 func TestCreateOnABusyBoard(t *testing.T) {
 	for name, fault := range map[string]pinteresttest.Fault{
 		"made": pinteresttest.NoAnswer().AfterTheCommit(), "absent": pinteresttest.NoAnswer(),
@@ -58,15 +58,15 @@ func TestCreateOnABusyBoard(t *testing.T) {
 	}
 }
 
-// The caller's context ends while the create is unanswered: one look in a short
-// time of the library's own may still find it.
+// The caller's context ends while the create is unanswered. One look-up with a short
+// timeout of its own may still find the pin.
 func TestCreateCanceledWhileUnanswered(t *testing.T) {
 	t.Run("made", func(t *testing.T) {
 		s := newStudioAt(t, pinteresttest.NewManualClock(studioOpened))
 		s.srv.Inject(pinteresttest.Slow(time.Hour).On("pins/create").AfterTheCommit())
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() {
-			assert.NoError(t, s.clock.BlockUntil(t.Context(), 1)) // it is made, and the answer waits
+			assert.NoError(t, s.clock.BlockUntil(t.Context(), 1)) // the pin is made, its answer is delayed
 			cancel()
 		}()
 		var res pinterest.Response
@@ -116,7 +116,7 @@ func TestCreateCanceledWhileUnanswered(t *testing.T) {
 	})
 }
 
-// Where reading back fails, nothing is sent again.
+// If the look-up fails, nothing is sent again.
 func TestCreateReadingBackFails(t *testing.T) {
 	for name, fault := range map[string]pinteresttest.Fault{
 		"503": pinteresttest.ServerError(503), "403": pinteresttest.ServerError(403), "429": pinteresttest.Throttled(time.Hour),
@@ -164,8 +164,8 @@ func TestCreateReadingBackFails(t *testing.T) {
 		_ = requireUncertain(t, err)
 		s.counts("pins/create", 1)
 	})
-	// The pin is there, but when it was made cannot be read: it must not be
-	// taken for absent.
+	// The pin is there, but its creation time cannot be read. It must not be taken
+	// for absent.
 	t.Run("a creation time that cannot be read", func(t *testing.T) {
 		s := newStudio(t)
 		body := fmt.Sprintf(`{"items":[{"id":"7","board_id":%q,"title":"Oak kitchen","description":"With an island",

@@ -18,8 +18,8 @@ import (
 	"github.com/pinterest-go/pinterest/pinteresttest"
 )
 
-// ambiguousFaults are all the failures after which a create may have taken
-// effect, as they are when it has not.
+// ambiguousFaults returns all failures after which a create may have taken effect,
+// and strike before it does.
 func ambiguousFaults() map[string]pinteresttest.Fault {
 	faults := map[string]pinteresttest.Fault{
 		"400 code 2787": pinteresttest.SomethingWentWrong(),
@@ -83,7 +83,7 @@ func TestCreateSentAgainWhenAbsent(t *testing.T) {
 func TestCreateMakesNoLookUp(t *testing.T) {
 	tests := map[string]struct {
 		fault    pinteresttest.Fault
-		err      error // nil: it is made in the end
+		err      error // nil: the pin is made in the end
 		requests int
 	}{
 		"429 with Retry-After":     {fault: pinteresttest.Throttled(7 * time.Second), requests: 2},
@@ -141,7 +141,7 @@ func TestCreateNotSentMakesNoLookUp(t *testing.T) {
 		pin, err := s.client.Pins.Create(t.Context(), s.pin())
 		transport.CloseIdleConnections()
 		made := 1
-		if failures == 5 { // as often as it is tried
+		if failures == 5 { // as many as there are attempts
 			made = 0
 			require.ErrorIs(t, err, pinterest.ErrTransport)
 			require.ErrorIs(t, err, refused)
@@ -154,8 +154,8 @@ func TestCreateNotSentMakesNoLookUp(t *testing.T) {
 	}
 }
 
-// Pins that were there before the first attempt are never adopted, however
-// equal, and the create's own is recognised, however wrong the client's clock.
+// Pins that existed before the first attempt are never adopted, even if they are
+// equal. The create's own pin is recognised, even if the client's clock is wrong.
 func TestCreateNeverAdoptsWhatWasThere(t *testing.T) {
 	for _, skew := range []time.Duration{0, 700 * time.Millisecond, -700 * time.Millisecond, time.Hour, -time.Hour, 400 * 24 * time.Hour} {
 		for name, fault := range map[string]pinteresttest.Fault{
@@ -183,7 +183,7 @@ func TestCreateNeverAdoptsWhatWasThere(t *testing.T) {
 	}
 }
 
-// Whatever a pin is made of, its echo is recognised.
+// A pin is recognised whatever fields it was made with.
 func TestCreateAdoptsEveryForm(t *testing.T) {
 	s := newStudio(t)
 	section := s.srv.AddSection(s.board, "Islands")
@@ -226,7 +226,7 @@ func TestCreateAdoptsEveryForm(t *testing.T) {
 	}
 }
 
-// A create that is at its last attempt is looked up all the same.
+// A create is looked up after its last attempt, too.
 func TestCreateLastAttempt(t *testing.T) {
 	for _, attempts := range []int{1, 2, 5} {
 		policy := pinterest.WithRetry(pinterest.RetryPolicy{MaxAttempts: attempts, Jitter: -1})

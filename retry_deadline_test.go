@@ -77,7 +77,7 @@ func TestContextThatHasEndedSendsNothing(t *testing.T) {
 	assert.Empty(t, s.kinds(), "requests")
 }
 
-// blockingSource gives no token until it is released.
+// blockingSource returns no token until it is released.
 type blockingSource struct{ asked, release chan struct{} }
 
 func (b blockingSource) Token() (*oauth2.Token, error) {

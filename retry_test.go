@@ -95,7 +95,7 @@ func TestWaitOverTheCapParksAtOnce(t *testing.T) {
 	}
 }
 
-// A cap without bounds must not let the jitter overflow into no wait at all.
+// With an unlimited cap the jitter must not overflow, which would end in no wait at all.
 func TestLongestWaitDoesNotOverflow(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, bare(429).with("Retry-After", "9999999999"), okPin())
@@ -115,7 +115,7 @@ func TestOwnWaitsDoubleUpToTheCap(t *testing.T) {
 	assertSlept(t, s, seconds(7, 14, 28, 50, 50, 50, 50))
 }
 
-// Throttling and server failures have intervals of their own.
+// Throttling and server failures are counted separately, each with its own delays.
 func TestOwnWaitsByKindOfFailure(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, bare(429), bare(503), bare(429), bare(503), okPin())
@@ -176,7 +176,7 @@ func TestRetryQuotaByOutcome(t *testing.T) {
 		name  string
 		quota int
 		steps []reply // of the first call
-		spent bool    // whether the next call's retries are refused
+		spent bool    // whether the retries of the next call are refused
 	}{
 		{"a success pays back", 20, []reply{bare(500), bare(500), okPin()}, false},
 		{"a definite answer pays back", 20, []reply{bare(500), bare(500), bare(404)}, false},
