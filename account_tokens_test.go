@@ -591,7 +591,7 @@ func TestDisconnectForgetsTheAccount(t *testing.T) {
 
 // Two clients of one account, asked for one after the other, know of each
 // other's creates: the twin of a create whose answer was lost does not adopt it.
-func TestTwinCreatesOfTwoClients(t *testing.T) {
+func TestEqualCreatesOfTwoClients(t *testing.T) {
 	t.Parallel()
 	s := newStudio(t)
 	store := pinterest.NewMemoryTokenStore()

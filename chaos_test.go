@@ -32,7 +32,8 @@ type chaosFault struct {
 	fault pinteresttest.Fault
 }
 
-// The faults a create can meet. Those marked committed strike after it took effect.
+// chaosFaults returns the faults that a create can meet. Those marked committed strike
+// after it took effect.
 func chaosFaults() []chaosFault {
 	committed := func(name string, f pinteresttest.Fault) chaosFault {
 		return chaosFault{name + " after the commit", f.AfterTheCommit()}
@@ -62,8 +63,8 @@ type chaosMix struct {
 	listFails float64       // probability that a list read fails, at each attempt
 	listsDown bool          // every list read fails
 	marker    bool          // pins carry a marker
-	deaths    bool          // the process dies in the middle of one create in ten, and starts anew
-	uncertain bool          // uncertain is a rightful answer here
+	deaths    bool          // the process dies during one create in ten and is restarted
+	uncertain bool          // an uncertain outcome is allowed
 	maxReads  float64       // look-ups per fault allowed; 0: any
 }
 
@@ -90,12 +91,12 @@ func TestChaos(t *testing.T) {
 	}
 }
 
-// chaos is one run: the creates that were meant, and what became of them.
+// chaos is one run: the creates that were intended and their outcomes.
 type chaos struct {
 	mix    chaosMix
 	srv    *pinteresttest.Server
-	client *pinterest.Client
-	start  func() *pinterest.Client // a new process: a client that knows nothing
+	client *testClient
+	start  func() *testClient // starts a new process: a client without memory
 	boards []string
 	seed   uint64
 	random *rand.Rand // for the list reads, under mu
@@ -133,23 +134,23 @@ func newChaos(t *testing.T, mix chaosMix, seed uint64) *chaos {
 	transport.MaxIdleConnsPerHost = 64
 	t.Cleanup(transport.CloseIdleConnections)
 	ledger := mortalLedger{pinterest.NewMemoryLedger()}
-	c.start = func() *pinterest.Client {
+	c.start = func() *testClient {
 		client, err := pinterest.New(
 			pinterest.WithAccessToken(acct.AccessToken), pinterest.WithBaseURL(c.srv.URL), pinterest.WithClock(clock), pinterest.WithoutPacing(),
 			pinterest.WithHTTPClient(&http.Client{Transport: mortalTransport{transport}}), pinterest.WithLedger(ledger),
-			// Real time, since sockets are real: long enough for a loaded machine, and
-			// each answer that never comes costs it once.
+			// This is real time, because the sockets are real: long enough for a loaded
+			// machine, and spent once for each answer that never comes.
 			pinterest.WithRetry(pinterest.RetryPolicy{AttemptTimeout: 2 * time.Second, Quota: -1}),
 			pinterest.WithObserver(c.observe))
 		require.NoError(t, err)
-		return client
+		return wrap(client)
 	}
 	c.client = c.start()
 	return c
 }
 
-// decide draws the fault of a request. The draw depends on the seed, the title
-// and how often it was hit, not on the order in which requests arrive.
+// decide draws the fault of a request. The draw depends on the seed, the title and
+// the faults it already had, not on the order in which requests arrive.
 func (c *chaos) decide(r *pinteresttest.Request, faults []chaosFault) *pinteresttest.Fault {
 	if r.Operation == "boards/list_pins" {
 		c.mu.Lock()
@@ -190,13 +191,13 @@ func (c *chaos) observe(e pinterest.Event) {
 	if e.Type == pinterest.EventLookup {
 		c.reads.Add(1)
 	}
-	c.waits.Add(int64(e.Wait)) // attempts alone carry one
+	c.waits.Add(int64(e.Wait)) // only attempts have one
 }
 
 // run makes n creates from 64 goroutines. One in ten has the same content as
 // the one before it.
 func (c *chaos) run(n int) {
-	for i, b := range c.boards { // boards that have been published to
+	for i, b := range c.boards { // so that every board has known pins
 		for j := range 2 {
 			c.create(chaosResult{key: -1 - i*2 - j, board: b, title: fmt.Sprintf("Before %d %d", i, j)})
 		}
@@ -239,8 +240,8 @@ func (c *chaos) create(job chaosResult) {
 	c.results = append(c.results, job)
 }
 
-// make makes the pin as the mix has it: plainly, or under a key by a process
-// that may die in the middle of it and is started again.
+// make makes the pin with Create, or, if processes die in this mix, with CreateOnce
+// in a process that may die during the call and is restarted.
 func (c *chaos) make(pin pinterest.PinCreate, key int) (*pinterest.Pin, error) {
 	if !c.mix.deaths {
 		return c.client.Pins.Create(context.Background(), pin)
@@ -259,10 +260,10 @@ func (c *chaos) make(pin pinterest.PinCreate, key int) (*pinterest.Pin, error) {
 	return client.Pins.CreateOnce(ctx, fmt.Sprint(key), pin)
 }
 
-// death is the end of a process in the middle of a call: from then on nothing
-// that the call does reaches the ledger or the network.
+// death is the end of a process during a call. From then on the call reaches neither
+// the ledger nor the network.
 type death struct {
-	after int32 // how many steps it lives
+	after int32 // steps before it dies
 	steps atomic.Int32
 }
 
@@ -272,7 +273,7 @@ var errDead = errors.New("the process is dead")
 
 func (d *death) dead() bool { return d.steps.Load() > d.after }
 
-// step reports whether the process lives to take the next step.
+// step returns errDead if the process dies before its next step.
 func step(ctx context.Context) error {
 	d, ok := ctx.Value(deathKey{}).(*death)
 	if ok && d.steps.Add(1) > d.after {
@@ -281,7 +282,7 @@ func step(ctx context.Context) error {
 	return nil
 }
 
-// mortalTransport dies before a request or after it, when its answer is lost.
+// mortalTransport can die before a request, or after it, so that the answer is lost.
 type mortalTransport struct{ http.RoundTripper }
 
 func (m mortalTransport) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -298,7 +299,7 @@ func (m mortalTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return res, nil
 }
 
-// mortalLedger dies before a record is read or written, or after.
+// mortalLedger can die before a record is read, and before or after it is written.
 type mortalLedger struct{ pinterest.Ledger }
 
 func (m mortalLedger) Load(ctx context.Context, name string) ([]byte, error) {
@@ -318,7 +319,7 @@ func (m mortalLedger) Save(ctx context.Context, name string, record []byte) erro
 	return step(ctx)
 }
 
-// tally counts what became of the creates, by the books of the API.
+// tally counts the outcomes of the creates, compared with what the server holds.
 type tally struct{ ok, uncertain, duplicates, ghosts, lost, lies, shared int }
 
 func (c *chaos) count() tally {

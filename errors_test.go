@@ -155,3 +155,27 @@ func TestRefreshConfigPrintsNoCredentials(t *testing.T) {
 		assert.Contains(t, s, cfg.ClientID)
 	}
 }
+
+// No two sentinels are alike, and a class answers to its own alone.
+func TestClassSentinelsAreDistinct(t *testing.T) {
+	t.Parallel()
+	all := []error{
+		pinterest.ErrInvalid, pinterest.ErrUnauthenticated, pinterest.ErrMissingScope, pinterest.ErrForbidden, pinterest.ErrTrialAccess,
+		pinterest.ErrNotFound, pinterest.ErrConflict, pinterest.ErrPayment, pinterest.ErrPrecondition, pinterest.ErrTooLarge,
+		pinterest.ErrNotImplemented, pinterest.ErrMediaUnreachable, pinterest.ErrThrottled, pinterest.ErrBlocked, pinterest.ErrBlockedLink,
+		pinterest.ErrServer, pinterest.ErrUnavailable, pinterest.ErrTransport, pinterest.ErrResponse, pinterest.ErrCanceled,
+		pinterest.ErrLedger, pinterest.ErrTokenStore, pinterest.ErrUnknown,
+	}
+	for class := pinterest.ClassInvalid; class <= pinterest.ClassUnknown; class++ {
+		var e error = &pinterest.Error{Class: class}
+		matches := 0
+		for _, sentinel := range all {
+			if errors.Is(e, sentinel) {
+				matches++
+				assert.Contains(t, sentinel.Error(), class.String())
+			}
+		}
+		assert.Equalf(t, 1, matches, "sentinels of the class %q", class)
+		assert.NotErrorIs(t, e, pinterest.ErrUncertain)
+	}
+}

@@ -3,35 +3,25 @@ package pinterest_test
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
-	"log"
-	"maps"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
 	"github.com/pinterest-go/pinterest"
 )
 
-// No goroutine may outlive its call: those that are left when all tests are
-// done fail the run.
+// No goroutine may outlive its call. The run fails if any are left after all tests.
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// What the tests have in common.
+// Values that the tests share.
 const (
 	accessToken = "pina_AMAC3TQXADK4EAAAGBAFYDZKQ5QTHGABABGSPYL"
 	pinID       = "813744226420795884"
@@ -44,16 +34,16 @@ const (
 // exact is the default policy without jitter, so that waits can be compared.
 var exact = pinterest.RetryPolicy{Jitter: -1}
 
-// fakeClock moves on by what is slept, at once, and remembers it.
+// fakeClock sleeps without waiting: it advances at once and records the sleep.
 type fakeClock struct {
 	mu    sync.Mutex
 	now   time.Time
 	slept []time.Duration
-	// onSleep, when set, is asked before a sleep; an error ends the sleep.
+	// onSleep, if set, is called before a sleep. Its error ends the sleep.
 	onSleep func(ctx context.Context, d time.Duration) error
 }
 
-// newClock shows the real time, so that deadlines of contexts make sense by it.
+// newClock starts at the real time, so that it agrees with deadlines of contexts.
 func newClock() *fakeClock { return &fakeClock{now: time.Now().Truncate(time.Second)} }
 
 func (c *fakeClock) Now() time.Time {
@@ -73,7 +63,7 @@ func (c *fakeClock) Sleep(ctx context.Context, d time.Duration) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if d != 0 { // a negative one is remembered, too: nothing may ask for it
+	if d != 0 { // a negative one is recorded, too, because it is a defect
 		c.slept = append(c.slept, d)
 	}
 	c.now = c.now.Add(max(d, 0))
@@ -90,292 +80,6 @@ func (c *fakeClock) sleeps() []time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Clone(c.slept)
-}
-
-// reply is one answer of a server: status, header and body, or what act does.
-type reply struct {
-	status int
-	header map[string]string
-	body   string
-	act    func(s *server, w http.ResponseWriter, r *http.Request)
-	sticky bool // answers all further requests, too
-}
-
-// always makes the reply answer all further requests, too.
-func (st reply) always() reply { st.sticky = true; return st }
-
-// with adds header fields, name and value in turns.
-func (st reply) with(pairs ...string) reply {
-	st.header = maps.Clone(st.header)
-	if st.header == nil {
-		st.header = map[string]string{}
-	}
-	for i := 0; i+1 < len(pairs); i += 2 {
-		st.header[pairs[i]] = pairs[i+1]
-	}
-	return st
-}
-
-func answer(status int, body string) reply { return reply{status: status, body: body} }
-
-// fault is an error answer in the API's usual shape.
-func fault(status, code int, message string) reply {
-	body, err := json.Marshal(map[string]any{"code": code, "message": message})
-	if err != nil {
-		panic(err)
-	}
-	return answer(status, string(body))
-}
-
-func bare(status int) reply { return fault(status, 0, "") }
-
-// okPin answers with the pin that is asked for or made.
-func okPin() reply { return answer(200, `{"id":"`+pinID+`","board_id":"`+boardID+`","title":"made"}`) }
-
-func html(status int) reply {
-	return answer(status, "<html><head><title>oh</title></head><body>gateway</body></html>").with("Content-Type", "text/html")
-}
-
-// hijack takes the connection from the server, the request read whole.
-func hijack(w http.ResponseWriter, r *http.Request) net.Conn {
-	_, _ = io.Copy(io.Discard, r.Body)
-	conn, _, err := w.(http.Hijacker).Hijack()
-	if err != nil {
-		panic(err)
-	}
-	return conn
-}
-
-// reset resets the connection after the request was read whole.
-func reset() reply {
-	return reply{act: func(_ *server, w http.ResponseWriter, r *http.Request) {
-		conn := hijack(w, r)
-		if tcp, ok := conn.(*net.TCPConn); ok {
-			_ = tcp.SetLinger(0)
-		}
-		_ = conn.Close()
-	}}
-}
-
-// hangUp closes the connection without an answer.
-func hangUp() reply {
-	return reply{act: func(_ *server, w http.ResponseWriter, r *http.Request) { _ = hijack(w, r).Close() }}
-}
-
-// halfBody promises more than it sends, and closes the connection.
-func halfBody(status int, body string) reply {
-	return reply{act: func(_ *server, w http.ResponseWriter, r *http.Request) {
-		conn := hijack(w, r)
-		_, _ = fmt.Fprintf(conn, "HTTP/1.1 %d x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", status, 2*len(body)+100, body)
-		_ = conn.Close()
-	}}
-}
-
-// hang answers nothing until the client or the test is gone. onRequest may be nil.
-func hang(onRequest func()) reply {
-	return reply{act: func(s *server, _ http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body)
-		if onRequest != nil {
-			onRequest()
-		}
-		s.wait(r)
-	}}
-}
-
-// hangInBody sends the head and half a body, and then nothing.
-func hangInBody(status int, onRequest func()) reply {
-	return reply{act: func(s *server, w http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body)
-		w.Header().Set("Content-Length", "1000")
-		w.WriteHeader(status)
-		_, _ = io.WriteString(w, `{"id":"8137`)
-		_ = http.NewResponseController(w).Flush()
-		if onRequest != nil {
-			onRequest()
-		}
-		s.wait(r)
-	}}
-}
-
-// The three scripts of a server.
-const (
-	toCall   = "call"    // everything else
-	toLookup = "look-up" // GET /boards/{id}/pins: how a pin is looked up
-	toToken  = "token"   // POST /oauth/token
-)
-
-// request is what a server received.
-type request struct {
-	kind   string
-	method string
-	path   string
-	query  string
-	host   string
-	header http.Header
-	body   []byte
-	at     time.Time // by the fake clock
-}
-
-// server answers requests with the replies of its scripts, in order, and records
-// them. A request that has no reply fails the test.
-type server struct {
-	*httptest.Server
-	t     testing.TB
-	clock *fakeClock
-	conns atomic.Int64 // connections that were opened
-	quit  chan struct{}
-
-	mu       sync.Mutex
-	scripts  map[string][]reply
-	requests []request
-}
-
-// newServer starts a server whose calls are answered with steps. Look-ups find
-// nothing unless onLookup says more.
-func newServer(t testing.TB, steps ...reply) *server {
-	t.Helper()
-	s := newUnstarted(t, steps...)
-	s.Start()
-	return s
-}
-
-func newUnstarted(t testing.TB, steps ...reply) *server {
-	t.Helper()
-	s := &server{
-		t: t, clock: newClock(), quit: make(chan struct{}),
-		scripts: map[string][]reply{toCall: steps, toLookup: {answer(200, emptyPage).always()}},
-	}
-	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(s.serve))
-	s.Config.ErrorLog = log.New(io.Discard, "", 0)
-	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
-		if state == http.StateNew {
-			s.conns.Add(1)
-		}
-	}
-	t.Cleanup(func() {
-		close(s.quit)
-		s.Close()
-	})
-	return s
-}
-
-func (s *server) onLookup(steps ...reply) *server { s.scripts[toLookup] = steps; return s }
-func (s *server) onToken(steps ...reply) *server  { s.scripts[toToken] = steps; return s }
-
-func (s *server) base() string { return s.URL + "/v5" }
-
-// wait returns when the client has gone or the test is over.
-func (s *server) wait(r *http.Request) {
-	select {
-	case <-r.Context().Done():
-	case <-s.quit:
-	}
-}
-
-func kindOf(r *http.Request) string {
-	switch {
-	case r.URL.Path == "/v5/oauth/token":
-		return toToken
-	case r.Method == http.MethodGet && strings.HasPrefix(r.URL.Path, "/v5/boards/") && strings.HasSuffix(r.URL.Path, "/pins"):
-		return toLookup
-	}
-	return toCall
-}
-
-func (s *server) serve(w http.ResponseWriter, r *http.Request) {
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
-		return // the client broke off: this was no request
-	}
-	r.Body = io.NopCloser(bytes.NewReader(body))
-	req := request{
-		kind: kindOf(r), method: r.Method, path: r.URL.Path, query: r.URL.RawQuery, host: r.Host,
-		header: r.Header.Clone(), body: body, at: s.clock.Now(),
-	}
-	s.mu.Lock()
-	s.requests = append(s.requests, req)
-	script := s.scripts[req.kind]
-	if len(script) == 0 {
-		s.mu.Unlock()
-		s.t.Errorf("the %s %s was not expected", req.method, req.path)
-		w.WriteHeader(http.StatusTeapot)
-		return
-	}
-	st := script[0]
-	if !st.sticky {
-		s.scripts[req.kind] = script[1:]
-	}
-	s.mu.Unlock()
-	w.Header().Set("Date", s.clock.Now().UTC().Format(http.TimeFormat))
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Pinterest-Rid", requestID)
-	if st.act != nil {
-		st.act(s, w, r)
-		return
-	}
-	for name, value := range st.header {
-		w.Header().Set(name, value)
-	}
-	w.WriteHeader(st.status)
-	if st.status != http.StatusNoContent && st.status != http.StatusNotModified {
-		_, _ = io.WriteString(w, st.body)
-	}
-}
-
-// received returns the requests of one kind, in their order.
-func (s *server) received(kind string) []request {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var list []request
-	for _, r := range s.requests {
-		if r.kind == kind {
-			list = append(list, r)
-		}
-	}
-	return list
-}
-
-func (s *server) count(kind string) int { return len(s.received(kind)) }
-
-// kinds returns the kinds of all requests, in their order.
-func (s *server) kinds() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	list := make([]string, len(s.requests))
-	for i, r := range s.requests {
-		list[i] = r.kind
-	}
-	return list
-}
-
-// madePin is the look-up's answer that the pin of pinCreate is there.
-func (s *server) madePin() reply {
-	return reply{act: func(s *server, w http.ResponseWriter, _ *http.Request) {
-		pin := pinCreate()
-		_ = json.NewEncoder(w).Encode(map[string]any{"bookmark": nil, "items": []any{map[string]any{
-			"id": newPinID, "created_at": s.clock.Now().UTC().Format("2006-01-02T15:04:05"),
-			"board_id": pin.BoardID, "title": pin.Title, "description": pin.Description, "link": pin.Link, "alt_text": nil,
-		}}})
-	}}
-}
-
-// newClient returns a client of s with a static token, the server's clock and
-// waits without jitter; opts go on from there.
-func newClient(t testing.TB, s *server, opts ...pinterest.Option) *pinterest.Client {
-	t.Helper()
-	return newBareClient(t, s, append([]pinterest.Option{pinterest.WithAccessToken(accessToken)}, opts...)...)
-}
-
-// newBareClient is newClient without a token.
-func newBareClient(t testing.TB, s *server, opts ...pinterest.Option) *pinterest.Client {
-	t.Helper()
-	base := []pinterest.Option{pinterest.WithBaseURL(s.base()), pinterest.WithClock(s.clock), pinterest.WithRetry(exact)}
-	if s.TLS != nil {
-		base = append(base, pinterest.WithHTTPClient(s.Client()))
-	}
-	c, err := pinterest.New(append(base, opts...)...)
-	require.NoError(t, err)
-	return c
 }
 
 // ownClient returns an http.Client whose connections are closed with the test.
@@ -407,7 +111,7 @@ func pinCreate() pinterest.PinCreate {
 
 func pinUpdate() pinterest.PinUpdate { return pinterest.PinUpdate{Title: pinterest.Set("Oak table")} }
 
-// failure returns the *Error in err, which has to be there.
+// failure returns the *Error in err and fails the test if there is none.
 func failure(t testing.TB, err error) *pinterest.Error {
 	t.Helper()
 	require.Error(t, err)
@@ -416,7 +120,7 @@ func failure(t testing.TB, err error) *pinterest.Error {
 	return e
 }
 
-// promptly runs f and returns its error; it fails the test when f takes long.
+// promptly runs f and returns its error. It fails the test if f does not return soon.
 func promptly(t testing.TB, f func() error) error {
 	t.Helper()
 	done := make(chan error, 1)
@@ -458,7 +162,7 @@ func (r *recorder) lookups() (n int) {
 	return n
 }
 
-// words returns the events as "operation type".
+// words returns the events in the form "operation type".
 func (r *recorder) words() []string {
 	var list []string
 	for _, e := range r.all() {
@@ -467,7 +171,7 @@ func (r *recorder) words() []string {
 	return list
 }
 
-// seconds makes a list of waits.
+// seconds returns a list of waits.
 func seconds(list ...float64) []time.Duration {
 	out := make([]time.Duration, len(list))
 	for i, s := range list {
@@ -475,18 +179,6 @@ func seconds(list ...float64) []time.Duration {
 	}
 	return out
 }
-
-// assertSlept compares the sleeps, of which there may be none.
-func assertSlept(t testing.TB, s *server, want []time.Duration) {
-	t.Helper()
-	if len(want) == 0 {
-		assert.Empty(t, s.clock.sleeps(), "nothing is slept")
-		return
-	}
-	assert.Equal(t, want, s.clock.sleeps(), "the waits")
-}
-
-func repeated(n int, st reply) []reply { return slices.Repeat([]reply{st}, n) }
 
 func itoa(n int) string { return strconv.Itoa(n) }
 

@@ -81,7 +81,7 @@ func newAccount(t *testing.T, s *server, change func(*pinterest.RefreshConfig), 
 	if change != nil {
 		change(&cfg)
 	}
-	a.Client = newBareClient(t, s, append([]pinterest.Option{pinterest.WithRefreshToken(cfg)}, opts...)...)
+	a.Client = newBareClient(t, s, append([]pinterest.Option{pinterest.WithRefreshToken(cfg)}, opts...)...).Client
 	return a
 }
 

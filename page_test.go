@@ -29,7 +29,7 @@ func pageOf(bookmark string, ids ...int) reply {
 }
 
 // collect ranges over all pins of a board.
-func collect(t *testing.T, c *pinterest.Client, o *pinterest.BoardPinsOptions) (ids []string, err error) {
+func collect(t *testing.T, c *testClient, o *pinterest.BoardPinsOptions) (ids []string, err error) {
 	t.Helper()
 	for pin, err := range c.Boards.AllPins(t.Context(), boardID, o) {
 		if err != nil {

@@ -116,7 +116,7 @@ func echoHeaders(st reply) reply {
 // secretive is a client with all credentials, whose log and events are read.
 type secretive struct {
 	*server
-	client *pinterest.Client
+	client *testClient
 	seen   recorder
 	log    bytes.Buffer
 }
@@ -146,7 +146,7 @@ func (x *secretive) assertClean(t *testing.T) {
 	for _, e := range x.seen.all() {
 		assertClean(t, "an event", fmt.Sprintf("%v %+v %#v", e, e, e))
 	}
-	assertClean(t, "the client", fmt.Sprintf("%v / %+v / %#v / %s", x.client, x.client, x.client, x.client))
+	assertClean(t, "the client", fmt.Sprintf("%v / %+v / %#v / %s", x.client.Client, x.client.Client, x.client.Client, x.client.Client))
 	assertClean(t, "its services", fmt.Sprintf("%+v / %#v", x.client.Pins, x.client.Boards))
 }
 

@@ -114,7 +114,7 @@ func TestResolve(t *testing.T) {
 				assert.Equal(t, kind.operation, u.Operation)
 				s.srv.ResetBooks()
 				other := s.newClient()
-				for _, client := range []*pinterest.Client{other, s.client, other, s.client} {
+				for _, client := range []*testClient{other, s.client, other, s.client} {
 					found, err := client.Resolve(t.Context(), u)
 					require.NoError(t, err)
 					require.Equal(t, pinterest.OutcomeCreated, found.Outcome, "as often as it is asked")
@@ -261,7 +261,7 @@ func TestResolveWithAnotherClock(t *testing.T) {
 // Three equal creates ended uncertain. However many of them took effect, in
 // whatever order and by whomever they are resolved, no pin is given to two; and
 // if all were made within a moment, each gets one.
-func TestResolveTwins(t *testing.T) {
+func TestResolveEqualCreates(t *testing.T) {
 	const n = 3
 	orders := [][n]int{{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}}
 	for committed := range 1 << n {

@@ -1,0 +1,95 @@
+package pinterest_test
+
+import (
+	"context"
+	"flag"
+	"iter"
+	"log"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pinterest-go/pinterest"
+)
+
+var seam = flag.Bool("seam", false, "run the tests with services that are built outside the package, from exported names only")
+
+// seamServices builds the services for -seam.
+var seamServices func(*pinterest.Client) (pinsAPI, boardsAPI, sectionsAPI)
+
+// testClient is a client whose services can be replaced, so that the same tests
+// run with another implementation of them. Tests that need the concrete client
+// use its field Client.
+type testClient struct {
+	*pinterest.Client
+
+	Pins     pinsAPI
+	Boards   boardsAPI
+	Sections sectionsAPI
+}
+
+// wrap returns c with its own services, or with those of -seam.
+func wrap(c *pinterest.Client) *testClient {
+	if !*seam {
+		return &testClient{Client: c, Pins: c.Pins, Boards: c.Boards, Sections: c.Sections}
+	}
+	if seamServices == nil {
+		log.Fatal("-seam: not wired yet")
+	}
+	t := &testClient{Client: c}
+	t.Pins, t.Boards, t.Sections = seamServices(c)
+	return t
+}
+
+// pinsAPI is what the tests call of a pins service.
+type pinsAPI interface {
+	Create(ctx context.Context, pin pinterest.PinCreate, opts ...pinterest.CallOption) (*pinterest.Pin, error)
+	CreateOnce(ctx context.Context, key string, pin pinterest.PinCreate, opts ...pinterest.CallOption) (*pinterest.Pin, error)
+	Get(ctx context.Context, id string, opts ...pinterest.CallOption) (*pinterest.Pin, error)
+	Update(ctx context.Context, id string, update pinterest.PinUpdate, opts ...pinterest.CallOption) (*pinterest.Pin, error)
+	Delete(ctx context.Context, id string, opts ...pinterest.CallOption) error
+	Save(ctx context.Context, id string, to pinterest.PinSave, opts ...pinterest.CallOption) (*pinterest.Pin, error)
+}
+
+// boardsAPI is what the tests call of a boards service.
+type boardsAPI interface {
+	Create(ctx context.Context, board pinterest.BoardCreate, opts ...pinterest.CallOption) (*pinterest.Board, error)
+	ListPins(ctx context.Context, id string, o *pinterest.BoardPinsOptions, opts ...pinterest.CallOption) (*pinterest.Page[pinterest.Pin], error)
+	AllPins(ctx context.Context, id string, o *pinterest.BoardPinsOptions, opts ...pinterest.CallOption) iter.Seq2[*pinterest.Pin, error]
+}
+
+// sectionsAPI is what the tests call of a sections service.
+type sectionsAPI interface {
+	Create(ctx context.Context, boardID string, section pinterest.SectionWrite, opts ...pinterest.CallOption) (*pinterest.Section, error)
+}
+
+// newClient returns a client of s with a static token, the server's clock and
+// waits without jitter. The given options are applied after these.
+func newClient(t testing.TB, s *server, opts ...pinterest.Option) *testClient {
+	t.Helper()
+	return newBareClient(t, s, append([]pinterest.Option{pinterest.WithAccessToken(accessToken)}, opts...)...)
+}
+
+// newBareClient is newClient without a token.
+func newBareClient(t testing.TB, s *server, opts ...pinterest.Option) *testClient {
+	t.Helper()
+	base := []pinterest.Option{pinterest.WithBaseURL(s.base()), pinterest.WithClock(s.clock), pinterest.WithRetry(exact)}
+	if s.TLS != nil {
+		base = append(base, pinterest.WithHTTPClient(s.Client()))
+	}
+	c, err := pinterest.New(append(base, opts...)...)
+	require.NoError(t, err)
+	return wrap(c)
+}
+
+// get asks c for a pin.
+func get[C *testClient | *pinterest.Client](ctx context.Context, c C, opts ...pinterest.CallOption) error {
+	var err error
+	switch c := any(c).(type) {
+	case *testClient:
+		_, err = c.Pins.Get(ctx, pinID, opts...)
+	case *pinterest.Client:
+		_, err = c.Pins.Get(ctx, pinID, opts...)
+	}
+	return err
+}

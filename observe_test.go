@@ -1,0 +1,155 @@
+package pinterest_test
+
+import (
+	"bytes"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/pinterest-go/pinterest"
+)
+
+func TestAttemptsAreListed(t *testing.T) {
+	t.Parallel()
+	// The reset comes first, on a new connection, because http.Transport retries a
+	// read by itself when a reused connection breaks.
+	steps := []reply{reset(), fault(429, 8, "slow").with("Retry-After", "3"), bare(503)}
+	check := func(t *testing.T, list []pinterest.Attempt, began time.Time) {
+		t.Helper()
+		require.GreaterOrEqual(t, len(list), 3)
+		assert.Equal(t, pinterest.Attempt{
+			Number: 1, Start: began, Phase: pinterest.PhaseUnanswered, Class: pinterest.ClassTransport,
+			Action: pinterest.ActionBackOff, Rule: "unanswered", Wait: 2 * time.Second,
+		}, list[0])
+		assert.Equal(t, pinterest.Attempt{
+			Number: 2, Start: began.Add(2 * time.Second), Phase: pinterest.PhaseAnswered, Status: 429, Code: 8, Class: pinterest.ClassThrottled,
+			Action: pinterest.ActionBackOff, Rule: "throttled", Wait: 3 * time.Second, RequestID: requestID,
+		}, list[1])
+		assert.Equal(t, 3, list[2].Number)
+		assert.Equal(t, pinterest.ClassUnavailable, list[2].Class)
+	}
+	t.Run("in an error", func(t *testing.T) {
+		t.Parallel()
+		s := newServer(t, append(steps, bare(404))...)
+		began := s.clock.Now()
+		var res pinterest.Response
+		e := failure(t, get(t.Context(), newClient(t, s), pinterest.ResponseTo(&res)))
+		check(t, e.Attempts, began)
+		require.Len(t, e.Attempts, 4)
+		assert.Zero(t, e.Attempts[3].Wait)
+		assert.Equal(t, "not found", e.Attempts[3].Rule)
+		assert.Equal(t, e.Attempts, res.Attempts)
+		assert.Equal(t, 404, res.Status)
+		assert.Contains(t, e.Error(), "4 attempts")
+	})
+	t.Run("in a response", func(t *testing.T) {
+		t.Parallel()
+		s := newServer(t, append(steps, okPin().with("X-Ratelimit-Limit", structuredLimit, "X-Ratelimit-Remaining", "99", "X-Ratelimit-Reset", "1"))...)
+		began := s.clock.Now()
+		var res pinterest.Response
+		require.NoError(t, get(t.Context(), newClient(t, s), pinterest.ResponseTo(&res)))
+		check(t, res.Attempts, began)
+		require.Len(t, res.Attempts, 4)
+		last := res.Attempts[3]
+		assert.Equal(t, pinterest.ClassNone, last.Class)
+		assert.Equal(t, pinterest.PhaseAnswered, last.Phase)
+		assert.Equal(t, 200, res.Status)
+		assert.Equal(t, requestID, res.RequestID)
+		assert.False(t, res.Adopted)
+		assert.NoError(t, res.Odd)
+		assert.Equal(t, pinterest.RateLimit{
+			Limit: 100, Remaining: 99, Reset: time.Second,
+			Policy:   pinterest.RatePolicy{Name: "safety_net_app_id_user_id", Limit: 100, Window: time.Second},
+			Policies: []pinterest.RatePolicy{{Name: "safety_net_app_id_user_id", Limit: 100, Window: time.Second}, {Name: "org_read_app_id_user_id", Limit: 1000, Window: time.Minute}},
+		}, res.Rate)
+	})
+}
+
+func TestEventsComeInOrder(t *testing.T) {
+	t.Parallel()
+	t.Run("of a call with retries", func(t *testing.T) {
+		t.Parallel()
+		s := newServer(t, bare(429).with("Retry-After", "3"), okPin())
+		var seen recorder
+		require.NoError(t, get(t.Context(), newClient(t, s, pinterest.WithObserver(seen.observe))))
+		assert.Equal(t, []string{"pins/get attempt", "pins/get attempt", "pins/get done"}, seen.words())
+		events := seen.all()
+		assert.Equal(t, 3*time.Second, events[0].Wait)
+		assert.Equal(t, 2, events[2].Attempts)
+		assert.NoError(t, events[2].Err)
+		assert.Equal(t, 200, events[2].Attempt.Status)
+	})
+	t.Run("of a failed call", func(t *testing.T) {
+		t.Parallel()
+		s := newServer(t, bare(404))
+		var seen recorder
+		err := get(t.Context(), newClient(t, s, pinterest.WithObserver(seen.observe)))
+		events := seen.all()
+		require.Len(t, events, 2)
+		assert.Equal(t, err, events[1].Err)
+	})
+	t.Run("of an ambiguous create", func(t *testing.T) {
+		t.Parallel()
+		s := newServer(t, bare(503), okPin())
+		var seen recorder
+		_, err := newClient(t, s, pinterest.WithObserver(seen.observe)).Pins.Create(t.Context(), pinCreate())
+		require.NoError(t, err)
+		words := seen.words()
+		assert.Equal(t, "pins/create attempt", words[0], "an attempt is told of as it ends, before what follows it: %q", words)
+		var own []string
+		for _, w := range words {
+			if strings.HasPrefix(w, "pins/create") {
+				own = append(own, w)
+			}
+		}
+		assert.Equal(t, "pins/create lookup", own[1], "%q", own)
+		assert.Equal(t, []string{"pins/create attempt", "pins/create done"}, own[len(own)-2:])
+	})
+	t.Run("of an adopted create", func(t *testing.T) {
+		t.Parallel()
+		s := newServer(t, bare(503))
+		s.onLookup(s.madePin())
+		var seen recorder
+		_, err := newClient(t, s, pinterest.WithObserver(seen.observe)).Pins.Create(t.Context(), pinCreate())
+		require.NoError(t, err)
+		events := seen.all()
+		last := events[len(events)-1]
+		assert.Equal(t, pinterest.EventDone, last.Type)
+		assert.True(t, last.Found)
+		assert.NoError(t, last.Err)
+		for _, e := range events {
+			if e.Type == pinterest.EventAttempt && e.Operation == "pins/create" {
+				assert.Equal(t, pinterest.ClassUnavailable, e.Attempt.Class, "the attempt itself failed")
+			}
+		}
+	})
+	t.Run("of a refresh", func(t *testing.T) {
+		t.Parallel()
+		s := newServer(t, fault(401, 2, "Authentication failed."), okPin()).onToken(answer(200, `{"access_token":"pina_new","refresh_token":"pinr.new","expires_in":2592000}`))
+		cfg := refreshConfig()
+		cfg.AccessToken = accessToken
+		var seen recorder
+		require.NoError(t, get(t.Context(), newBareClient(t, s, pinterest.WithRefreshToken(cfg), pinterest.WithObserver(seen.observe))))
+		assert.Equal(t, []string{
+			"pins/get attempt", "oauth/token attempt", "oauth/token done", "oauth/token refresh", "pins/get attempt", "pins/get done",
+		}, seen.words())
+	})
+}
+
+func TestLogContainsNoToken(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, reset(), fault(429, 8, "token "+accessToken), fault(503, 0, "Bearer "+accessToken), bare(404))
+	var out bytes.Buffer
+	logger := slog.New(slog.NewJSONHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	require.Error(t, get(t.Context(), newClient(t, s, pinterest.WithLogger(logger))))
+	text := out.String()
+	assert.NotContains(t, text, accessToken)
+	assert.Contains(t, text, "pins/get")
+	assert.Contains(t, text, requestID)
+	assert.Equal(t, 3, strings.Count(text, `"level":"INFO"`), "waits are at Info:\n%s", text)
+	assert.Equal(t, 1, strings.Count(text, `"level":"WARN"`), "the failure is at Warn:\n%s", text)
+}

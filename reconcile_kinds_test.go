@@ -1,0 +1,295 @@
+package pinterest_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/pinterest-go/pinterest"
+	"github.com/pinterest-go/pinterest/pinteresttest"
+)
+
+func TestSave(t *testing.T) {
+	setup := func(t *testing.T) (*studio, pinteresttest.Pin, pinterest.PinSave) {
+		s := newStudio(t)
+		recipes := s.srv.AddBoard(s.alice, "Recipes")
+		return s, s.srv.AddPin(recipes, pinteresttest.Pin{Title: "Tart", Description: "Of plums", Link: "https://shop.example/tart"}), pinterest.PinSave{BoardID: s.board.ID}
+	}
+	t.Run("adopts", func(t *testing.T) {
+		s, parent, to := setup(t)
+		section := s.srv.AddSection(s.board, "Tarts")
+		for _, to := range []pinterest.PinSave{to, {BoardID: to.BoardID, BoardSectionID: section.ID}} {
+			before := s.ids()
+			s.srv.Inject(pinteresttest.ConnectionReset().On("pins/save").AfterTheCommit())
+			var res pinterest.Response
+			saved, err := s.client.Pins.Save(t.Context(), parent.ID, to, pinterest.ResponseTo(&res))
+			require.NoError(t, err)
+			assert.True(t, res.Adopted)
+			assert.Equal(t, append(before, saved.ID), s.ids())
+			assert.Equal(t, parent.ID, saved.ParentPinID)
+			assert.Equal(t, to.BoardSectionID, saved.BoardSectionID)
+		}
+		s.counts("pins/save", 2)
+	})
+	t.Run("absent", func(t *testing.T) {
+		s, parent, to := setup(t)
+		earlier := s.srv.AddPin(s.board, pinteresttest.Pin{Title: "Tart", ParentPinID: parent.ID, CreatedAt: studioStart.Add(-time.Minute)})
+		other := s.srv.AddPin(s.board, pinteresttest.Pin{Title: "Tart", ParentPinID: earlier.ID})
+		s.srv.Inject(pinteresttest.ServerError(500).On("pins/save"))
+		saved, err := s.client.Pins.Save(t.Context(), parent.ID, to)
+		require.NoError(t, err)
+		assert.Equal(t, []string{earlier.ID, other.ID, saved.ID}, s.ids())
+		s.counts("pins/save", 2)
+	})
+	t.Run("without a board", func(t *testing.T) {
+		s, parent, _ := setup(t)
+		s.srv.Inject(pinteresttest.ServerError(500).On("pins/save"))
+		_, err := s.client.Pins.Save(t.Context(), parent.ID, pinterest.PinSave{})
+		e := requireUncertain(t, err)
+		assert.Nil(t, e.Uncertain, "there is no list to look in")
+		s.counts("pins/save", 1, "boards/list_pins", 0)
+	})
+}
+
+func TestBoardCreate(t *testing.T) {
+	for name, fault := range map[string]pinteresttest.Fault{
+		"500": pinteresttest.ServerError(500), "reset": pinteresttest.ConnectionReset(), "code 2787": pinteresttest.SomethingWentWrong(), "code 12": {Status: 500, Code: 12},
+	} {
+		t.Run(name+" after the commit", func(t *testing.T) {
+			s := newStudio(t)
+			s.srv.Inject(fault.On("boards/create").AfterTheCommit())
+			var res pinterest.Response
+			board, err := s.client.Boards.Create(t.Context(), pinterest.BoardCreate{Name: "Gardens"}, pinterest.ResponseTo(&res))
+			require.NoError(t, err)
+			assert.True(t, res.Adopted)
+			require.Len(t, s.srv.Boards(s.alice), 2)
+			assert.Equal(t, s.srv.Boards(s.alice)[1].ID, board.ID)
+			s.counts("boards/create", 1, "boards/list", 1)
+		})
+		t.Run(name+" before the commit", func(t *testing.T) {
+			s := newStudio(t)
+			s.srv.Inject(fault.On("boards/create"))
+			board, err := s.client.Boards.Create(t.Context(), pinterest.BoardCreate{Name: "Gardens"})
+			require.NoError(t, err)
+			require.Len(t, s.srv.Boards(s.alice), 2)
+			assert.Equal(t, s.srv.Boards(s.alice)[1].ID, board.ID)
+			s.counts("boards/create", 2)
+		})
+	}
+	for _, privacy := range []pinterest.BoardPrivacy{pinterest.BoardPublic, pinterest.BoardProtected, pinterest.BoardSecret} {
+		t.Run(string(privacy), func(t *testing.T) {
+			s := newStudio(t)
+			s.srv.Inject(pinteresttest.ServerError(500).On("boards/create").AfterTheCommit())
+			board, err := s.client.Boards.Create(t.Context(), pinterest.BoardCreate{Name: " Gardens ", Privacy: privacy})
+			require.NoError(t, err)
+			assert.Equal(t, s.srv.Boards(s.alice)[1].ID, board.ID)
+			s.counts("boards/create", 1)
+		})
+	}
+	// According to the API description, such a board is given another name.
+	t.Run("for ads only", func(t *testing.T) {
+		s := newStudio(t)
+		s.srv.Inject(pinteresttest.ServerError(500).On("boards/create").AfterTheCommit())
+		board, err := s.client.Boards.Create(t.Context(), pinterest.BoardCreate{Name: "Gardens", IsAdsOnly: true})
+		require.NoError(t, err)
+		assert.Equal(t, s.srv.Boards(s.alice)[1].ID, board.ID)
+		s.counts("boards/create", 1)
+	})
+	// The list lags for longer than the settle time, so the second attempt conflicts
+	// with the name that the first one took.
+	for _, status := range []int{400, 409} {
+		t.Run(fmt.Sprintf("conflict %d with its own attempt", status), func(t *testing.T) {
+			s := newStudio(t)
+			s.srv.SetListLag(7 * time.Second)
+			s.srv.Inject(
+				pinteresttest.ServerError(500).On("boards/create").AfterTheCommit(),
+				pinteresttest.Fault{Status: status, Code: 58, Message: "Try a different name. You already have a board with this name!"}.On("boards/create"),
+			)
+			var res pinterest.Response
+			board, err := s.client.Boards.Create(t.Context(), pinterest.BoardCreate{Name: "Gardens"}, pinterest.ResponseTo(&res))
+			require.NoError(t, err)
+			assert.True(t, res.Adopted)
+			require.Len(t, s.srv.Boards(s.alice), 2)
+			assert.Equal(t, s.srv.Boards(s.alice)[1].ID, board.ID)
+		})
+	}
+	t.Run("conflict with a board that was there", func(t *testing.T) {
+		s := newStudio(t)
+		_, err := s.client.Boards.Create(t.Context(), pinterest.BoardCreate{Name: "kitchens"})
+		require.ErrorIs(t, err, pinterest.ErrConflict)
+		s.counts("boards/create", 1, "boards/list", 0)
+	})
+	t.Run("conflict with a board that was there, after a failure", func(t *testing.T) {
+		s := newStudio(t)
+		s.srv.Inject(pinteresttest.ServerError(500).On("boards/create"))
+		_, err := s.client.Boards.Create(t.Context(), pinterest.BoardCreate{Name: "kitchens"})
+		require.ErrorIs(t, err, pinterest.ErrConflict)
+		require.NotErrorIs(t, err, pinterest.ErrUncertain)
+		assert.Len(t, s.srv.Boards(s.alice), 1)
+	})
+	t.Run("lists down", func(t *testing.T) {
+		s := newStudio(t)
+		s.srv.Inject(pinteresttest.ServerError(500).On("boards/create").AfterTheCommit(), pinteresttest.ServerError(503).On("boards/list").Repeat(pinteresttest.Forever))
+		_, err := s.client.Boards.Create(t.Context(), pinterest.BoardCreate{Name: "Gardens"})
+		_ = requireUncertain(t, err)
+		s.counts("boards/create", 1)
+	})
+	t.Run("one of many", func(t *testing.T) {
+		s := newStudio(t)
+		for i := range 600 {
+			s.srv.AddBoard(s.alice, fmt.Sprint("Board ", i))
+		}
+		s.clock.Advance(time.Minute)
+		s.srv.Inject(pinteresttest.ServerError(500).On("boards/create").AfterTheCommit())
+		_, err := s.client.Boards.Create(t.Context(), pinterest.BoardCreate{Name: "Gardens"})
+		require.NoError(t, err)
+		s.counts("boards/create", 1, "boards/list", 1)
+	})
+}
+
+func TestSectionCreate(t *testing.T) {
+	islands := pinterest.SectionWrite{Name: "Islands"}
+	t.Run("after the commit", func(t *testing.T) {
+		s := newStudio(t)
+		for i := range 300 { // sections have no creation time, so all pages are read
+			s.srv.AddSection(s.board, fmt.Sprint("Section ", i))
+		}
+		s.srv.Inject(pinteresttest.ServerError(500).On("board_sections/create").AfterTheCommit())
+		var res pinterest.Response
+		section, err := s.client.Sections.Create(t.Context(), s.board.ID, islands, pinterest.ResponseTo(&res))
+		require.NoError(t, err)
+		assert.True(t, res.Adopted)
+		all := s.srv.Sections(s.board.ID)
+		require.Len(t, all, 301)
+		assert.Equal(t, all[300].ID, section.ID)
+		s.counts("board_sections/create", 1)
+	})
+	t.Run("before the commit", func(t *testing.T) {
+		s := newStudio(t)
+		s.srv.Inject(pinteresttest.NoAnswer().On("board_sections/create"))
+		section, err := s.client.Sections.Create(t.Context(), s.board.ID, islands)
+		require.NoError(t, err)
+		require.Len(t, s.srv.Sections(s.board.ID), 1)
+		assert.Equal(t, s.srv.Sections(s.board.ID)[0].ID, section.ID)
+		s.counts("board_sections/create", 2)
+	})
+	t.Run("conflict with its own attempt", func(t *testing.T) {
+		s := newStudio(t)
+		s.srv.SetListLag(7 * time.Second)
+		s.srv.Inject(pinteresttest.ServerError(500).On("board_sections/create").AfterTheCommit())
+		section, err := s.client.Sections.Create(t.Context(), s.board.ID, islands)
+		require.NoError(t, err)
+		require.Len(t, s.srv.Sections(s.board.ID), 1)
+		assert.Equal(t, s.srv.Sections(s.board.ID)[0].ID, section.ID)
+		s.counts("board_sections/create", 2)
+	})
+	t.Run("conflict with a section that was there", func(t *testing.T) {
+		s := newStudio(t)
+		s.srv.AddSection(s.board, "islands")
+		_, err := s.client.Sections.Create(t.Context(), s.board.ID, islands)
+		require.ErrorIs(t, err, pinterest.ErrConflict)
+		s.counts("board_sections/create", 1, "board_sections/list", 0)
+	})
+	t.Run("one name on two boards", func(t *testing.T) {
+		s := newStudio(t)
+		s.srv.AddSection(s.srv.AddBoard(s.alice, "Gardens"), "Islands")
+		s.srv.Inject(pinteresttest.ServerError(500).On("board_sections/create"))
+		section, err := s.client.Sections.Create(t.Context(), s.board.ID, islands)
+		require.NoError(t, err)
+		assert.Equal(t, s.srv.Sections(s.board.ID)[0].ID, section.ID)
+	})
+	t.Run("lists down", func(t *testing.T) {
+		s := newStudio(t)
+		s.srv.Inject(pinteresttest.ServerError(500).On("board_sections/create"), pinteresttest.ServerError(503).On("board_sections/list").Repeat(pinteresttest.Forever))
+		_, err := s.client.Sections.Create(t.Context(), s.board.ID, islands)
+		_ = requireUncertain(t, err)
+		s.counts("board_sections/create", 1)
+	})
+}
+
+func TestDoLookup(t *testing.T) {
+	// find looks for the title on the first page of the board.
+	find := func(s *studio, out *pinterest.Pin, windows *[]pinterest.Window) func(context.Context, pinterest.Window) (bool, error) {
+		return func(ctx context.Context, w pinterest.Window) (bool, error) {
+			*windows = append(*windows, w)
+			page, err := s.client.Boards.ListPins(ctx, s.board.ID, nil)
+			if err != nil {
+				return false, err
+			}
+			for _, p := range page.Items {
+				if p.Title == "Oak kitchen" && w.Contains(p.CreatedAt.Time) {
+					*out = p
+					return true, nil
+				}
+			}
+			return false, nil
+		}
+	}
+	do := func(s *studio, lookup bool, opts ...pinterest.CallOption) (pinterest.Pin, []pinterest.Window, error) {
+		var out pinterest.Pin
+		var windows []pinterest.Window
+		req := pinterest.Request{Body: s.pin()}
+		if lookup {
+			req.Lookup = &pinterest.Lookup{Key: "oak", Find: find(s, &out, &windows)}
+		}
+		err := s.client.Do(t.Context(), pinterest.OpPinsCreate, req, &out, opts...)
+		return out, windows, err
+	}
+	t.Run("none", func(t *testing.T) {
+		for _, committed := range []bool{true, false} {
+			s := newStudio(t)
+			fault := pinteresttest.ServerError(500).On("pins/create")
+			fault.AfterCommit = committed
+			s.srv.Inject(fault)
+			_, _, err := do(s, false)
+			e := requireUncertain(t, err)
+			assert.Nil(t, e.Uncertain)
+			assert.ErrorContains(t, err, "no way to look")
+			s.counts("pins/create", 1, "boards/list_pins", 0)
+		}
+	})
+	t.Run("none, and the caller allows it", func(t *testing.T) {
+		s := newStudio(t)
+		s.srv.Inject(pinteresttest.ServerError(500).On("pins/create").AfterTheCommit())
+		pin, _, err := do(s, false, pinterest.ResendUnseen())
+		require.NoError(t, err)
+		require.Len(t, s.ids(), 2)
+		assert.Equal(t, s.ids()[1], pin.ID)
+		s.counts("pins/create", 2, "boards/list_pins", 0)
+	})
+	t.Run("found", func(t *testing.T) {
+		s := newStudio(t)
+		s.same(s.pin(), studioStart.Add(-time.Minute))
+		s.srv.Inject(pinteresttest.ServerError(500).On("pins/create").AfterTheCommit())
+		var res pinterest.Response
+		pin, windows, err := do(s, true, pinterest.ResponseTo(&res))
+		require.NoError(t, err)
+		assert.True(t, res.Adopted)
+		assert.Equal(t, s.ids()[1], pin.ID)
+		require.Len(t, windows, 1)
+		assert.False(t, windows[0].Since().After(studioStart))
+		s.counts("pins/create", 1)
+	})
+	t.Run("absent", func(t *testing.T) {
+		s := newStudio(t)
+		s.same(s.pin(), studioStart.Add(-time.Minute))
+		s.srv.Inject(pinteresttest.ServerError(500).On("pins/create"))
+		pin, windows, err := do(s, true)
+		require.NoError(t, err)
+		assert.Equal(t, s.ids()[1], pin.ID)
+		assert.Len(t, windows, 2)
+		s.counts("pins/create", 2)
+	})
+	t.Run("fails", func(t *testing.T) {
+		s := newStudio(t)
+		s.srv.Inject(pinteresttest.ServerError(500).On("pins/create"), pinteresttest.ServerError(404).On("boards/list_pins"))
+		_, _, err := do(s, true)
+		_ = requireUncertain(t, err)
+		require.ErrorIs(t, err, pinterest.ErrNotFound)
+		s.counts("pins/create", 1)
+	})
+}
