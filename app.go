@@ -11,6 +11,9 @@ import (
 	"sync/atomic"
 	"time"
 	"weak"
+
+	"github.com/pinterest-go/pinterest/internal/apiclock"
+	"github.com/pinterest-go/pinterest/internal/redact"
 )
 
 // App is one Pinterest app and what its accounts share: the transport, the

@@ -187,7 +187,7 @@ func (cl *call) request(ctx context.Context, c *Client, authorization []string) 
 }
 
 // invalid is the error of a call that was not sent because it is wrong.
-func (cl *call) invalid(err error) error {
+func (cl *call) invalid(err error) *Error {
 	e := &Error{Operation: cl.op.ID, Class: ClassInvalid, Disposition: DispositionFix, Phase: PhaseNotSent}
 	e.Fields, e.causes = fieldErrors(err)
 	for i, cause := range e.causes {
@@ -198,7 +198,7 @@ func (cl *call) invalid(err error) error {
 
 // notBegun is the error of a create whose turn did not come before its
 // context ended.
-func (cl *call) notBegun(err error) error {
+func (cl *call) notBegun(err error) *Error {
 	return &Error{
 		Operation: cl.op.ID, Class: ClassCanceled, Disposition: DispositionPark, Phase: PhaseNotSent,
 		Message: "an equal create of this client is under way", causes: []error{err},
@@ -229,4 +229,20 @@ func (cl *call) shared() []CallOption {
 		opts = append(opts, UsingToken(cl.opts.token))
 	}
 	return opts
+}
+
+// respond fills the caller's Response.
+func (cl *call) respond(r *run, at *attempt) {
+	if cl.opts.response == nil {
+		return
+	}
+	res := Response{
+		Call: r.call, Status: at.record.Status, RequestID: at.record.RequestID, Attempts: slices.Clone(r.attempts),
+		Adopted: r.adopted, DecodeError: cl.secrets.Hide(at.decodeErr),
+	}
+	if at.resp != nil {
+		res.Header = at.resp.Header
+		res.Rate = at.rate
+	}
+	*cl.opts.response = res
 }

@@ -155,6 +155,7 @@ func (d Disposition) String() string {
 // URL signature are replaced before it is built.
 type Error struct {
 	Operation   string      // operation id, such as "pins/create"
+	Call        uint64      // the call's number: that of its events
 	Class       Class       // what it was
 	Disposition Disposition // what to do
 	RetryAt     time.Time   // not before this time, when Disposition is park; zero otherwise

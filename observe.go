@@ -1,6 +1,7 @@
 package pinterest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -58,42 +59,55 @@ func (t EventType) String() string {
 
 // Event tells an observer what the library does. It carries no credentials.
 type Event struct {
-	Type      EventType
+	Type EventType
+	// Context is the caller's, for the parent of a span or an id of a trace. It is
+	// never nil, and may have ended.
+	Context   context.Context
 	Account   string    // whose call it is
-	Call      uint64    // which call of this process, counted by the app: the same in all its events
+	Call      uint64    // which call of this process, counted by the app: the same in all its events, in its Response and in its Error
+	JobKey    string    // the key of a CreateOnce; "" for other calls
 	Operation string    // operation id
 	Time      time.Time // when what it tells of began
 	Attempt   Attempt   // EventAttempt: the attempt; EventDone: the last one
 	Rate      RateLimit // EventAttempt: what the answer said of the quota
 	Pace      PaceWait  // EventPace: why it waits
-	Attempts  int       // EventDone: how many attempts the call took
 	Wait      time.Duration
 	Scopes    []Scope // EventScopesLost: which
-	Found     bool    // EventLookup: the create had taken effect; EventDone: its result was looked up
+	Found     bool    // EventLookup: the create had taken effect
 	Err       error   // what went wrong, already redacted
+
+	// How a call ended, in EventDone. They tell of the call, where Attempt tells of
+	// its last attempt: a create whose answer was lost and whose result was found is
+	// a success.
+
+	Attempts    int         // how many attempts it took
+	Class       Class       // ClassNone for a success
+	Disposition Disposition // DispositionNone for a success
+	Adopted     bool        // its result was looked up
 }
 
 // Response is what is known of a call beside its result. [ResponseTo] asks
 // for it.
 type Response struct {
-	Status    int // HTTP status of the last answer
+	Call      uint64 // its number: that of its events
+	Status    int    // HTTP status of the last answer
 	Header    http.Header
 	RequestID string    // x-pinterest-rid of the last answer
 	Attempts  []Attempt // every attempt, in order
 	Rate      RateLimit // what the last answer said of the quota
 	Adopted   bool      // the create's answer was lost, and its result was looked up
-	// Odd is set when a field of a successful answer had another type than the
-	// official description says. The rest of the answer was decoded.
-	Odd error
+	// DecodeError is set when a field of a successful answer had another type than
+	// the official description says. The rest of the answer was decoded.
+	DecodeError error
 }
 
-// book enters the attempt in the books, once, and tells the observers. wait
-// follows it, unless there is a reason to stop.
-func (r *run) book(at *attempt, wait time.Duration, stop error) {
-	if at.booked {
+// finish adds the attempt to those of the call, once, and tells the observers.
+// wait follows it, unless there is a reason to stop.
+func (r *run) finish(at *attempt, wait time.Duration, stop error) {
+	if at.finished {
 		return
 	}
-	at.booked = true
+	at.finished = true
 	if stop != nil {
 		wait = 0
 	}
@@ -105,18 +119,14 @@ func (r *run) book(at *attempt, wait time.Duration, stop error) {
 	if r.c.watched() {
 		e := r.event(EventAttempt)
 		e.Time, e.Attempt, e.Wait, e.Rate = at.record.Start, at.record, wait, at.rate
-		if at.err != nil {
-			e.Err = r.c.secrets.hide(at.err)
-		} else if at.odd != nil {
-			e.Err = r.c.secrets.hide(at.odd)
-		}
+		e.Err = r.cl.secrets.Hide(cmp.Or(at.err, at.decodeErr))
 		r.c.observe(e)
 	}
 }
 
 // event returns an event of this call.
 func (r *run) event(t EventType) Event {
-	return Event{Type: t, Account: r.c.name, Call: r.call, Operation: r.cl.op.ID}
+	return r.cl.event(r.ctx, r.c, t, r.call)
 }
 
 // waits tells the observers that an attempt begins to wait for its turn.
@@ -130,10 +140,18 @@ func (r *run) waits(w PaceWait) {
 	}
 }
 
+// event returns an event of the call of this number.
+func (cl *call) event(ctx context.Context, c *Client, t EventType, number uint64) Event {
+	return Event{Type: t, Context: ctx, Account: c.name, Call: number, JobKey: cl.opts.jobKey, Operation: cl.op.ID}
+}
+
 // refuse ends a call of which nothing was sent.
-func (c *Client) refuse(cl *call, err error) error {
+func (c *Client) refuse(ctx context.Context, cl *call, err *Error) error {
+	err.Call = c.calls.Add(1)
 	if c.watched() {
-		c.observe(Event{Type: EventDone, Account: c.name, Call: c.calls.Add(1), Operation: cl.op.ID, Time: c.clock.Now(), Err: err})
+		e := cl.event(ctx, c, EventDone, err.Call)
+		e.Time, e.Class, e.Disposition, e.Err = c.clock.Now(), err.Class, err.Disposition, err
+		c.observe(e)
 	}
 	return err
 }
@@ -145,9 +163,9 @@ func (r *run) done(err *Error) {
 	}
 	last := r.attempts[len(r.attempts)-1]
 	e := r.event(EventDone)
-	e.Time, e.Attempt, e.Attempts, e.Found = r.attempts[0].Start, last, len(r.attempts), r.adopted
+	e.Time, e.Attempt, e.Attempts, e.Adopted = r.attempts[0].Start, last, len(r.attempts), r.adopted
 	if err != nil {
-		e.Err = err
+		e.Class, e.Disposition, e.Err = err.Class, err.Disposition, err
 	}
 	r.c.observe(e)
 }
@@ -155,6 +173,9 @@ func (r *run) done(err *Error) {
 func (c *Client) watched() bool { return len(c.observers) > 0 || c.logger != nil }
 
 func (c *Client) observe(e Event) {
+	if e.Context == nil {
+		e.Context = context.Background()
+	}
 	for _, f := range c.observers {
 		f(e)
 	}
@@ -175,11 +196,16 @@ func (c *Client) log(e Event) {
 	case e.Type == EventConnected, e.Type == EventAttempt && e.Wait > 0, e.Wait > time.Second, e.Type == EventRefresh, e.Type == EventLookup:
 		level = slog.LevelInfo
 	}
-	ctx := context.Background()
-	if !c.logger.Enabled(ctx, level) {
+	if !c.logger.Enabled(e.Context, level) {
 		return
 	}
 	attrs := []slog.Attr{slog.String("operation", e.Operation)}
+	if e.Call != 0 {
+		attrs = append(attrs, slog.Uint64("call", e.Call))
+	}
+	if e.JobKey != "" {
+		attrs = append(attrs, slog.String("job_key", e.JobKey))
+	}
 	if e.Account != "" {
 		attrs = append(attrs, slog.String("account", e.Account))
 	}
@@ -193,7 +219,7 @@ func (c *Client) log(e Event) {
 	case EventLookup:
 		attrs = append(attrs, slog.Bool("found", e.Found))
 	case EventDone:
-		attrs = append(attrs, slog.Int("attempts", e.Attempts), slog.Bool("adopted", e.Found))
+		attrs = append(attrs, slog.Int("attempts", e.Attempts), slog.Bool("adopted", e.Adopted))
 	case EventScopesLost:
 		attrs = append(attrs, slog.String("scopes", joinScopes(e.Scopes)))
 	case EventRefresh, EventConnected, EventDisconnected, EventExpiring:
@@ -204,5 +230,5 @@ func (c *Client) log(e Event) {
 	if e.Err != nil {
 		attrs = append(attrs, slog.Any("error", e.Err))
 	}
-	c.logger.LogAttrs(ctx, level, "pinterest: "+e.Type.String(), attrs...)
+	c.logger.LogAttrs(e.Context, level, "pinterest: "+e.Type.String(), attrs...)
 }

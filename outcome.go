@@ -70,7 +70,7 @@ func (r *run) end(at *attempt, err *Error) error {
 func (r *run) newError(at *attempt, rule Rule, wait time.Duration, stops ...error) *Error {
 	clean := r.cl.secrets.Clean
 	e := &Error{
-		Operation: r.cl.op.ID, Class: rule.Class, Disposition: rule.Disposition, Rule: rule.Name,
+		Operation: r.cl.op.ID, Call: r.call, Class: rule.Class, Disposition: rule.Disposition, Rule: rule.Name,
 		Phase: at.failure.Phase, Status: at.failure.Status, Code: at.body.Code, CodeName: clean(at.body.CodeName),
 		Message: clean(at.body.Message), RequiredScope: clean(at.body.Scope), RequestID: at.record.RequestID,
 	}

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/pinterest-go/pinterest/internal/redact"
 )
 
 // RateLimit is what one answer said of the quota, in its x-ratelimit-* headers.

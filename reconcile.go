@@ -124,7 +124,9 @@ func (s *search) look(ctx context.Context) (bool, listing, error) {
 	began := s.c.clock.Now()
 	found, seen, err := s.cl.lookup.find(ctx, s.c, s.in, s.pending, s.opts)
 	if s.c.watched() {
-		s.c.observe(Event{Type: EventLookup, Account: s.c.name, Call: s.call, Operation: s.cl.op.ID, Time: began, Found: found, Err: err})
+		e := s.cl.event(ctx, s.c, EventLookup, s.call)
+		e.Time, e.Found, e.Err = began, found, err
+		s.c.observe(e)
 	}
 	return found, seen, err
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/oauth2"
+
+	"github.com/pinterest-go/pinterest/internal/redact"
 )
 
 // tokens hands out one account's access token and renews it, one renewal at a
