@@ -3,8 +3,9 @@ package pinterest
 import (
 	"bytes"
 	"context"
-	"slices"
 	"sync"
+
+	"github.com/pinterest-go/pinterest/internal/keylock"
 )
 
 // Ledger keeps what [PinsService.CreateOnce] intends to make and what came of
@@ -28,7 +29,7 @@ type Ledger interface {
 // MemoryLedger is a [Ledger] for one process: it forgets everything when the
 // process ends.
 type MemoryLedger struct {
-	locks   nameLocks
+	locks   keylock.Locks
 	mu      sync.Mutex
 	records map[string][]byte
 }
@@ -40,21 +41,7 @@ func NewMemoryLedger() *MemoryLedger {
 
 // Lock implements [Ledger].
 func (l *MemoryLedger) Lock(ctx context.Context, names ...string) (unlock func(), err error) {
-	names = slices.Compact(slices.Sorted(slices.Values(names)))
-	held := 0
-	unlock = sync.OnceFunc(func() {
-		for _, name := range names[:held] {
-			l.locks.unlock(name)
-		}
-	})
-	for _, name := range names {
-		if err := l.locks.lock(ctx, name); err != nil {
-			unlock()
-			return nil, err
-		}
-		held++
-	}
-	return unlock, nil
+	return l.locks.Lock(ctx, names...)
 }
 
 // Load implements [Ledger].

@@ -8,13 +8,15 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/pinterest-go/pinterest/internal/keylock"
 )
 
 // MemoryTokenStore is a [TokenStore] for one process: it forgets everything
 // when the process ends. It is for tests, and for programs that are given their
 // tokens anew each time they start.
 type MemoryTokenStore struct {
-	locks nameLocks
+	locks keylock.Locks
 	mu    sync.Mutex
 	// Pointers, because what prints a struct prints the tokens in it.
 	tokens map[string]*Token
@@ -35,10 +37,7 @@ func (s *MemoryTokenStore) GoString() string { return s.String() }
 
 // Lock implements [TokenStore].
 func (s *MemoryTokenStore) Lock(ctx context.Context, account string) (unlock func(), err error) {
-	if err := s.locks.lock(ctx, account); err != nil {
-		return nil, err
-	}
-	return sync.OnceFunc(func() { s.locks.unlock(account) }), nil
+	return s.locks.Lock(ctx, account)
 }
 
 // Load implements [TokenStore].

@@ -18,23 +18,21 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"slices"
-	"sync"
 	"time"
 
-	"github.com/gofrs/flock"
 	_ "modernc.org/sqlite" // the database/sql driver "sqlite"
 
 	"github.com/pinterest-go/pinterest"
+	"github.com/pinterest-go/pinterest/internal/filelock"
 )
 
 // Ledger implements pinterest.Ledger in a folder. It is safe for concurrent
 // use. Close it when done.
 type Ledger struct {
-	db    *sql.DB
-	dir   string
-	locks string
-	local *pinterest.MemoryLedger // the locks among this process's own calls
+	db      *sql.DB
+	dir     string
+	lockDir string // the folder of the lock files
+	locks   filelock.Locks
 }
 
 var _ pinterest.Ledger = (*Ledger)(nil)
@@ -47,28 +45,28 @@ const schema = `CREATE TABLE IF NOT EXISTS ledger (
 
 // Open opens the ledger in the folder dir, which it makes if need be.
 func Open(ctx context.Context, dir string) (*Ledger, error) {
-	locks := filepath.Join(dir, "locks")
-	if err := os.MkdirAll(locks, 0o700); err != nil {
+	lockDir := filepath.Join(dir, "locks")
+	if err := os.MkdirAll(lockDir, 0o700); err != nil {
 		return nil, fmt.Errorf("fileledger: %w", err)
 	}
 	file := filepath.Join(dir, "ledger.sqlite")
-	l := &Ledger{dir: dir, locks: locks, local: pinterest.NewMemoryLedger()}
+	l := &Ledger{dir: dir, lockDir: lockDir}
 	pragmas := url.Values{"_pragma": {"busy_timeout(30000)", "journal_mode(WAL)", "synchronous(FULL)"}}
 	// SQLite reads the name as a URI, in which a folder's "?" or "%" has to be escaped.
 	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: file}).EscapedPath()+"?"+pragmas.Encode())
 	if err != nil {
 		return nil, l.wrap(err)
 	}
-	// SQLite has one writer at a time; waiting in line here is fairer and quicker
-	// than having each connection poll for its turn.
+	// SQLite has one writer at a time. To wait for the one connection is fairer
+	// and quicker than to have several poll for their turn.
 	db.SetMaxOpenConns(1)
 	// SQLite does not wait where several processes turn a new file into one with
 	// a write-ahead log: they go one after another.
-	opening, err := acquire(ctx, filepath.Join(locks, "open"))
+	unlock, err := l.lock(ctx, "open")
 	if err != nil {
-		return nil, errors.Join(l.wrap(err), db.Close())
+		return nil, errors.Join(err, db.Close())
 	}
-	defer release(opening)
+	defer unlock()
 	if _, err := db.ExecContext(ctx, schema); err != nil {
 		return nil, errors.Join(l.wrap(err), db.Close())
 	}
@@ -125,68 +123,25 @@ func (l *Ledger) Prune(ctx context.Context, before time.Time) (records int64, er
 	return records, l.wrap(err)
 }
 
-// retryLock is how often a lock that another process holds is asked for.
-const retryLock = 10 * time.Millisecond
-
 // Lock implements pinterest.Ledger.
 func (l *Ledger) Lock(ctx context.Context, names ...string) (unlock func(), err error) {
-	// The process's own calls wait for one another without polling; what they
-	// then poll for is held by another process. Both take names in one order.
-	unlockLocal, err := l.local.Lock(ctx, names...)
-	if err != nil {
-		return nil, err
-	}
-	var held []*flock.Flock
-	unlock = sync.OnceFunc(func() {
-		for _, f := range held {
-			release(f)
-		}
-		unlockLocal()
-	})
-	for _, path := range l.paths(names) {
-		f, err := acquire(ctx, path)
-		if err != nil {
-			unlock()
-			return nil, l.wrap(err)
-		}
-		held = append(held, f)
-	}
-	return unlock, nil
-}
-
-// acquire takes the lock of one file. A holder removes the file before it lets
-// go, so a lock counts only on the file that is still there.
-func acquire(ctx context.Context, path string) (*flock.Flock, error) {
-	for {
-		f := flock.New(path, flock.SetPermissions(0o600))
-		if _, err := f.TryLockContext(ctx, retryLock); err != nil {
-			return nil, errors.Join(fmt.Errorf("locking: %w", err), f.Close())
-		}
-		mine, err := f.Stat()
-		there, errThere := os.Stat(path)
-		if err == nil && errThere == nil && os.SameFile(mine, there) {
-			return f, nil
-		}
-		if err := f.Close(); err != nil {
-			return nil, fmt.Errorf("locking: %w", err)
-		}
-	}
-}
-
-func release(f *flock.Flock) {
-	// Neither can be helped: a file that stays is taken over by the next lock, and
-	// a lock that is not given back is given back when the process ends.
-	_ = os.Remove(f.Path())
-	_ = f.Close()
-}
-
-// paths returns a lock file for each name, sorted and without doubles.
-func (l *Ledger) paths(names []string) []string {
-	paths := make([]string, len(names))
+	files := make([]string, len(names))
 	for i, name := range names {
 		sum := sha256.Sum256([]byte(name))
-		paths[i] = filepath.Join(l.locks, hex.EncodeToString(sum[:16]))
+		files[i] = hex.EncodeToString(sum[:16])
 	}
-	slices.Sort(paths)
-	return slices.Compact(paths)
+	return l.lock(ctx, files...)
+}
+
+// lock takes the locks of files in the folder of locks.
+func (l *Ledger) lock(ctx context.Context, files ...string) (unlock func(), err error) {
+	paths := make([]string, len(files))
+	for i, file := range files {
+		paths[i] = filepath.Join(l.lockDir, file)
+	}
+	unlock, err = l.locks.Lock(ctx, paths...)
+	if err != nil {
+		return nil, l.wrap(fmt.Errorf("locking: %w", err))
+	}
+	return unlock, nil
 }

@@ -30,17 +30,17 @@ import (
 	"time"
 
 	"github.com/pinterest-go/pinterest"
+	"github.com/pinterest-go/pinterest/internal/filelock"
 	"github.com/pinterest-go/pinterest/internal/sealed"
 )
 
 // Store implements pinterest.TokenStore in a folder. It is safe for concurrent
 // use, and needs no closing.
 type Store struct {
-	dir   string
-	locks string // the folder of the lock files
-	keys  sealed.Keys
-	// The queues of this process's own callers, one for Lock, one for changes.
-	holders, writers *pinterest.MemoryLedger
+	dir     string
+	lockDir string // the folder of the lock files
+	locks   filelock.Locks
+	keys    sealed.Keys
 }
 
 var _ pinterest.TokenStore = (*Store)(nil)
@@ -71,6 +71,8 @@ const leftover = time.Hour
 const (
 	recordEnd = ".token"
 	tempEnd   = ".tmp"
+	holderEnd = ".lock" // of the file that stands for Lock
+	writerEnd = ".save" // of the file that stands for a change
 )
 
 // Open opens the store in the folder dir, which it makes, for its owner alone,
@@ -81,20 +83,17 @@ func Open(dir string, opts ...Option) (*Store, error) {
 	for _, opt := range opts {
 		opt(&o)
 	}
-	s := &Store{
-		dir: dir, locks: filepath.Join(dir, "locks"), keys: o.keys,
-		holders: pinterest.NewMemoryLedger(), writers: pinterest.NewMemoryLedger(),
-	}
+	s := &Store{dir: dir, lockDir: filepath.Join(dir, "locks"), keys: o.keys}
 	switch {
 	case o.err != nil:
 		return nil, s.wrap(o.err)
-	case !canLock:
+	case !supported:
 		return nil, s.wrap(fmt.Errorf("locking files on this operating system: %w", errors.ErrUnsupported))
 	}
 	if err := s.makeFolders(); err != nil {
 		return nil, s.wrap(err)
 	}
-	for _, folder := range []string{dir, s.locks} {
+	for _, folder := range []string{dir, s.lockDir} {
 		info, err := os.Stat(folder)
 		if err != nil {
 			return nil, s.wrap(err)
@@ -113,7 +112,7 @@ func Open(dir string, opts ...Option) (*Store, error) {
 func (s *Store) makeFolders() error {
 	_, err := os.Stat(s.dir)
 	isNew := errors.Is(err, fs.ErrNotExist)
-	if err := os.MkdirAll(s.locks, 0o700); err != nil {
+	if err := os.MkdirAll(s.lockDir, 0o700); err != nil {
 		return err
 	}
 	if !isNew {
@@ -193,7 +192,7 @@ func (s *Store) load(account string) (*pinterest.Token, error) {
 // was removed or unmounted meanwhile no account would have a token, and all
 // their owners would be asked to connect again.
 func (s *Store) stands() error {
-	_, err := os.Stat(s.locks)
+	_, err := os.Stat(s.lockDir)
 	return err
 }
 
@@ -203,7 +202,7 @@ func (s *Store) Save(ctx context.Context, account string, tok *pinterest.Token) 
 	if err != nil {
 		return "", s.wrapAccount(account, err)
 	}
-	unlock, err := s.lock(ctx, s.writers, account, "save")
+	unlock, err := s.lock(ctx, account, writerEnd)
 	if err != nil {
 		return "", err
 	}
@@ -229,7 +228,7 @@ func (s *Store) Save(ctx context.Context, account string, tok *pinterest.Token) 
 
 // Delete implements pinterest.TokenStore. It also removes what cannot be read.
 func (s *Store) Delete(ctx context.Context, account string) error {
-	unlock, err := s.lock(ctx, s.writers, account, "save")
+	unlock, err := s.lock(ctx, account, writerEnd)
 	if err != nil {
 		return err
 	}

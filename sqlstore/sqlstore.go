@@ -33,6 +33,7 @@ import (
 	"time"
 
 	"github.com/pinterest-go/pinterest"
+	"github.com/pinterest-go/pinterest/internal/keylock"
 	"github.com/pinterest-go/pinterest/internal/sealed"
 )
 
@@ -44,10 +45,10 @@ type Store struct {
 	sql     statements
 	keys    sealed.Keys
 
-	queue  *pinterest.MemoryLedger // of this process's own callers of Lock
-	asks   gate                    // of those who ask for a lease
-	keeps  gate                    // of those who renew one or give it back
-	writes gate                    // of all who write, with SQLite
+	queue  keylock.Locks // of this process's own callers of Lock
+	asks   gate          // of those who ask for a lease
+	keeps  gate          // of those who renew one or give it back
+	writes gate          // of all who write, with SQLite
 
 	lease, renew time.Duration
 }
@@ -103,7 +104,7 @@ func Open(ctx context.Context, db *sql.DB, dialect Dialect, opts ...Option) (*St
 		opt(&o)
 	}
 	s := &Store{
-		db: db, dialect: dialect, keys: o.keys, queue: pinterest.NewMemoryLedger(),
+		db: db, dialect: dialect, keys: o.keys,
 		asks: make(gate, askers), keeps: make(gate, keepers), lease: lease, renew: renew,
 	}
 	if dialect == SQLite {
