@@ -88,7 +88,7 @@ func Open(dir string, opts ...Option) (*Store, error) {
 	case o.err != nil:
 		return nil, s.wrap(o.err)
 	case !supported:
-		return nil, s.wrap(fmt.Errorf("locking files on this operating system: %w", errors.ErrUnsupported))
+		return nil, s.wrap(fmt.Errorf("keeping tokens in files on this operating system: %w", errors.ErrUnsupported))
 	}
 	if err := s.makeFolders(); err != nil {
 		return nil, s.wrap(err)

@@ -95,7 +95,7 @@ func TestLockOfARemovedFile(t *testing.T) {
 	_, a, _ := pathsIn(t)
 	var l Locks
 	unlock := take(t, &l, a)
-	f, err := os.OpenFile(a, os.O_RDWR, 0) //nolint:gosec // a file of the test
+	f, err := os.OpenFile(a, os.O_RDWR, 0)
 	require.NoError(t, err)
 	defer f.Close()
 	locked, err := tryLockFile(f)

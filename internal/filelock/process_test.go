@@ -26,7 +26,6 @@ import (
 // role in its environment it plays that, in place of running tests.
 const (
 	roleVariable = "FILELOCK_TEST_ROLE"
-	dirVariable  = "FILELOCK_TEST_DIR"
 
 	roleHold  = "hold"
 	roleCount = "count"
@@ -35,13 +34,13 @@ const (
 )
 
 func TestMain(m *testing.M) {
-	play := map[string]func(ctx context.Context, dir string) error{roleHold: hold, roleCount: count}[os.Getenv(roleVariable)]
+	play := map[string]func(ctx context.Context) error{roleHold: hold, roleCount: count}[os.Getenv(roleVariable)]
 	if play == nil {
 		os.Exit(m.Run())
 	}
 	// Whatever happens to the parent, no child stays.
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	err := play(ctx, os.Getenv(dirVariable))
+	err := play(ctx)
 	cancel()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -49,21 +48,22 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// command is a process that plays a role.
+// command is a process that plays a role in a folder.
 func command(t *testing.T, role, dir string) *exec.Cmd {
 	t.Helper()
 	self, err := os.Executable()
 	require.NoError(t, err)
 	cmd := exec.CommandContext(t.Context(), self)
+	cmd.Dir = dir
 	// The race detector has a program sleep for a second when it ends.
-	cmd.Env = append(os.Environ(), roleVariable+"="+role, dirVariable+"="+dir, "GORACE=atexit_sleep_ms=0 "+os.Getenv("GORACE"))
+	cmd.Env = append(os.Environ(), roleVariable+"="+role, "GORACE=atexit_sleep_ms=0 "+os.Getenv("GORACE"))
 	return cmd
 }
 
 // hold takes two locks, says so, and keeps them until it is killed.
-func hold(ctx context.Context, dir string) error {
+func hold(ctx context.Context) error {
 	var l Locks
-	if _, err := l.Lock(ctx, filepath.Join(dir, "a"), filepath.Join(dir, "b")); err != nil {
+	if _, err := l.Lock(ctx, "a", "b"); err != nil {
 		return err
 	}
 	fmt.Println("held")
@@ -72,15 +72,15 @@ func hold(ctx context.Context, dir string) error {
 }
 
 // count counts up in a file, which only the lock makes safe.
-func count(ctx context.Context, dir string) error {
+func count(ctx context.Context) error {
 	var l Locks
-	counter := filepath.Join(dir, "counter")
+	const counter = "counter"
 	for range rounds {
-		unlock, err := l.Lock(ctx, filepath.Join(dir, "a"))
+		unlock, err := l.Lock(ctx, "a")
 		if err != nil {
 			return err
 		}
-		text, err := os.ReadFile(counter) //nolint:gosec // a file of the test
+		text, err := os.ReadFile(counter)
 		if err != nil {
 			return err
 		}
@@ -112,7 +112,7 @@ func TestProcessesTakeTurns(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	text, err := os.ReadFile(counter) //nolint:gosec // a file of the test
+	text, err := os.ReadFile(counter)
 	require.NoError(t, err)
 	assert.Equal(t, strconv.Itoa(processes*rounds), string(text))
 }
