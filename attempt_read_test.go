@@ -134,7 +134,7 @@ func TestFieldOfAnotherTypeIsTolerated(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "5", pin.ID)
 	assert.Equal(t, "https://shop.example", pin.Link, "the rest is decoded")
-	assert.Error(t, res.Odd)
+	assert.Error(t, res.DecodeError)
 	assert.Error(t, seen.all()[0].Err, "observers hear of it")
 	assert.Equal(t, 1, s.count(toCall))
 }

@@ -65,7 +65,7 @@ func (cl *call) prepare(ctx context.Context, c *Client) error {
 		if err != nil {
 			return err
 		}
-		cl.lookup = lookup
+		cl.lookup, cl.out = lookup, lookup.out
 	}
 	return cl.encode()
 }

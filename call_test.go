@@ -35,7 +35,7 @@ func TestEveryAttemptSendsTheSameBytes(t *testing.T) {
 			s.StartTLS()
 			pin := pinCreate()
 			pin.Description = strings.Repeat("ü<&>\u2028", 150)
-			_, err := newClient(t, s).Pins.Create(t.Context(), pin, pinterest.ResendUnseen())
+			_, err := newClient(t, s).Pins.Create(t.Context(), pin, pinterest.RetryWithoutLookup())
 			require.NoError(t, err)
 			sent := s.received(toCall)
 			require.Len(t, sent, 5)

@@ -140,7 +140,7 @@ func newChaos(t *testing.T, mix chaosMix, seed uint64) *chaos {
 			pinterest.WithHTTPClient(&http.Client{Transport: mortalTransport{transport}}), pinterest.WithLedger(ledger),
 			// This is real time, because the sockets are real: long enough for a loaded
 			// machine, and spent once for each answer that never comes.
-			pinterest.WithRetry(pinterest.RetryPolicy{AttemptTimeout: 2 * time.Second, Quota: -1}),
+			pinterest.WithRetry(pinterest.RetryPolicy{AttemptTimeout: 2 * time.Second, Budget: -1}),
 			pinterest.WithObserver(c.observe))
 		require.NoError(t, err)
 		return wrap(client)
@@ -309,11 +309,11 @@ func (m mortalLedger) Load(ctx context.Context, name string) ([]byte, error) {
 	return m.Ledger.Load(ctx, name)
 }
 
-func (m mortalLedger) Save(ctx context.Context, name string, record []byte) error {
+func (m mortalLedger) Save(ctx context.Context, records ...pinterest.LedgerRecord) error {
 	if err := step(ctx); err != nil {
 		return err
 	}
-	if err := m.Ledger.Save(ctx, name, record); err != nil {
+	if err := m.Ledger.Save(ctx, records...); err != nil {
 		return err
 	}
 	return step(ctx)

@@ -25,7 +25,7 @@ var valid = map[string]interface{ Validate() error }{
 	"pins/save":             pinterest.PinSave{BoardID: "1"},
 	"boards/create":         pinterest.BoardCreate{Name: "n"},
 	"boards/update":         pinterest.BoardUpdate{Name: pinterest.Set("n")},
-	"board_sections/create": pinterest.SectionWrite{Name: "n"},
+	"board_sections/create": pinterest.SectionCreate{Name: "n"},
 }
 
 // TestContractLimits sets each property of each request to the largest value that the

@@ -89,11 +89,11 @@ var contractTypes = map[string][]contractType{
 	"boards/list": {{name: "response", value: pinterest.Page[pinterest.Board]{}}},
 	"board_sections/create": {
 		// The id of the schema is read-only.
-		{name: "request", value: pinterest.SectionWrite{}, sent: true, lacks: []string{"id"}},
+		{name: "request", value: pinterest.SectionCreate{}, sent: true, lacks: []string{"id"}},
 		{name: "response", value: pinterest.Section{}},
 	},
 	"board_sections/update": {
-		{name: "request", value: pinterest.SectionWrite{}, sent: true, lacks: []string{"id"}},
+		{name: "request", value: pinterest.SectionCreate{}, sent: true, lacks: []string{"id"}},
 		{name: "response", value: pinterest.Section{}},
 	},
 	"user_account/get":         {{name: "response", value: pinterest.Account{}}},

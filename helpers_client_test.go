@@ -49,18 +49,43 @@ type pinsAPI interface {
 	Update(ctx context.Context, id string, update pinterest.PinUpdate, opts ...pinterest.CallOption) (*pinterest.Pin, error)
 	Delete(ctx context.Context, id string, opts ...pinterest.CallOption) error
 	Save(ctx context.Context, id string, to pinterest.PinSave, opts ...pinterest.CallOption) (*pinterest.Pin, error)
+	Resolve(ctx context.Context, u pinterest.Uncertain, opts ...pinterest.CallOption) (*pinterest.Resolution[pinterest.Pin], error)
 }
 
 // boardsAPI is what the tests call of a boards service.
 type boardsAPI interface {
 	Create(ctx context.Context, board pinterest.BoardCreate, opts ...pinterest.CallOption) (*pinterest.Board, error)
+	Resolve(ctx context.Context, u pinterest.Uncertain, opts ...pinterest.CallOption) (*pinterest.Resolution[pinterest.Board], error)
 	ListPins(ctx context.Context, id string, o *pinterest.BoardPinsOptions, opts ...pinterest.CallOption) (*pinterest.Page[pinterest.Pin], error)
 	AllPins(ctx context.Context, id string, o *pinterest.BoardPinsOptions, opts ...pinterest.CallOption) iter.Seq2[*pinterest.Pin, error]
 }
 
 // sectionsAPI is what the tests call of a sections service.
 type sectionsAPI interface {
-	Create(ctx context.Context, boardID string, section pinterest.SectionWrite, opts ...pinterest.CallOption) (*pinterest.Section, error)
+	Create(ctx context.Context, boardID string, section pinterest.SectionCreate, opts ...pinterest.CallOption) (*pinterest.Section, error)
+	Resolve(ctx context.Context, u pinterest.Uncertain, opts ...pinterest.CallOption) (*pinterest.Resolution[pinterest.Section], error)
+}
+
+// resolution is what became of a create of any kind.
+type resolution struct {
+	Outcome pinterest.Outcome
+	Pin     *pinterest.Pin
+	Board   *pinterest.Board
+	Section *pinterest.Section
+}
+
+// Resolve asks the service of the create's operation.
+func (c *testClient) Resolve(ctx context.Context, u pinterest.Uncertain, opts ...pinterest.CallOption) (*resolution, error) {
+	switch u.Operation {
+	case "boards/create":
+		r, err := c.Boards.Resolve(ctx, u, opts...)
+		return &resolution{Outcome: r.Outcome, Board: r.Result}, err
+	case "board_sections/create":
+		r, err := c.Sections.Resolve(ctx, u, opts...)
+		return &resolution{Outcome: r.Outcome, Section: r.Result}, err
+	}
+	r, err := c.Pins.Resolve(ctx, u, opts...)
+	return &resolution{Outcome: r.Outcome, Pin: r.Result}, err
 }
 
 // newClient returns a client of s with a static token, the server's clock and

@@ -8,8 +8,7 @@ import (
 	"github.com/pinterest-go/pinterest/internal/keylock"
 )
 
-// Ledger keeps what [PinsService.CreateOnce] intends to make and what came of
-// it. [NewMemoryLedger] keeps it for the life of a process; the module
+// Ledger keeps what [CreateOnce] intends to make and what came of it. [NewMemoryLedger] keeps it for the life of a process; the module
 // github.com/pinterest-go/pinterest/fileledger keeps it on disk, for any number
 // of processes of one machine. A test suite for others is in package
 // pinteresttest/ledgertest.
@@ -17,13 +16,21 @@ type Ledger interface {
 	// Lock waits until the caller alone holds all of the names, across all
 	// processes that use the ledger, and returns how to give them back. It takes
 	// them in an order that cannot deadlock with other callers. The locks of a
-	// process that dies are given back.
-	Lock(ctx context.Context, names ...string) (unlock func(), err error)
+	// process that dies are given back. held is a context made from ctx that ends,
+	// when a lock is lost, such as one whose lease has run
+	// out: what is done under the locks is done with it.
+	Lock(ctx context.Context, names ...string) (held context.Context, unlock func(), err error)
 	// Load returns the record under name, or nil when there is none.
 	Load(ctx context.Context, name string) (record []byte, err error)
-	// Save replaces the record under name. When it returns nil the record
-	// survives a crash of the process.
-	Save(ctx context.Context, name string, record []byte) error
+	// Save replaces the records under their names: all of them, or none when it
+	// fails. When it returns nil they survive a crash of the process.
+	Save(ctx context.Context, records ...LedgerRecord) error
+}
+
+// LedgerRecord is one record of a [Ledger].
+type LedgerRecord struct {
+	Name string
+	Data []byte
 }
 
 // MemoryLedger is a [Ledger] for one process: it forgets everything when the
@@ -40,8 +47,9 @@ func NewMemoryLedger() *MemoryLedger {
 }
 
 // Lock implements [Ledger].
-func (l *MemoryLedger) Lock(ctx context.Context, names ...string) (unlock func(), err error) {
-	return l.locks.Lock(ctx, names...)
+func (l *MemoryLedger) Lock(ctx context.Context, names ...string) (held context.Context, unlock func(), err error) {
+	unlock, err = l.locks.Lock(ctx, names...)
+	return ctx, unlock, err
 }
 
 // Load implements [Ledger].
@@ -52,9 +60,11 @@ func (l *MemoryLedger) Load(_ context.Context, name string) ([]byte, error) {
 }
 
 // Save implements [Ledger].
-func (l *MemoryLedger) Save(_ context.Context, name string, record []byte) error {
+func (l *MemoryLedger) Save(_ context.Context, records ...LedgerRecord) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.records[name] = bytes.Clone(record)
+	for _, r := range records {
+		l.records[r.Name] = bytes.Clone(r.Data)
+	}
 	return nil
 }

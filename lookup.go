@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -69,6 +70,7 @@ type AnyLookup interface {
 
 // lookup is a Lookup for one call, without its type.
 type lookup struct {
+	out    any // the call's result
 	want   json.RawMessage
 	list   string // names the list
 	key    string // of equal creates
@@ -76,11 +78,13 @@ type lookup struct {
 
 	// find reads the list once. What matches, and is not another create's, goes
 	// into the call's result.
-	find func(ctx context.Context, c *Client, in timeframe, p *pendingCreate, opts []CallOption) (found bool, seen listing, err error)
+	find func(ctx context.Context, s *search) (found bool, seen listing, err error)
 	// made returns the id of the call's result and when it was made.
 	made func() (id string, created time.Time)
 }
 
+// bind makes the lookup of a call whose result is out. Without one it makes a
+// result.
 func (l Lookup[T]) bind(out any) (*lookup, error) {
 	var c Check
 	if l.Want == nil {
@@ -109,13 +113,13 @@ func (l Lookup[T]) bind(out any) (*lookup, error) {
 	}
 	list := strings.Join(append([]string{l.List.ID}, l.In.Path...), " ")
 	return &lookup{
-		want: want, list: list, key: fingerprint(append([]string{list}, key...)...), unique: l.Unique,
-		find: func(ctx context.Context, c *Client, in timeframe, p *pendingCreate, opts []CallOption) (bool, listing, error) {
-			matches, seen, err := l.read(ctx, c, in, opts)
+		out: result, want: want, list: list, key: fingerprint(append([]string{list}, key...)...), unique: l.Unique,
+		find: func(ctx context.Context, s *search) (bool, listing, error) {
+			matches, seen, err := l.scan(pages[T](ctx, s.c, l.List, l.In, s.opts), s.in)
 			if err != nil {
 				return false, seen, err
 			}
-			found, err := l.choose(matches, p)
+			found, err := l.choose(ctx, s, matches)
 			if found != nil {
 				*result = *found
 			}
@@ -129,12 +133,12 @@ func (l Lookup[T]) bind(out any) (*lookup, error) {
 // absence, or for something older.
 var errNoTime = errors.New("what was found has no creation time that can be read")
 
-// read reads the list, newest first, page by page, back to the beginning of the
+// scan reads the list, newest first, page by page, back to the beginning of the
 // time frame, and returns what matches and was made within it. A page is read to
 // its end: what was moved may stand among newer things.
-func (l Lookup[T]) read(ctx context.Context, c *Client, in timeframe, opts []CallOption) (found []T, seen listing, err error) {
+func (l Lookup[T]) scan(pages iter.Seq2[*Page[T], error], in timeframe) (found []T, seen listing, err error) {
 	timed := !l.Untimed && !l.Unique
-	for page, err := range pages[T](ctx, c, l.List, l.In, opts) {
+	for page, err := range pages {
 		if err != nil {
 			return nil, seen, err
 		}
@@ -161,28 +165,36 @@ func (l Lookup[T]) read(ctx context.Context, c *Client, in timeframe, opts []Cal
 	return found, seen, nil
 }
 
-// choose returns the match that is this create's, nil for none. What another
-// create of the same key made is not.
-func (l Lookup[T]) choose(matches []T, p *pendingCreate) (*T, error) {
+// choose returns the match that is this create's, nil for none. What belongs to
+// another create, by what this client or the ledger knows, is not.
+func (l Lookup[T]) choose(ctx context.Context, s *search, matches []T) (*T, error) {
 	id := func(match T) string { id, _ := l.Made(&match); return id }
-	if i := slices.IndexFunc(matches, func(match T) bool { return p.own != "" && id(match) == p.own }); i >= 0 {
+	own, unresolved := s.pending.own, s.pending.unresolved
+	if i := slices.IndexFunc(matches, func(match T) bool { return own != "" && id(match) == own }); i >= 0 {
 		return &matches[i], nil // it was found before: the answer stays the same
 	}
-	unresolved := p.unresolved
 	if l.Unique {
 		unresolved = 0
 	} else {
-		matches = slices.DeleteFunc(matches, func(match T) bool { return p.knows(id(match)) })
+		ids := make([]string, len(matches))
+		for i, match := range matches {
+			ids[i] = id(match)
+		}
+		others, err := s.c.ownedByOthers(ctx, s.cl.opts.jobKey, ids)
+		if err != nil {
+			return nil, err
+		}
+		matches = slices.DeleteFunc(matches, func(match T) bool { return others[id(match)] || s.pending.knows(id(match)) })
 	}
 	if len(matches) == 0 {
 		return nil, nil
 	}
 	// Those of earlier equal creates are older, those of later ones newer.
-	own := len(matches) - 1 - unresolved
-	if own < 0 {
+	n := len(matches) - 1 - unresolved
+	if n < 0 {
 		return nil, errEqualUncertain
 	}
-	return &matches[own], nil
+	return &matches[n], nil
 }
 
 var (

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/pinterest-go/pinterest/internal/apiclock"
 )
 
 // The texts and ids of the properties: few, so that equal ones meet, and with
@@ -29,24 +31,24 @@ func drawOptionalID(t *rapid.T, label string) string {
 }
 
 // drawCreate draws a pin that is made, or saved.
-func drawCreate(t *rapid.T, label string) Uncertain {
+func drawCreate(t *rapid.T, label string) pinWant {
 	board, section := rapid.SampledFrom(someIDs).Draw(t, label+" board"), drawOptionalID(t, label+" section")
 	if rapid.IntRange(0, 4).Draw(t, label+" saved") == 0 {
 		parent := rapid.SampledFrom(someIDs).Draw(t, label+" parent")
-		return wantSave(parent, PinSave{BoardID: board, BoardSectionID: section})
+		return pinWant{BoardID: board, SectionID: section, ParentPinID: parent}
 	}
-	return wantPin(PinCreate{
+	return PinCreate{
 		BoardID: board, BoardSectionID: section, ParentPinID: drawOptionalID(t, label+" parent"),
 		Title: drawText(t, label+" title"), Description: drawText(t, label+" description"),
 		Link: rapid.SampledFrom(someLinks).Draw(t, label+" link"), AltText: drawText(t, label+" alt text"),
-	})
+	}.want()
 }
 
 // echo is the pin that the API gives back for a create: as JSON, with a blank
 // description as one space, other texts trimmed or not, times without a zone in
 // whole seconds, and nulls. What a pin made from another was not given comes
 // from the parent.
-func echo(t *rapid.T, u, parent Uncertain, created time.Time) *Pin {
+func echo(t *rapid.T, u, parent pinWant, created time.Time) *Pin {
 	text := func(own, taken string) any {
 		if u.ParentPinID != "" && strings.TrimSpace(own) == "" {
 			own = taken
@@ -85,20 +87,29 @@ func echo(t *rapid.T, u, parent Uncertain, created time.Time) *Pin {
 }
 
 // matches reports whether a list of this pin alone gives it as the result.
-func matches(t *rapid.T, u Uncertain, p *Pin, in Window) bool {
+func matches(t *rapid.T, u pinWant, p *Pin, in timeframe) bool {
 	var all iter.Seq2[*Page[Pin], error] = func(yield func(*Page[Pin], error) bool) {
 		yield(&Page[Pin]{Items: []Pin{*p}}, nil)
 	}
-	found, _, err := find(all, madePin, u.Marker == "", in, u.isPin)
+	found, _, err := u.lookup().scan(all, in)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return len(found) == 1
 }
 
+// keyOf returns what equal creates have in common.
+func keyOf(t *rapid.T, u pinWant) string {
+	l, err := u.lookup().bind(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l.key
+}
+
 var (
 	propertyTime = time.Date(2026, 7, 9, 9, 33, 55, 0, time.UTC)
-	alwaysOpen   = Window{fixed: propertyTime.Add(-time.Hour), skew: &skew{}}
+	alwaysOpen   = timeframe{fixed: propertyTime.Add(-time.Hour), offset: &apiclock.Offset{}}
 )
 
 func drawTime(t *rapid.T, label string, around time.Time, from, to time.Duration) time.Time {
@@ -109,7 +120,7 @@ func drawTime(t *rapid.T, label string, around time.Time, from, to time.Duration
 func TestPropertyEchoMatches(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		u := drawCreate(t, "create")
-		in := Window{sent: drawTime(t, "sent", propertyTime, -time.Hour, time.Hour), skew: &skew{}}
+		in := timeframe{sent: drawTime(t, "sent", propertyTime, -time.Hour, time.Hour), offset: &apiclock.Offset{}}
 		created := drawTime(t, "created", in.sent, 0, time.Minute)
 		if pin := echo(t, u, drawCreate(t, "parent"), created); !matches(t, u, pin, in) {
 			t.Fatalf("%+v\nis not recognised in\n%+v", u, pin)
@@ -122,37 +133,37 @@ func TestPropertyOtherPinsDoNotMatch(t *testing.T) {
 	otherID := func(t *rapid.T, id string) string {
 		return rapid.SampledFrom(append([]string{""}, someIDs...)).Filter(func(s string) bool { return s != id }).Draw(t, "other id")
 	}
-	otherText := func(t *rapid.T, u Uncertain, text string) string {
+	otherText := func(t *rapid.T, u pinWant, text string) string {
 		if u.ParentPinID != "" && strings.TrimSpace(text) == "" {
 			t.Skip("what comes from the parent may be anything")
 		}
 		return rapid.OneOf(rapid.SampledFrom(someTexts), rapid.String()).
 			Filter(func(s string) bool { return strings.TrimSpace(s) != strings.TrimSpace(text) }).Draw(t, "other text")
 	}
-	for field, change := range map[string]func(*rapid.T, *Uncertain){
-		"board":       func(t *rapid.T, u *Uncertain) { u.BoardID = otherID(t, u.BoardID) },
-		"section":     func(t *rapid.T, u *Uncertain) { u.SectionID = otherID(t, u.SectionID) },
-		"parent":      func(t *rapid.T, u *Uncertain) { u.ParentPinID = otherID(t, u.ParentPinID) },
-		"title":       func(t *rapid.T, u *Uncertain) { u.Title = otherText(t, *u, u.Title) },
-		"description": func(t *rapid.T, u *Uncertain) { u.Description = otherText(t, *u, u.Description) },
-		"link":        func(t *rapid.T, u *Uncertain) { u.Link = otherText(t, *u, u.Link) },
-		"alt text":    func(t *rapid.T, u *Uncertain) { u.AltText = otherText(t, *u, u.AltText) },
+	for field, change := range map[string]func(*rapid.T, *pinWant){
+		"board":       func(t *rapid.T, u *pinWant) { u.BoardID = otherID(t, u.BoardID) },
+		"section":     func(t *rapid.T, u *pinWant) { u.SectionID = otherID(t, u.SectionID) },
+		"parent":      func(t *rapid.T, u *pinWant) { u.ParentPinID = otherID(t, u.ParentPinID) },
+		"title":       func(t *rapid.T, u *pinWant) { u.Title = otherText(t, *u, u.Title) },
+		"description": func(t *rapid.T, u *pinWant) { u.Description = otherText(t, *u, u.Description) },
+		"link":        func(t *rapid.T, u *pinWant) { u.Link = otherText(t, *u, u.Link) },
+		"alt text":    func(t *rapid.T, u *pinWant) { u.AltText = otherText(t, *u, u.AltText) },
 	} {
 		t.Run(field, rapid.MakeCheck(func(t *rapid.T) {
 			u := drawCreate(t, "create")
 			other := u
 			change(t, &other)
-			if pin := echo(t, other, Uncertain{Title: "of the parent"}, propertyTime); matches(t, u, pin, alwaysOpen) {
+			if pin := echo(t, other, pinWant{Title: "of the parent"}, propertyTime); matches(t, u, pin, alwaysOpen) {
 				t.Fatalf("%+v\nis recognised in\n%+v", u, pin)
 			}
 		}))
 	}
 	t.Run("time", rapid.MakeCheck(func(t *rapid.T) {
 		u := drawCreate(t, "create")
-		in := Window{fixed: drawTime(t, "since", propertyTime, -time.Hour, time.Hour), skew: &skew{}}
-		before := in.Since().Add(-time.Duration(rapid.Int64Range(1, int64(1000*time.Hour)).Draw(t, "before")))
+		in := timeframe{fixed: drawTime(t, "since", propertyTime, -time.Hour, time.Hour), offset: &apiclock.Offset{}}
+		before := in.since().Add(-time.Duration(rapid.Int64Range(1, int64(1000*time.Hour)).Draw(t, "before")))
 		if pin := echo(t, u, u, before); matches(t, u, pin, in) {
-			t.Fatalf("%v is within %v", pin.CreatedAt, in.Since())
+			t.Fatalf("%v is within %v", pin.CreatedAt, in.since())
 		}
 	}))
 }
@@ -161,10 +172,10 @@ func TestPropertyOtherPinsDoNotMatch(t *testing.T) {
 func TestPropertyMarkerDecides(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		marker, link := drawMarker(t, "marker"), drawLink(t)
-		u := wantPin(PinCreate{BoardID: "1", Title: "Oak kitchen", Link: link, Marker: marker}.marked())
+		u := PinCreate{BoardID: "1", Title: "Oak kitchen", Link: link, Marker: marker}.marked().want()
 		other := drawCreate(t, "other")
 		other.BoardID = "1"
-		pin := echo(t, other, Uncertain{}, propertyTime)
+		pin := echo(t, other, pinWant{}, propertyTime)
 		pin.Link = addMarker(link, marker)
 		if !matches(t, u, pin, alwaysOpen) {
 			t.Fatalf("%q is not recognised in %q", marker, pin.Link)
@@ -178,7 +189,7 @@ func TestPropertyMarkerDecides(t *testing.T) {
 		}
 		twin := u
 		twin.Marker = rapid.SampledFrom([]string{"job=1", "job=2", marker + "0"}).Filter(func(m string) bool { return m != marker }).Draw(t, "other marker")
-		if twin.key() == u.key() {
+		if keyOf(t, twin) == keyOf(t, u) {
 			t.Fatal("two markers have one key")
 		}
 	})
@@ -192,18 +203,15 @@ func TestPropertyKeys(t *testing.T) {
 		a, b := drawCreate(t, "a"), drawCreate(t, "b")
 		if rapid.Bool().Draw(t, "alike") { // else they hardly ever are
 			b.BoardID, b.SectionID, b.ParentPinID = a.BoardID, a.SectionID, a.ParentPinID
-			if b.Operation == OpPinsSave.ID && b.ParentPinID == "" {
-				b.Operation = OpPinsCreate.ID
-			}
 			for _, field := range []struct{ to, from *string }{{&b.Title, &a.Title}, {&b.Description, &a.Description}, {&b.Link, &a.Link}, {&b.AltText, &a.AltText}} {
-				if b.Operation != OpPinsSave.ID && rapid.Bool().Draw(t, "same") {
+				if rapid.Bool().Draw(t, "same") {
 					*field.to = " " + *field.from
 				}
 			}
 		}
 		// The parent may have had whatever the other is looking for.
 		confused := matches(t, b, echo(t, a, b, propertyTime), alwaysOpen) || matches(t, a, echo(t, b, a, propertyTime), alwaysOpen)
-		switch same := a.key() == b.key(); {
+		switch same := keyOf(t, a) == keyOf(t, b); {
 		case confused && !same:
 			t.Fatalf("the pin of one could be taken for the other's, but their keys differ:\n%+v\n%+v", a, b)
 		case same && !confused && a.ParentPinID == "" && b.ParentPinID == "":
@@ -229,8 +237,8 @@ func drawLink(t *rapid.T) string {
 		link += "?" + strings.Join(q, "&")
 	}
 	link += rapid.SampledFrom([]string{"", "#top", "#job=8841", "#a%20b", "#?job=1"}).Draw(t, "fragment")
-	var c checker
-	if c.link("link", link, maxLink); c.err() != nil {
+	var c Check
+	if c.Link("link", link, maxLink); c.Err() != nil {
 		t.Skip("not a link that Validate lets through")
 	}
 	return link
@@ -298,18 +306,18 @@ func TestPropertyWindow(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		ahead := time.Duration(rapid.Int64Range(-int64(48*time.Hour), int64(48*time.Hour)).Draw(t, "the API's clock is ahead by"))
 		sent := drawTime(t, "first attempt", propertyTime, -time.Hour, time.Hour)
-		learned := &skew{}
+		learned := &apiclock.Offset{}
 		for range rapid.IntRange(1, 5).Draw(t, "answers") {
 			took := time.Duration(rapid.Int64Range(0, int64(time.Second)).Draw(t, "answer took"))
 			stamped := time.Duration(rapid.Int64Range(0, int64(took)).Draw(t, "stamped after"))
 			asked := drawTime(t, "asked", sent, -30*time.Minute, 30*time.Minute)
 			date := asked.Add(stamped + ahead).UTC().Format(http.TimeFormat)
-			learned.observe(http.Header{"Date": {date}}, asked, asked.Add(took))
+			learned.Observe(http.Header{"Date": {date}}, asked, asked.Add(took))
 		}
 
-		windows := map[string]Window{"of the call": {sent: sent, skew: learned}}
-		stored := Uncertain{Since: windows["of the call"].Since()}
-		local := Uncertain{Since: sent, Local: true}
+		windows := map[string]timeframe{"of the call": {sent: sent, offset: learned}}
+		stored := Uncertain{Version: uncertainVersion, Since: windows["of the call"].since()}
+		local := Uncertain{Version: uncertainVersion, Since: sent, Local: true}
 		for name, u := range map[string]Uncertain{"stored": stored, "stored by the client's clock": local} {
 			data, err := json.Marshal(u)
 			if err != nil {
@@ -319,16 +327,16 @@ func TestPropertyWindow(t *testing.T) {
 			if err := json.Unmarshal(data, &back); err != nil {
 				t.Fatal(err)
 			}
-			windows[name] = back.window(learned)
+			windows[name] = back.timeframe(learned)
 		}
 		made := drawTime(t, "made", sent.Add(ahead), 0, 10*time.Minute).Truncate(time.Second) // as the API says it
 		early := sent.Add(ahead - 5*time.Second - time.Duration(rapid.Int64Range(0, int64(time.Hour)).Draw(t, "earlier"))).Truncate(time.Second)
 		for name, in := range windows {
-			if !in.Contains(made) {
-				t.Fatalf("the window %s, from %v, lacks what was made at %v, after the first attempt at %v", name, in.Since(), made, sent.Add(ahead))
+			if !in.contains(made) {
+				t.Fatalf("the window %s, from %v, lacks what was made at %v, after the first attempt at %v", name, in.since(), made, sent.Add(ahead))
 			}
-			if in.Contains(early) {
-				t.Fatalf("the window %s, from %v, contains what was made at %v, long before the first attempt at %v", name, in.Since(), early, sent.Add(ahead))
+			if in.contains(early) {
+				t.Fatalf("the window %s, from %v, contains what was made at %v, long before the first attempt at %v", name, in.since(), early, sent.Add(ahead))
 			}
 		}
 	})
@@ -337,15 +345,15 @@ func TestPropertyWindow(t *testing.T) {
 // A Date that is missing or cannot be read teaches nothing.
 func TestPropertyNoDate(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		learned := &skew{}
+		learned := &apiclock.Offset{}
 		h := http.Header{}
 		if rapid.Bool().Draw(t, "with a Date") {
 			h.Set("Date", rapid.OneOf(rapid.SampledFrom([]string{"", "now", "0", "2026-07-09T09:33:55Z"}), rapid.String()).
 				Filter(func(s string) bool { _, err := http.ParseTime(s); return err != nil }).Draw(t, "date"))
 		}
-		learned.observe(h, propertyTime, propertyTime.Add(time.Second))
-		if learned.isKnown() || learned.offset() != 0 {
-			t.Fatalf("an offset of %v was learned from %q", learned.offset(), h)
+		learned.Observe(h, propertyTime, propertyTime.Add(time.Second))
+		if learned.Known() || learned.Offset() != 0 {
+			t.Fatalf("an offset of %v was learned from %q", learned.Offset(), h)
 		}
 	})
 }

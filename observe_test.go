@@ -60,7 +60,7 @@ func TestAttemptsAreListed(t *testing.T) {
 		assert.Equal(t, 200, res.Status)
 		assert.Equal(t, requestID, res.RequestID)
 		assert.False(t, res.Adopted)
-		assert.NoError(t, res.Odd)
+		assert.NoError(t, res.DecodeError)
 		assert.Equal(t, pinterest.RateLimit{
 			Limit: 100, Remaining: 99, Reset: time.Second,
 			Policy:   pinterest.RatePolicy{Name: "safety_net_app_id_user_id", Limit: 100, Window: time.Second},

@@ -29,9 +29,9 @@ func (l *watchedLedger) step(step, name string) error {
 	return l.on(step, name)
 }
 
-func (l *watchedLedger) Lock(ctx context.Context, names ...string) (func(), error) {
+func (l *watchedLedger) Lock(ctx context.Context, names ...string) (context.Context, func(), error) {
 	if err := l.step("lock", strings.Join(names, " ")); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	return l.Ledger.Lock(ctx, names...)
 }
@@ -43,11 +43,15 @@ func (l *watchedLedger) Load(ctx context.Context, name string) ([]byte, error) {
 	return l.Ledger.Load(ctx, name)
 }
 
-func (l *watchedLedger) Save(ctx context.Context, name string, record []byte) error {
-	if err := l.step("save", name); err != nil {
+func (l *watchedLedger) Save(ctx context.Context, records ...pinterest.LedgerRecord) error {
+	names := make([]string, len(records))
+	for i, r := range records {
+		names[i] = r.Name
+	}
+	if err := l.step("save", strings.Join(names, " ")); err != nil {
 		return err
 	}
-	return l.Ledger.Save(ctx, name, record)
+	return l.Ledger.Save(ctx, records...)
 }
 
 // keyRecord returns a ledger in which a key was used, completely or up to a crash,
@@ -227,7 +231,7 @@ func TestCreateOnceCorruptedRecord(t *testing.T) {
 			record, err := ledger.Load(t.Context(), at)
 			require.NoError(t, err)
 			record = corrupt(record)
-			require.NoError(t, ledger.Save(t.Context(), at, record))
+			require.NoError(t, ledger.Save(t.Context(), pinterest.LedgerRecord{Name: at, Data: record}))
 			s.srv.ResetBooks()
 
 			client := s.newClient(pinterest.WithLedger(ledger))

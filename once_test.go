@@ -313,7 +313,7 @@ func TestCreateOnceCanceled(t *testing.T) {
 		client := s.newClient(pinterest.WithLedger(&watchedLedger{Ledger: ledger, on: func(step, names string) error {
 			if step == "lock" { // as if another process held the locks
 				for _, name := range strings.Fields(names) {
-					_, err := ledger.Lock(context.Background(), name)
+					_, _, err := ledger.Lock(context.Background(), name)
 					assert.NoError(t, err)
 				}
 			}

@@ -408,6 +408,15 @@ func (s *PinsService) Create(ctx context.Context, pin PinCreate, opts ...CallOpt
 	return Call[Pin](ctx, s.client, OpPinsCreate, Request{Body: pin, Lookup: pin.want().lookup()}, opts...)
 }
 
+// CreateOnce makes a pin at most once for a key of the caller's, such as the id of
+// a job: see the function [CreateOnce].
+//
+// Operation pins/create: https://developers.pinterest.com/docs/api/v5/pins-create
+func (s *PinsService) CreateOnce(ctx context.Context, key string, pin PinCreate, opts ...CallOption) (*Pin, error) {
+	pin = pin.marked()
+	return CreateOnce[Pin](ctx, s.client, key, OpPinsCreate, Request{Body: pin, Lookup: pin.want().lookup()}, opts...)
+}
+
 // Get returns a pin by its numeric id.
 //
 // Operation pins/get: https://developers.pinterest.com/docs/api/v5/pins-get

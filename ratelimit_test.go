@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+
+	"github.com/pinterest-go/pinterest/internal/redact"
 )
 
 func rateHeader(limit, remaining, reset string) http.Header {
@@ -53,7 +55,7 @@ func TestParseRateLimit(t *testing.T) {
 		"negative": {rateHeader("-5", "-1", "-9"), RateLimit{}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, ok := new(rateParser).parse(tt.header, &secrets{})
+			got, ok := new(rateParser).parse(tt.header, redact.New())
 			assert.Equal(t, tt.ok, ok)
 			assert.Equal(t, tt.want, got)
 		})
@@ -91,7 +93,7 @@ func FuzzParseRateLimit(f *testing.F) {
 	f.Add("100", "-1", "99999999999999999999")
 	f.Add(`;w=,,"`, "", "x")
 	f.Fuzz(func(t *testing.T, limit, remaining, reset string) {
-		r, ok := new(rateParser).parse(rateHeader(limit, remaining, reset), &secrets{})
+		r, ok := new(rateParser).parse(rateHeader(limit, remaining, reset), redact.New())
 		if !ok {
 			assert.Equal(t, RateLimit{}, r, "what cannot be read says nothing")
 		}

@@ -122,7 +122,7 @@ func (s *search) pause(ctx context.Context, after time.Duration) error {
 // look looks once.
 func (s *search) look(ctx context.Context) (bool, listing, error) {
 	began := s.c.clock.Now()
-	found, seen, err := s.cl.lookup.find(ctx, s.c, s.in, s.pending, s.opts)
+	found, seen, err := s.cl.lookup.find(ctx, s)
 	if s.c.watched() {
 		e := s.cl.event(ctx, s.c, EventLookup, s.call)
 		e.Time, e.Found, e.Err = began, found, err

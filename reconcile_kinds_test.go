@@ -152,7 +152,7 @@ func TestBoardCreate(t *testing.T) {
 }
 
 func TestSectionCreate(t *testing.T) {
-	islands := pinterest.SectionWrite{Name: "Islands"}
+	islands := pinterest.SectionCreate{Name: "Islands"}
 	t.Run("after the commit", func(t *testing.T) {
 		s := newStudio(t)
 		for i := range 300 { // sections have no creation time, so all pages are read
@@ -255,7 +255,7 @@ func TestDoLookup(t *testing.T) {
 	t.Run("none, and the caller allows it", func(t *testing.T) {
 		s := newStudio(t)
 		s.srv.Inject(pinteresttest.ServerError(500).On("pins/create").AfterTheCommit())
-		pin, _, err := do(s, false, pinterest.ResendUnseen())
+		pin, _, err := do(s, false, pinterest.RetryWithoutLookup())
 		require.NoError(t, err)
 		require.Len(t, s.ids(), 2)
 		assert.Equal(t, s.ids()[1], pin.ID)

@@ -253,7 +253,7 @@ func TestCreateLastAttempt(t *testing.T) {
 		})
 	}
 	t.Run("the quota of retries is empty", func(t *testing.T) {
-		s := newStudio(t, pinterest.WithRetry(pinterest.RetryPolicy{Quota: 5, Jitter: -1}))
+		s := newStudio(t, pinterest.WithRetry(pinterest.RetryPolicy{Budget: 5, Jitter: -1}))
 		s.srv.Inject(pinteresttest.ServerError(500).On("pins/create").AfterTheCommit())
 		pin, err := s.client.Pins.Create(t.Context(), s.pin())
 		require.NoError(t, err)
@@ -261,10 +261,10 @@ func TestCreateLastAttempt(t *testing.T) {
 	})
 }
 
-func TestResendUnseen(t *testing.T) {
+func TestRetryWithoutLookup(t *testing.T) {
 	s := newStudio(t)
 	s.srv.Inject(pinteresttest.ServerError(500).On("pins/create").AfterTheCommit())
-	pin, err := s.client.Pins.Create(t.Context(), s.pin(), pinterest.ResendUnseen())
+	pin, err := s.client.Pins.Create(t.Context(), s.pin(), pinterest.RetryWithoutLookup())
 	require.NoError(t, err)
 	require.Len(t, s.ids(), 2, "it asked for it")
 	assert.Equal(t, s.ids()[1], pin.ID)
@@ -284,11 +284,11 @@ func TestCreateWithoutAWayToLookEndsUncertain(t *testing.T) {
 	assert.Equal(t, 1, s.count(toCall))
 }
 
-func TestResendUnseenSendsAgainWithoutLooking(t *testing.T) {
+func TestRetryWithoutLookupSendsAgainWithoutLooking(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, bare(503), bare(503), okPin())
 	c := newClient(t, s)
-	_, err := c.Pins.Create(t.Context(), pinCreate(), pinterest.ResendUnseen())
+	_, err := c.Pins.Create(t.Context(), pinCreate(), pinterest.RetryWithoutLookup())
 	require.NoError(t, err)
 	assert.Equal(t, []string{toCall, toCall, toCall}, s.kinds())
 	assertSlept(t, s, seconds(2, 4))

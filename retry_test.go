@@ -132,7 +132,7 @@ func TestJitterIsAddedAndNeverTakenAway(t *testing.T) {
 		s    *server
 		wait time.Duration
 	}{{asked, 10 * time.Second}, {own, 2 * time.Second}} {
-		c := newClient(t, tt.s, pinterest.WithRetry(pinterest.RetryPolicy{MaxAttempts: 2, Quota: -1}))
+		c := newClient(t, tt.s, pinterest.WithRetry(pinterest.RetryPolicy{MaxAttempts: 2, Budget: -1}))
 		for range calls {
 			require.Error(t, get(t.Context(), c))
 		}
@@ -147,7 +147,7 @@ func TestJitterIsAddedAndNeverTakenAway(t *testing.T) {
 }
 
 func quotaOf(n int) pinterest.Option {
-	return pinterest.WithRetry(pinterest.RetryPolicy{Jitter: -1, Quota: n})
+	return pinterest.WithRetry(pinterest.RetryPolicy{Jitter: -1, Budget: n})
 }
 
 func TestRetryQuotaEndsRetrying(t *testing.T) {
@@ -156,7 +156,7 @@ func TestRetryQuotaEndsRetrying(t *testing.T) {
 	c := newClient(t, s, quotaOf(25))
 	err := get(t.Context(), c)
 	e := failure(t, err)
-	assert.ErrorIs(t, err, pinterest.ErrRetryQuota)
+	assert.ErrorIs(t, err, pinterest.ErrRetryBudget)
 	assert.ErrorIs(t, err, pinterest.ErrServer, "the real class")
 	assert.Contains(t, err.Error(), "local")
 	assert.Equal(t, park, e.Disposition)
@@ -165,7 +165,7 @@ func TestRetryQuotaEndsRetrying(t *testing.T) {
 	assertSlept(t, s, seconds(2, 4))
 
 	err = get(t.Context(), c)
-	assert.ErrorIs(t, err, pinterest.ErrRetryQuota)
+	assert.ErrorIs(t, err, pinterest.ErrRetryBudget)
 	assert.Len(t, failure(t, err).Attempts, 1, "the quota is the client's")
 	assert.Equal(t, 4, s.count(toCall))
 }
@@ -195,7 +195,7 @@ func TestRetryQuotaByOutcome(t *testing.T) {
 			require.Equal(t, len(tt.steps), s.count(toCall), "requests of the first call")
 			err := get(t.Context(), c)
 			if tt.spent {
-				assert.ErrorIs(t, err, pinterest.ErrRetryQuota)
+				assert.ErrorIs(t, err, pinterest.ErrRetryBudget)
 				return
 			}
 			assert.NoError(t, err)
@@ -207,8 +207,8 @@ func TestRetryQuotaFillsAgainWithSuccess(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, append(append(repeated(4, bare(500)), repeated(10, okPin())...), bare(500), okPin())...)
 	c := newClient(t, s, quotaOf(20))
-	assert.ErrorIs(t, get(t.Context(), c), pinterest.ErrRetryQuota) // three requests
-	assert.ErrorIs(t, get(t.Context(), c), pinterest.ErrRetryQuota) // one
+	assert.ErrorIs(t, get(t.Context(), c), pinterest.ErrRetryBudget) // three requests
+	assert.ErrorIs(t, get(t.Context(), c), pinterest.ErrRetryBudget) // one
 	for range 10 {
 		require.NoError(t, get(t.Context(), c))
 	}

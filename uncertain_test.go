@@ -24,11 +24,11 @@ type uncertainCreate struct {
 	operation, list string // ids
 	create          func(*studio, ...pinterest.CallOption) error
 	made            func(*studio) []string // ids of what the create has made
-	id              func(*pinterest.Resolution) string
+	id              func(*resolution) string
 }
 
 func uncertainCreates() []uncertainCreate {
-	pinOf := func(r *pinterest.Resolution) string { return r.Pin.ID }
+	pinOf := func(r *resolution) string { return r.Pin.ID }
 	return []uncertainCreate{
 		{
 			operation: "pins/create", list: "boards/list_pins",
@@ -63,11 +63,11 @@ func uncertainCreates() []uncertainCreate {
 				}
 				return ids
 			},
-			id: func(r *pinterest.Resolution) string { return r.Board.ID },
+			id: func(r *resolution) string { return r.Board.ID },
 		}, {
 			operation: "board_sections/create", list: "board_sections/list",
 			create: func(s *studio, opts ...pinterest.CallOption) error {
-				_, err := s.client.Sections.Create(context.Background(), s.board.ID, pinterest.SectionWrite{Name: "Islands"}, opts...)
+				_, err := s.client.Sections.Create(context.Background(), s.board.ID, pinterest.SectionCreate{Name: "Islands"}, opts...)
 				return err
 			},
 			made: func(s *studio) (ids []string) {
@@ -76,7 +76,7 @@ func uncertainCreates() []uncertainCreate {
 				}
 				return ids
 			},
-			id: func(r *pinterest.Resolution) string { return r.Section.ID },
+			id: func(r *resolution) string { return r.Section.ID },
 		},
 	}
 }
@@ -149,7 +149,7 @@ func TestResolve(t *testing.T) {
 				u := kind.lose(s, false)
 				found, err := s.newClient().Resolve(t.Context(), u)
 				require.NoError(t, err)
-				assert.Equal(t, &pinterest.Resolution{Outcome: pinterest.OutcomeAbsent}, found)
+				assert.Equal(t, &resolution{Outcome: pinterest.OutcomeAbsent}, found)
 				assert.Equal(t, 5*time.Second, s.waited(), "the settle time has to pass first")
 			})
 			t.Run("absent, asked within the settle time", func(t *testing.T) {
@@ -177,7 +177,7 @@ func TestResolve(t *testing.T) {
 				defer cancel()
 				found, err := s.newClient().Resolve(ctx, u)
 				require.ErrorIs(t, err, context.DeadlineExceeded)
-				assert.Equal(t, &pinterest.Resolution{Outcome: pinterest.OutcomeUnknown}, found)
+				assert.Equal(t, &resolution{Outcome: pinterest.OutcomeUnknown}, found)
 				assert.Empty(t, s.clock.Slept())
 			})
 			t.Run("unknown", func(t *testing.T) {
@@ -189,7 +189,7 @@ func TestResolve(t *testing.T) {
 					found, err := s.newClient().Resolve(t.Context(), u)
 					require.ErrorIs(t, err, pinterest.ErrUnavailable)
 					require.ErrorContains(t, err, kind.operation)
-					assert.Equal(t, &pinterest.Resolution{Outcome: pinterest.OutcomeUnknown}, found)
+					assert.Equal(t, &resolution{Outcome: pinterest.OutcomeUnknown}, found)
 
 					s.srv.ClearFaults()
 					found, err = s.newClient().Resolve(t.Context(), u)
@@ -341,7 +341,7 @@ func TestResolveRefusesWhatIsNotWhole(t *testing.T) {
 			var u pinterest.Uncertain
 			require.NoError(t, json.Unmarshal([]byte(test.stored), &u))
 			found, err := s.client.Resolve(t.Context(), u)
-			assert.Equal(t, &pinterest.Resolution{Outcome: pinterest.OutcomeUnknown}, found)
+			assert.Equal(t, &resolution{Outcome: pinterest.OutcomeUnknown}, found)
 			require.ErrorIs(t, err, pinterest.ErrInvalid)
 			var e *pinterest.Error
 			require.ErrorAs(t, err, &e)

@@ -113,7 +113,7 @@ func TestInvalidRequestsAreNotSent(t *testing.T) {
 			return err
 		}, []string{"name is required"}},
 		"section": {func(ctx context.Context) error {
-			_, err := c.Sections.Create(ctx, "1", pinterest.SectionWrite{Name: strings.Repeat("s", 181)})
+			_, err := c.Sections.Create(ctx, "1", pinterest.SectionCreate{Name: strings.Repeat("s", 181)})
 			return err
 		}, []string{`name must have at most 180 characters, has 181 (got "` + strings.Repeat("s", 60) + `...")`}},
 		"page size": {func(ctx context.Context) error {

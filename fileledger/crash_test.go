@@ -76,11 +76,11 @@ type steppedLedger struct {
 	steps *steps
 }
 
-func (l steppedLedger) Lock(ctx context.Context, names ...string) (func(), error) {
+func (l steppedLedger) Lock(ctx context.Context, names ...string) (context.Context, func(), error) {
 	l.steps.at("before the lock")
-	unlock, err := l.Ledger.Lock(ctx, names...)
+	held, unlock, err := l.Ledger.Lock(ctx, names...)
 	l.steps.at("after the lock")
-	return func() {
+	return held, func() {
 		l.steps.at("before the unlock")
 		unlock()
 		l.steps.at("after the unlock")
@@ -95,10 +95,10 @@ func (l steppedLedger) Load(ctx context.Context, name string) ([]byte, error) {
 	return record, err
 }
 
-func (l steppedLedger) Save(ctx context.Context, name string, record []byte) error {
+func (l steppedLedger) Save(ctx context.Context, records ...pinterest.LedgerRecord) error {
 	n := l.steps.number("save")
 	l.steps.at("before save %d", n)
-	err := l.Ledger.Save(ctx, name, record)
+	err := l.Ledger.Save(ctx, records...)
 	l.steps.at("after save %d", n)
 	return err
 }

@@ -67,11 +67,40 @@ func Open(ctx context.Context, dir string) (*Ledger, error) {
 		return nil, errors.Join(err, db.Close())
 	}
 	defer unlock()
-	if _, err := db.ExecContext(ctx, schema); err != nil {
+	if err := prepare(ctx, db); err != nil {
 		return nil, errors.Join(l.wrap(err), db.Close())
 	}
 	l.db = db
 	return l, nil
+}
+
+// version is the form of the records, kept in the database's user_version. Those
+// of version 0 were written before 0.1.0 and cannot be read any more.
+const version = 1
+
+var errVersion = errors.New("its records have a form that this version of the library cannot read")
+
+// prepare makes the table, or refuses one whose records have another form: a key
+// that is not recognised would be created a second time.
+func prepare(ctx context.Context, db *sql.DB) error {
+	if _, err := db.ExecContext(ctx, schema); err != nil {
+		return err
+	}
+	var found, records int
+	if err := db.QueryRowContext(ctx, `PRAGMA user_version`).Scan(&found); err != nil {
+		return err
+	}
+	if found == version {
+		return nil
+	}
+	if err := db.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM ledger LIMIT 1)`).Scan(&records); err != nil {
+		return err
+	}
+	if found != 0 || records > 0 {
+		return fmt.Errorf("%w: version %d, want %d", errVersion, found, version)
+	}
+	_, err := db.ExecContext(ctx, fmt.Sprintf(`PRAGMA user_version = %d`, version))
+	return err
 }
 
 // wrap says which ledger failed.
@@ -102,14 +131,24 @@ func (l *Ledger) Load(ctx context.Context, name string) ([]byte, error) {
 }
 
 // Save implements pinterest.Ledger.
-func (l *Ledger) Save(ctx context.Context, name string, record []byte) error {
+func (l *Ledger) Save(ctx context.Context, records ...pinterest.LedgerRecord) error {
 	const upsert = `INSERT INTO ledger (name, record, saved) VALUES (?, ?, ?)
 		ON CONFLICT (name) DO UPDATE SET record = excluded.record, saved = excluded.saved`
-	if record == nil {
-		record = []byte{}
+	tx, err := l.db.BeginTx(ctx, nil)
+	if err != nil {
+		return l.wrap(err)
 	}
-	_, err := l.db.ExecContext(ctx, upsert, name, record, time.Now().Unix())
-	return l.wrap(err)
+	defer func() { _ = tx.Rollback() }() // after Commit it does nothing
+	for _, r := range records {
+		data := r.Data
+		if data == nil {
+			data = []byte{}
+		}
+		if _, err := tx.ExecContext(ctx, upsert, r.Name, data, time.Now().Unix()); err != nil {
+			return l.wrap(err)
+		}
+	}
+	return l.wrap(tx.Commit())
 }
 
 // Prune forgets all that was last saved before this time. A key that is
@@ -124,13 +163,14 @@ func (l *Ledger) Prune(ctx context.Context, before time.Time) (records int64, er
 }
 
 // Lock implements pinterest.Ledger.
-func (l *Ledger) Lock(ctx context.Context, names ...string) (unlock func(), err error) {
+func (l *Ledger) Lock(ctx context.Context, names ...string) (held context.Context, unlock func(), err error) {
 	files := make([]string, len(names))
 	for i, name := range names {
 		sum := sha256.Sum256([]byte(name))
 		files[i] = hex.EncodeToString(sum[:16])
 	}
-	return l.lock(ctx, files...)
+	unlock, err = l.lock(ctx, files...)
+	return ctx, unlock, err
 }
 
 // lock takes the locks of files in the folder of locks.

@@ -42,7 +42,7 @@ func TestOpenNotWritable(t *testing.T) {
 		asNobody(t, func() {
 			l, err := fileledger.Open(t.Context(), dir)
 			if err == nil { // then a call has to say so, before anything is sent
-				_, err = l.Lock(t.Context(), "key")
+				_, _, err = l.Lock(t.Context(), "key")
 				assert.NoError(t, l.Close())
 			}
 			require.ErrorContains(t, err, "fileledger: ")

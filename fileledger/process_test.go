@@ -23,6 +23,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/pinterest-go/pinterest"
 	"github.com/pinterest-go/pinterest/fileledger"
 )
 
@@ -110,7 +111,7 @@ func playCount(ctx context.Context, r role) error {
 		return err
 	}
 	for range r.N {
-		unlock, err := l.Lock(ctx, "counter", "and another")
+		_, unlock, err := l.Lock(ctx, "counter", "and another")
 		if err != nil {
 			return err
 		}
@@ -124,7 +125,7 @@ func playCount(ctx context.Context, r role) error {
 				return err
 			}
 		}
-		if err := l.Save(ctx, "counter", []byte(strconv.Itoa(n+1))); err != nil {
+		if err := l.Save(ctx, pinterest.LedgerRecord{Name: "counter", Data: []byte(strconv.Itoa(n + 1))}); err != nil {
 			return err
 		}
 		unlock()
@@ -138,7 +139,7 @@ func playHold(ctx context.Context, r role) error {
 	if err != nil {
 		return err
 	}
-	if _, err := l.Lock(ctx, "content", "key"); err != nil {
+	if _, _, err := l.Lock(ctx, "content", "key"); err != nil {
 		return err
 	}
 	fmt.Println("held")
@@ -152,14 +153,14 @@ func playSaveAndDie(ctx context.Context, r role) error {
 	if err != nil {
 		return err
 	}
-	if _, err := l.Lock(ctx, "key"); err != nil {
+	if _, _, err := l.Lock(ctx, "key"); err != nil {
 		return err
 	}
 	for i := range r.N {
-		if err := l.Save(ctx, "key", []byte(strconv.Itoa(i))); err != nil {
+		if err := l.Save(ctx, pinterest.LedgerRecord{Name: "key", Data: []byte(strconv.Itoa(i))}); err != nil {
 			return err
 		}
-		if err := l.Save(ctx, fmt.Sprint("key ", i), bytes.Repeat([]byte{byte(i)}, 10_000)); err != nil {
+		if err := l.Save(ctx, pinterest.LedgerRecord{Name: fmt.Sprint("key ", i), Data: bytes.Repeat([]byte{byte(i)}, 10_000)}); err != nil {
 			return err
 		}
 	}
@@ -188,7 +189,7 @@ func playOpen(ctx context.Context, r role) error {
 		if err != nil {
 			return err
 		}
-		if err := l.Save(ctx, strconv.Itoa(os.Getpid()), []byte("was here")); err != nil {
+		if err := l.Save(ctx, pinterest.LedgerRecord{Name: strconv.Itoa(os.Getpid()), Data: []byte("was here")}); err != nil {
 			return err
 		}
 		if err := l.Close(); err != nil {
@@ -258,7 +259,7 @@ func TestProcessKilledWhileItHolds(t *testing.T) {
 
 		waiting := make(chan error)
 		go func() {
-			unlock, err := l.Lock(t.Context(), "key", "content")
+			_, unlock, err := l.Lock(t.Context(), "key", "content")
 			if err == nil {
 				unlock()
 			}
@@ -284,7 +285,7 @@ func TestProcessKilledAfterSave(t *testing.T) {
 			requireRecord(t, l, fmt.Sprint("key ", i), strings.Repeat(string(rune(i)), 10_000))
 		}
 		lock(t, l, "key")()
-		require.NoError(t, l.Save(t.Context(), "key", []byte("by another")))
+		require.NoError(t, l.Save(t.Context(), pinterest.LedgerRecord{Name: "key", Data: []byte("by another")}))
 		requireRecord(t, l, "key", "by another")
 	}
 }

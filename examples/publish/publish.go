@@ -229,7 +229,7 @@ func hopeless(err error) string {
 		{pinterest.ErrForbidden, "the account may not do this"},
 		{pinterest.ErrBlocked, "the account is blocked for a while"},
 		{pinterest.ErrThrottled, "the rate limit is used up"},
-		{pinterest.ErrRetryQuota, "too much has failed"},
+		{pinterest.ErrRetryBudget, "too much has failed"},
 	} {
 		if errors.Is(err, h.err) {
 			return h.reason

@@ -44,7 +44,9 @@ func Run(t *testing.T, open func(t *testing.T) pinterest.Ledger) {
 		{"records are copies", recordsAreCopies},
 		{"records of any bytes", anyRecord},
 		{"names of any bytes", anyName},
+		{"several records at once", severalAtOnce},
 		{"concurrent saves", concurrentSaves},
+		{"the context of a lock", contextOfLock},
 		{"locks exclude", locksExclude},
 		{"locks of any name", locksOfAnyName},
 		{"a waiter leaves with its context", waiterLeaves},
@@ -125,6 +127,62 @@ func anyName(t *testing.T, l pinterest.Ledger) {
 	}
 	for i, name := range names() {
 		want(t, l, name, fmt.Appendf(nil, "record %d", i))
+	}
+}
+
+func severalAtOnce(t *testing.T, l pinterest.Ledger) {
+	save(t, l, "kept", []byte("kept"))
+	if err := l.Save(t.Context()); err != nil {
+		t.Errorf("Save of nothing: %v", err)
+	}
+	// Whoever reads both under a lock finds them of one save.
+	const goroutines, rounds = 8, 8
+	var wg sync.WaitGroup
+	for g := range goroutines {
+		wg.Go(func() {
+			for i := range rounds {
+				record := fmt.Appendf(nil, "%d of %d", i, g)
+				unlock := lock(t, l, "both")
+				err := l.Save(t.Context(), pinterest.LedgerRecord{Name: "one", Data: record}, pinterest.LedgerRecord{Name: "two", Data: record})
+				if err != nil {
+					t.Errorf("Save of two records: %v", err)
+				}
+				want(t, l, "one", record)
+				want(t, l, "two", record)
+				unlock()
+			}
+		})
+	}
+	wg.Wait()
+	want(t, l, "kept", []byte("kept"))
+	// What fails is not saved in part.
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	err := l.Save(ctx, pinterest.LedgerRecord{Name: "three", Data: []byte("3")}, pinterest.LedgerRecord{Name: "four", Data: []byte("4")})
+	three, _ := l.Load(t.Context(), "three")
+	four, _ := l.Load(t.Context(), "four")
+	if (three == nil) != (four == nil) || err == nil && three == nil {
+		t.Errorf("Save with a context that has ended: %v, and it saved %q and %q", err, three, four)
+	}
+}
+
+func contextOfLock(t *testing.T, l pinterest.Ledger) {
+	type key struct{}
+	ctx, cancel := context.WithCancel(context.WithValue(t.Context(), key{}, "value"))
+	defer cancel()
+	held, unlock, err := l.Lock(ctx, "key")
+	if err != nil {
+		t.Fatalf("Lock: %v", err)
+	}
+	defer unlock()
+	if held == nil || held.Err() != nil || held.Value(key{}) != "value" {
+		t.Fatalf("the context of a lock that is held: %v, want one made from the caller's that has not ended", held)
+	}
+	cancel()
+	select {
+	case <-held.Done():
+	case <-time.After(patience):
+		t.Error("the context of a lock goes on after the caller's has ended")
 	}
 }
 
@@ -312,7 +370,7 @@ func attempt(ctx context.Context, l pinterest.Ledger, names ...string) (unlock f
 	}
 	ended := make(chan result, 1)
 	go func() {
-		unlock, err := l.Lock(ctx, names...)
+		_, unlock, err := l.Lock(ctx, names...)
 		ended <- result{unlock, err}
 	}()
 	select {
@@ -369,7 +427,7 @@ func free(t *testing.T, l pinterest.Ledger, names ...string) {
 
 func save(t *testing.T, l pinterest.Ledger, name string, record []byte) {
 	t.Helper()
-	if err := l.Save(t.Context(), name, record); err != nil {
+	if err := l.Save(t.Context(), pinterest.LedgerRecord{Name: name, Data: record}); err != nil {
 		t.Errorf("Save(%.20q): %v", name, err)
 	}
 }
