@@ -185,10 +185,13 @@ func (w boardWant) Validate() error {
 	return c.Err()
 }
 
+// boardCreates are what the lookup is for.
+var boardCreates = []Operation{OpBoardsCreate}
+
 // lookup finds the board by its name, which is unique in an account.
 func (w boardWant) lookup() Lookup[Board] {
 	return Lookup[Board]{
-		Want: w, Key: []string{strings.ToLower(normal(w.Name))},
+		Creates: boardCreates, Want: w, Key: []string{strings.ToLower(normal(w.Name))},
 		List: OpBoardsList, In: Request{Options: &BoardListOptions{ListOptions: ListOptions{PageSize: maxPageSize}, Privacy: BoardAll}},
 		Match: func(b *Board) bool { return sameName(b.Name, w.Name) },
 		Made:  func(b *Board) (string, time.Time) { return b.ID, b.CreatedAt.Time },

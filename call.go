@@ -61,7 +61,7 @@ func (cl *call) prepare(ctx context.Context, c *Client) error {
 		cl.secrets = cl.secrets.With(cl.req.Secrets...)
 	}
 	if cl.req.Lookup != nil {
-		lookup, err := cl.req.Lookup.bind(cl.out)
+		lookup, err := cl.req.Lookup.bind(cl.op.ID, cl.out)
 		if err != nil {
 			return err
 		}

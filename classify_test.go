@@ -2,6 +2,7 @@ package pinterest_test
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"testing"
 	"time"
@@ -163,9 +164,15 @@ func TestRuleForCreateWhoseLookupFails(t *testing.T) {
 				assert.True(t, e.RetryAt.IsZero(), "uncertain is not parked")
 				require.NotNil(t, e.Uncertain, "what to look for")
 				assert.Equal(t, "pins/create", e.Uncertain.Operation)
-				assert.Equal(t, boardID, e.Uncertain.BoardID)
-				assert.Equal(t, pinCreate().Title, e.Uncertain.Title)
-				assert.Equal(t, pinCreate().Link, e.Uncertain.Link)
+				var want struct {
+					BoardID string `json:"board_id"`
+					Title   string `json:"title"`
+					Link    string `json:"link"`
+				}
+				require.NoError(t, json.Unmarshal(e.Uncertain.Want, &want))
+				assert.Equal(t, boardID, want.BoardID)
+				assert.Equal(t, pinCreate().Title, want.Title)
+				assert.Equal(t, pinCreate().Link, want.Link)
 				assert.False(t, e.Uncertain.Since.After(sent), "Since is not after the first sending")
 				assert.GreaterOrEqual(t, e.Uncertain.Since, sent.Add(-10*time.Second))
 			})

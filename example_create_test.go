@@ -56,7 +56,7 @@ func ExamplePinsService_Create_sentAgain() {
 
 // The answer is lost and the board cannot be read either. The create ends
 // uncertain. What to look for is stored, and asked about when the API is back.
-func ExampleClient_Resolve() {
+func ExamplePinsService_Resolve() {
 	ctx := context.Background()
 	srv, client, board := fake()
 	defer srv.Close()
@@ -82,11 +82,11 @@ func ExampleClient_Resolve() {
 	if err := json.Unmarshal(stored, &lost); err != nil {
 		log.Panic(err)
 	}
-	found, err := client.Resolve(ctx, lost)
+	found, err := client.Pins.Resolve(ctx, lost)
 	if err != nil {
 		log.Panic(err)
 	}
-	fmt.Println("outcome:", found.Outcome, found.Pin.Title)
+	fmt.Println("outcome:", found.Outcome, found.Result.Title)
 
 	// Output:
 	// disposition: uncertain

@@ -37,6 +37,9 @@ import (
 //		}
 //	}
 type Lookup[T any] struct {
+	// Creates are the operations whose results it finds; nil: any. For others it is
+	// refused.
+	Creates []Operation
 	// Want is what identifies the result. It is written as JSON into [Uncertain],
 	// from which [Resolve] reads it back. If it has a method Validate() error, that
 	// is asked when it was read.
@@ -65,7 +68,7 @@ type Lookup[T any] struct {
 
 // AnyLookup is a [Lookup] of any type, for [Request].
 type AnyLookup interface {
-	bind(out any) (*lookup, error)
+	bind(operation string, out any) (*lookup, error)
 }
 
 // lookup is a Lookup for one call, without its type.
@@ -85,8 +88,11 @@ type lookup struct {
 
 // bind makes the lookup of a call whose result is out. Without one it makes a
 // result.
-func (l Lookup[T]) bind(out any) (*lookup, error) {
+func (l Lookup[T]) bind(operation string, out any) (*lookup, error) {
 	var c Check
+	if l.Creates != nil && !slices.ContainsFunc(l.Creates, func(op Operation) bool { return op.ID == operation }) {
+		c.Add("operation", operation, "is not one of "+fmt.Sprint(l.Creates)+", which this lookup is for")
+	}
 	if l.Want == nil {
 		c.Add("Lookup.Want", "", "is required")
 	}

@@ -320,10 +320,13 @@ func (w pinWant) Validate() error {
 	return c.Err()
 }
 
+// pinCreates are what the lookup is for.
+var pinCreates = []Operation{OpPinsCreate, OpPinsSave}
+
 // lookup finds the pin on its board, which lists the pins of its sections, too.
 func (w pinWant) lookup() Lookup[Pin] {
 	return Lookup[Pin]{
-		Want: w, Key: w.key(),
+		Creates: pinCreates, Want: w, Key: w.key(),
 		List: OpBoardsListPins, In: Request{Path: []string{w.BoardID}, Options: &ListOptions{PageSize: 100}},
 		Match: w.matches, Unique: w.Marker != "",
 		Made: func(p *Pin) (string, time.Time) { return p.ID, p.CreatedAt.Time },

@@ -1,7 +1,6 @@
 package pinterest_test
 
 import (
-	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -212,32 +211,19 @@ func TestSectionCreate(t *testing.T) {
 }
 
 func TestDoLookup(t *testing.T) {
-	// find looks for the title on the first page of the board.
-	find := func(s *studio, out *pinterest.Pin, windows *[]pinterest.Window) func(context.Context, pinterest.Window) (bool, error) {
-		return func(ctx context.Context, w pinterest.Window) (bool, error) {
-			*windows = append(*windows, w)
-			page, err := s.client.Boards.ListPins(ctx, s.board.ID, nil)
-			if err != nil {
-				return false, err
-			}
-			for _, p := range page.Items {
-				if p.Title == "Oak kitchen" && w.Contains(p.CreatedAt.Time) {
-					*out = p
-					return true, nil
-				}
-			}
-			return false, nil
-		}
-	}
-	do := func(s *studio, lookup bool, opts ...pinterest.CallOption) (pinterest.Pin, []pinterest.Window, error) {
+	do := func(s *studio, lookup bool, opts ...pinterest.CallOption) (pinterest.Pin, error) {
 		var out pinterest.Pin
-		var windows []pinterest.Window
 		req := pinterest.Request{Body: s.pin()}
 		if lookup {
-			req.Lookup = &pinterest.Lookup{Key: "oak", Find: find(s, &out, &windows)}
+			req.Lookup = pinterest.Lookup[pinterest.Pin]{
+				Want: map[string]string{"title": "Oak kitchen"}, Key: []string{"oak"},
+				List: pinterest.OpBoardsListPins, In: pinterest.Request{Path: []string{s.board.ID}},
+				Match: func(p *pinterest.Pin) bool { return p.Title == "Oak kitchen" },
+				Made:  func(p *pinterest.Pin) (string, time.Time) { return p.ID, p.CreatedAt.Time },
+			}
 		}
 		err := s.client.Do(t.Context(), pinterest.OpPinsCreate, req, &out, opts...)
-		return out, windows, err
+		return out, err
 	}
 	t.Run("none", func(t *testing.T) {
 		for _, committed := range []bool{true, false} {
@@ -245,7 +231,7 @@ func TestDoLookup(t *testing.T) {
 			fault := pinteresttest.ServerError(500).On("pins/create")
 			fault.AfterCommit = committed
 			s.srv.Inject(fault)
-			_, _, err := do(s, false)
+			_, err := do(s, false)
 			e := requireUncertain(t, err)
 			assert.Nil(t, e.Uncertain)
 			assert.ErrorContains(t, err, "no way to look")
@@ -255,7 +241,7 @@ func TestDoLookup(t *testing.T) {
 	t.Run("none, and the caller allows it", func(t *testing.T) {
 		s := newStudio(t)
 		s.srv.Inject(pinteresttest.ServerError(500).On("pins/create").AfterTheCommit())
-		pin, _, err := do(s, false, pinterest.RetryWithoutLookup())
+		pin, err := do(s, false, pinterest.RetryWithoutLookup())
 		require.NoError(t, err)
 		require.Len(t, s.ids(), 2)
 		assert.Equal(t, s.ids()[1], pin.ID)
@@ -266,28 +252,25 @@ func TestDoLookup(t *testing.T) {
 		s.same(s.pin(), studioStart.Add(-time.Minute))
 		s.srv.Inject(pinteresttest.ServerError(500).On("pins/create").AfterTheCommit())
 		var res pinterest.Response
-		pin, windows, err := do(s, true, pinterest.ResponseTo(&res))
+		pin, err := do(s, true, pinterest.ResponseTo(&res))
 		require.NoError(t, err)
 		assert.True(t, res.Adopted)
 		assert.Equal(t, s.ids()[1], pin.ID)
-		require.Len(t, windows, 1)
-		assert.False(t, windows[0].Since().After(studioStart))
-		s.counts("pins/create", 1)
+		s.counts("pins/create", 1, "boards/list_pins", 1)
 	})
 	t.Run("absent", func(t *testing.T) {
 		s := newStudio(t)
 		s.same(s.pin(), studioStart.Add(-time.Minute))
 		s.srv.Inject(pinteresttest.ServerError(500).On("pins/create"))
-		pin, windows, err := do(s, true)
+		pin, err := do(s, true)
 		require.NoError(t, err)
 		assert.Equal(t, s.ids()[1], pin.ID)
-		assert.Len(t, windows, 2)
-		s.counts("pins/create", 2)
+		s.counts("pins/create", 2, "boards/list_pins", 2)
 	})
 	t.Run("fails", func(t *testing.T) {
 		s := newStudio(t)
 		s.srv.Inject(pinteresttest.ServerError(500).On("pins/create"), pinteresttest.ServerError(404).On("boards/list_pins"))
-		_, _, err := do(s, true)
+		_, err := do(s, true)
 		_ = requireUncertain(t, err)
 		require.ErrorIs(t, err, pinterest.ErrNotFound)
 		s.counts("pins/create", 1)

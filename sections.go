@@ -69,12 +69,15 @@ func (w sectionWant) Validate() error {
 	return c.Err()
 }
 
+// sectionCreates are what the lookup is for.
+var sectionCreates = []Operation{OpSectionsCreate}
+
 // lookup finds the section of the board by its name. Sections have no creation
 // time; but a name that was there before answers with a conflict, which is looked
 // up only after an attempt that may have made it.
 func (w sectionWant) lookup() Lookup[Section] {
 	return Lookup[Section]{
-		Want: w, Key: []string{strings.ToLower(normal(w.Name))}, Untimed: true,
+		Creates: sectionCreates, Want: w, Key: []string{strings.ToLower(normal(w.Name))}, Untimed: true,
 		List: OpSectionsList, In: Request{Path: []string{w.BoardID}, Options: &ListOptions{PageSize: maxPageSize}},
 		Match: func(s *Section) bool { return sameName(s.Name, w.Name) },
 		Made:  func(s *Section) (string, time.Time) { return s.ID, time.Time{} },

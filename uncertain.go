@@ -148,11 +148,13 @@ func (cl *call) prepareResolve(ctx context.Context, c *Client, u *Uncertain, loo
 		return errors.New("a look-up has no dry run")
 	}
 	setDefault(&cl.opts.adAccount, u.AdAccountID)
+	var check Check
+	check.OptionalID("ad_account_id", cl.opts.adAccount)
 	found, err := lookup()
-	if err != nil {
+	if err := errors.Join(err, check.Err()); err != nil {
 		return err
 	}
-	cl.lookup, err = found.bind(out)
+	cl.lookup, err = found.bind(u.Operation, out)
 	return err
 }
 

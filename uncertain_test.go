@@ -311,29 +311,56 @@ func TestResolveEqualCreates(t *testing.T) {
 	}
 }
 
+// What an earlier version has stored, or a later one, is refused where it is read.
+func TestUncertainOfAnotherVersion(t *testing.T) {
+	for stored, says := range map[string]string{
+		`{"operation":"pins/create","board_id":"1","since":"2026-07-09T09:33:55Z"}`: "before version 0.1",
+		`{"version":0,"operation":"pins/create","want":{"board_id":"1"}}`:           "before version 0.1",
+		`{"version":2,"operation":"pins/create","want":{"board_id":"1"}}`:           "newer version",
+		`{}`: "before version 0.1", `null`: "before version 0.1",
+	} {
+		var u pinterest.Uncertain
+		err := json.Unmarshal([]byte(stored), &u)
+		require.ErrorContains(t, err, says, stored)
+		require.ErrorIs(t, err, pinterest.ErrInvalid)
+	}
+	s := newStudio(t)
+	found, err := s.client.Resolve(t.Context(), pinterest.Uncertain{Operation: "pins/create", Want: json.RawMessage(`{"board_id":"1"}`), Since: studioStart})
+	require.ErrorContains(t, err, "before version 0.1", "one that was made by hand")
+	assert.Equal(t, pinterest.OutcomeUnknown, found.Outcome)
+	s.counts("", 0)
+}
+
 func TestResolveRefusesWhatIsNotWhole(t *testing.T) {
-	since := `"since":"2026-07-09T09:33:55Z"`
+	const pin, save, board, section = "pins/create", "pins/save", "boards/create", "board_sections/create"
+	stored := func(operation, want string, more ...string) string {
+		if len(more) == 0 {
+			more = []string{`"since":"2026-07-09T09:33:55Z"`}
+		}
+		return `{"version":1,"operation":"` + operation + `","want":` + want + `,` + more[0] + `}`
+	}
 	tests := map[string]struct{ stored, field string }{
-		"nothing":                  {`{}`, "operation"},
-		"null":                     {`null`, "operation"},
-		"no operation":             {`{"board_id":"1",` + since + `}`, "operation"},
-		"another operation":        {`{"operation":"pins/delete","board_id":"1",` + since + `}`, "operation"},
-		"a read":                   {`{"operation":"boards/list","name":"Gardens",` + since + `}`, "operation"},
-		"pin without a board":      {`{"operation":"pins/create",` + since + `}`, "board_id"},
-		"pin, board by name":       {`{"operation":"pins/create","board_id":"kitchens",` + since + `}`, "board_id"},
-		"pin, board with a path":   {`{"operation":"pins/create","board_id":"1/../2",` + since + `}`, "board_id"},
-		"pin without a time":       {`{"operation":"pins/create","board_id":"1"}`, "since"},
-		"pin, zero time":           {`{"operation":"pins/create","board_id":"1","since":"0001-01-01T00:00:00Z"}`, "since"},
-		"save without a board":     {`{"operation":"pins/save","parent_pin_id":"2",` + since + `}`, "board_id"},
-		"save without a parent":    {`{"operation":"pins/save","board_id":"1",` + since + `}`, "parent_pin_id"},
-		"save, parent by URL":      {`{"operation":"pins/save","board_id":"1","parent_pin_id":"https://pin.it/2",` + since + `}`, "parent_pin_id"},
-		"board without a name":     {`{"operation":"boards/create",` + since + `}`, "name"},
-		"board, blank name":        {`{"operation":"boards/create","name":" \t",` + since + `}`, "name"},
-		"board without a time":     {`{"operation":"boards/create","name":"Gardens"}`, "since"},
-		"section without a board":  {`{"operation":"board_sections/create","name":"Islands",` + since + `}`, "board_id"},
-		"section without a name":   {`{"operation":"board_sections/create","board_id":"1",` + since + `}`, "name"},
-		"ad account that is not":   {`{"operation":"boards/create","name":"Gardens","ad_account_id":"mine",` + since + `}`, "ad_account_id"},
-		"every field of a section": {`{"operation":"board_sections/create"}`, "since"},
+		"nothing":                  {`{"version":1}`, "operation"},
+		"no operation":             {stored("", `{"board_id":"1"}`), "operation"},
+		"another operation":        {stored("pins/delete", `{"board_id":"1"}`), "operation"},
+		"a read":                   {stored("boards/list", `{"board_id":"1"}`), "operation"},
+		"no want":                  {stored(pin, `null`), "want"},
+		"the want of another":      {stored(pin, `{"name":"Gardens"}`), "want"},
+		"a want that is no object": {stored(pin, `"pin"`), "want"},
+		"pin without a board":      {stored(pin, `{}`), "board_id"},
+		"pin, board by name":       {stored(pin, `{"board_id":"kitchens"}`), "board_id"},
+		"pin, board with a path":   {stored(pin, `{"board_id":"1/../2"}`), "board_id"},
+		"pin without a time":       {stored(pin, `{"board_id":"1"}`, `"equals":0`), "since"},
+		"pin, zero time":           {stored(pin, `{"board_id":"1"}`, `"since":"0001-01-01T00:00:00Z"`), "since"},
+		"save without a board":     {stored(save, `{"parent_pin_id":"2"}`), "board_id"},
+		"save, parent by URL":      {stored(save, `{"board_id":"1","parent_pin_id":"https://pin.it/2"}`), "parent_pin_id"},
+		"board without a name":     {stored(board, `{}`), "name"},
+		"board, blank name":        {stored(board, `{"name":" \t"}`), "name"},
+		"board without a time":     {stored(board, `{"name":"Gardens"}`, `"equals":0`), "since"},
+		"section without a board":  {stored(section, `{"name":"Islands"}`), "board_id"},
+		"section without a name":   {stored(section, `{"board_id":"1"}`), "name"},
+		"ad account that is not":   {stored(board, `{"name":"Gardens"}`, `"since":"2026-07-09T09:33:55Z","ad_account_id":"mine"`), "ad_account_id"},
+		"every field of a section": {stored(section, `{}`, `"equals":0`), "since"},
 	}
 	s := newStudio(t)
 	for name, test := range tests {
@@ -355,7 +382,7 @@ func TestResolveRefusesWhatIsNotWhole(t *testing.T) {
 	}
 	s.counts("", 0)
 	t.Run("an option that is not valid", func(t *testing.T) {
-		u := pinterest.Uncertain{Operation: "pins/create", BoardID: s.board.ID, Since: studioStart}
+		u := pinterest.Uncertain{Version: 1, Operation: "pins/create", Want: json.RawMessage(`{"board_id":"` + s.board.ID + `"}`), Since: studioStart}
 		found, err := s.client.Resolve(t.Context(), u, pinterest.AttemptTimeout(-1))
 		require.ErrorIs(t, err, pinterest.ErrInvalid)
 		assert.Equal(t, pinterest.OutcomeUnknown, found.Outcome)
@@ -422,17 +449,17 @@ var errTooMany = errors.New("too many requests")
 // is accepted survives being stored again.
 func FuzzUncertain(f *testing.F) {
 	for _, seed := range []string{
-		`{"operation":"pins/create","board_id":"1","title":"Oak kitchen","link":"https://shop.example/oak?job=8841","since":"2026-07-09T09:33:55Z","until":"2026-07-09T09:33:56Z"}`,
-		`{"operation":"pins/create","board_id":"1","board_section_id":"3","alt_text":"a","since":"2026-07-09T09:33:55.123456789+02:00","until":"2026-07-09T09:34:00Z","local":true,"not_ids":["7"],"equals":1}`,
-		`{"operation":"pins/create","board_id":"1","marker":"job=8841","since":"2026-07-09T09:33:55Z"}`,
-		`{"operation":"pins/create","board_id":"1","marker":"=","since":"2026-07-09T09:33:55Z","equals":-1,"not_ids":[]}`,
-		`{"operation":"pins/save","board_id":"1","parent_pin_id":"2","since":"2026-07-09T09:33:55Z","until":"2026-07-09T09:33:59Z"}`,
-		`{"operation":"boards/create","name":"Gardens","since":"2026-07-09T09:33:55Z","until":"2026-07-09T09:33:56Z","ad_account_id":"9"}`,
-		`{"operation":"board_sections/create","board_id":"1","name":"gardens ","since":"2026-07-09T09:33:55Z","until":"2026-07-09T09:33:56Z"}`,
-		`{"operation":"board_sections/create","board_id":"1","name":"Absent","since":"0001-01-02T00:00:00Z","until":"2026-07-09T09:33:56Z","local":true}`,
-		`{"operation":"boards/create","name":"Absent","since":"9999-12-31T23:59:59Z","until":"2026-07-10T00:00:00Z"}`,
-		`{"operation":"boards/create","name":"Absent","since":"2026-07-09T09:33:55Z","until":"9999-12-31T23:59:59Z"}`,
-		`{"operation":"boards/create","since":"yesterday"}`, `{"operation":7}`, `[]`, `null`, `{}`, ``, `{"not_ids":[null,""]}`, `{"since":null}`,
+		`{"version":1,"operation":"pins/create","want":{"board_id":"1","title":"Oak kitchen","link":"https://shop.example/oak?job=8841"},"since":"2026-07-09T09:33:55Z","until":"2026-07-09T09:33:56Z"}`,
+		`{"version":1,"operation":"pins/create","want":{"board_id":"1","board_section_id":"3","alt_text":"a"},"since":"2026-07-09T09:33:55.123456789+02:00","until":"2026-07-09T09:34:00Z","local":true,"not_ids":["7"],"equals":1}`,
+		`{"version":1,"operation":"pins/create","want":{"board_id":"1","marker":"job=8841"},"since":"2026-07-09T09:33:55Z"}`,
+		`{"version":1,"operation":"pins/create","want":{"board_id":"1","marker":"="},"since":"2026-07-09T09:33:55Z","equals":-1,"not_ids":[]}`,
+		`{"version":1,"operation":"pins/save","want":{"board_id":"1","parent_pin_id":"2"},"since":"2026-07-09T09:33:55Z","until":"2026-07-09T09:33:59Z"}`,
+		`{"version":1,"operation":"boards/create","want":{"name":"Gardens"},"since":"2026-07-09T09:33:55Z","until":"2026-07-09T09:33:56Z","ad_account_id":"9"}`,
+		`{"version":1,"operation":"board_sections/create","want":{"board_id":"1","name":"gardens "},"since":"2026-07-09T09:33:55Z","until":"2026-07-09T09:33:56Z"}`,
+		`{"version":1,"operation":"board_sections/create","want":{"board_id":"1","name":"Absent"},"since":"0001-01-02T00:00:00Z","until":"2026-07-09T09:33:56Z","local":true}`,
+		`{"version":1,"operation":"boards/create","want":{"name":"Absent"},"since":"9999-12-31T23:59:59Z","until":"2026-07-10T00:00:00Z"}`,
+		`{"version":1,"operation":"boards/create","want":{"name":"Absent"},"since":"2026-07-09T09:33:55Z","until":"9999-12-31T23:59:59Z"}`,
+		`{"version":1,"operation":"boards/create","want":{},"since":"yesterday"}`, `{"operation":7}`, `[]`, `null`, `{}`, ``, `{"not_ids":[null,""]}`, `{"since":null}`,
 	} {
 		f.Add([]byte(seed))
 	}
@@ -450,7 +477,7 @@ func FuzzUncertain(f *testing.F) {
 			pinterest.WithHTTPClient(&http.Client{Transport: transport}))
 		require.NoError(t, err)
 
-		found, err := client.Resolve(t.Context(), u)
+		found, err := wrap(client).Resolve(t.Context(), u)
 		require.NotErrorIs(t, err, errTooMany, "a few reads prove it")
 		require.NotNil(t, found)
 		switch found.Outcome {
