@@ -182,19 +182,19 @@ type Limits struct {
 type Access uint8
 
 const (
-	// Standard access: 100 requests a second for each account, and a quota a
+	// AccessStandard: 100 requests a second for each account, and a quota a
 	// minute for each category.
-	Standard Access = iota
-	// Trial access: a quota a day for each category, for all accounts together.
-	Trial
+	AccessStandard Access = iota
+	// AccessTrial: a quota a day for each category, for all accounts together.
+	AccessTrial
 )
 
 // String returns "standard" or "trial".
 func (a Access) String() string {
 	switch a {
-	case Standard:
+	case AccessStandard:
 		return "standard"
-	case Trial:
+	case AccessTrial:
 		return "trial"
 	}
 	return fmt.Sprintf("Access(%d)", uint8(a))
@@ -203,7 +203,7 @@ func (a Access) String() string {
 // Limits returns the limits that Pinterest publishes for the access.
 // https://developers.pinterest.com/docs/reference/rate-limits/
 func (a Access) Limits() Limits {
-	if a == Trial {
+	if a == AccessTrial {
 		l := Limits{App: map[Category]Quota{CategoryAll: {1000, day}}}
 		for _, c := range []Category{
 			CategoryAdsAnalytics, CategoryAdsConversions, CategoryAdsRead, CategoryCatalogsRead, CategoryCatalogsWrite,

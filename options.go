@@ -102,7 +102,7 @@ func WithAccount(account string) Option { return func(c *config) { c.account = a
 func WithAppID(id string) Option { return func(c *config) { c.appID = id } }
 
 // WithAccess says what access Pinterest has granted to the app, from which its
-// rate limits follow. The default is [Standard].
+// rate limits follow. The default is [AccessStandard].
 func WithAccess(a Access) Option { return func(c *config) { c.access = &a } }
 
 // WithQuota overrides what is known in advance of one rate limit of each account:
@@ -230,7 +230,7 @@ func (cfg *config) pacer() (Limiter, error) {
 	case cfg.limiter != nil:
 		return cfg.limiter, nil
 	}
-	limits := Standard.Limits()
+	limits := AccessStandard.Limits()
 	if cfg.access != nil {
 		limits = cfg.access.Limits()
 	}

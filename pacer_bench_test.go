@@ -145,7 +145,7 @@ func (c *movedClock) Sleep(context.Context, time.Duration) error { panic("nothin
 func pacerMemory(tb testing.TB, names []string) (live, evicted float64) {
 	tb.Helper()
 	clock := &movedClock{}
-	p := benchPacer(tb, pinterest.Standard.Limits(), clock)
+	p := benchPacer(tb, pinterest.AccessStandard.Limits(), clock)
 	live, evicted = accountMemory(names, clock, func(account string) {
 		if err := p.Wait(tb.Context(), readPermit(account)); err != nil {
 			tb.Fatal(err)

@@ -362,7 +362,7 @@ func TestOptionsOfAnApp(t *testing.T) {
 		"an account":           {true, []pinterest.Option{store, pinterest.WithAccount("a")}, "WithAccount"},
 		"a nil store":          {true, []pinterest.Option{pinterest.WithTokenStore(nil)}, "store is nil"},
 		"two sources":          {false, []pinterest.Option{store, pinterest.WithAccessToken(accessToken)}, "more than one"},
-		"limiter and access":   {true, []pinterest.Option{store, pinterest.WithLimiter(&l), pinterest.WithAccess(pinterest.Trial)}, "WithAccess"},
+		"limiter and access":   {true, []pinterest.Option{store, pinterest.WithLimiter(&l), pinterest.WithAccess(pinterest.AccessTrial)}, "WithAccess"},
 		"no pacing and quota":  {true, []pinterest.Option{store, pinterest.WithoutPacing(), pinterest.WithQuota("org_read", pinterest.Quota{})}, "WithoutPacing"},
 		"a negative quota":     {true, []pinterest.Option{store, pinterest.WithQuota("org_read", pinterest.Quota{Limit: -1, Window: time.Minute})}, "org_read"},
 		"a window of no time":  {true, []pinterest.Option{store, pinterest.WithQuota("org_read", pinterest.Quota{Limit: 1})}, "org_read"},

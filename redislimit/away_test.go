@@ -143,7 +143,7 @@ func TestFallbackKeepsItsFraction(t *testing.T) {
 // What was closed stays closed when Redis goes.
 func TestFallbackKnowsOfHolds(t *testing.T) {
 	g := newGate(t)
-	limits := pinterest.Standard.Limits()
+	limits := pinterest.AccessStandard.Limits()
 	limits.App = map[pinterest.Category]pinterest.Quota{pinterest.CategoryOrgRead: {Limit: 100, Window: time.Minute}}
 	l := behind(t, g, limits, redislimit.WithFallback(redislimit.FailOpen(0.5)))
 	l.Penalize(t.Context(), write("a"), pinterest.RateLimit{Remaining: -1}, time.Hour)
@@ -316,7 +316,7 @@ func TestCluster(t *testing.T) {
 	require.Eventually(t, func() bool { return node.Set(t.Context(), "ready", 1, 0).Err() == nil }, 20*time.Second, 10*time.Millisecond)
 	c := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{p.addr}, ContextTimeoutEnabled: true})
 	defer c.Close()
-	limits := pinterest.Standard.Limits()
+	limits := pinterest.AccessStandard.Limits()
 	limits.App = map[pinterest.Category]pinterest.Quota{pinterest.CategoryAll: {Limit: 1000, Window: time.Minute}}
 	l, err := redislimit.New(c, limits, redislimit.WithFallback(redislimit.FailClosed()), redislimit.WithTimeout(5*time.Second))
 	require.NoError(t, err)

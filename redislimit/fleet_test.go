@@ -23,7 +23,7 @@ import (
 func TestTwoProcessesOfOneAccount(t *testing.T) {
 	for _, phase := range []int{0, 23, 59} {
 		t.Run(fmt.Sprint("the API's minute begins at second ", phase), func(t *testing.T) {
-			inBubble(t, pinterest.Standard.Limits(), 2, func(t *testing.T, fleet []*redislimit.Limiter, _ []*redis.Client) {
+			inBubble(t, pinterest.AccessStandard.Limits(), 2, func(t *testing.T, fleet []*redislimit.Limiter, _ []*redis.Client) {
 				r := simulation.Creates{
 					Server:   &simulation.Server{Phase: time.Duration(phase) * time.Second},
 					Limiters: []pinterest.Limiter{fleet[0], fleet[1]}, N: 500, Every: 10 * time.Millisecond,
@@ -120,7 +120,7 @@ func TestSumOfAFleet(t *testing.T) {
 func TestSameAsPacer(t *testing.T) {
 	for seed := range uint64(6) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			limits := pinterest.Standard.Limits()
+			limits := pinterest.AccessStandard.Limits()
 			limits.Account[pinterest.CategoryOrgAnalytics] = pinterest.Quota{Limit: 7, Window: time.Minute}
 			limits.Account[pinterest.CategoryOrgRead] = pinterest.Quota{Limit: 50, Window: time.Hour}
 			limits.App = map[pinterest.Category]pinterest.Quota{pinterest.CategoryAll: {Limit: 400, Window: time.Minute}}
@@ -307,7 +307,7 @@ func TestRevealedAtOnce(t *testing.T) {
 
 // A permit that is free is one question, and one that is waited for two.
 func TestQuestions(t *testing.T) {
-	inBubble(t, pinterest.Standard.Limits(), 1, func(t *testing.T, fleet []*redislimit.Limiter, clients []*redis.Client) {
+	inBubble(t, pinterest.AccessStandard.Limits(), 1, func(t *testing.T, fleet []*redislimit.Limiter, clients []*redis.Client) {
 		var asked counting
 		clients[0].AddHook(&asked)
 		for range 10 {

@@ -3,7 +3,7 @@
 // them. Its [Limiter] is a pinterest.Limiter:
 //
 //	client := redis.NewClient(&redis.Options{Addr: "redis.internal:6379", ContextTimeoutEnabled: true})
-//	limiter, err := redislimit.New(client, pinterest.Standard.Limits())
+//	limiter, err := redislimit.New(client, pinterest.AccessStandard.Limits())
 //	...
 //	app, err := pinterest.NewApp(pinterest.WithLimiter(limiter), ...)
 //

@@ -17,7 +17,7 @@ import (
 )
 
 func TestKeys(t *testing.T) {
-	limits := pinterest.Standard.Limits()
+	limits := pinterest.AccessStandard.Limits()
 	limits.App = map[pinterest.Category]pinterest.Quota{pinterest.CategoryAll: {Limit: 1000, Window: 24 * time.Hour}}
 	l, c, p := connect(t, limits)
 	require.NoError(t, l.Wait(t.Context(), pinterest.Permit{App: "1478036", Account: "549755885175", Category: pinterest.CategoryOrgWrite}))

@@ -28,7 +28,7 @@ var phases = []int{0, 7, 23, 41, 59}
 
 func pacer(t *testing.T) pinterest.Limiter {
 	t.Helper()
-	p, err := pinterest.NewPacer(pinterest.Standard.Limits(), nil)
+	p, err := pinterest.NewPacer(pinterest.AccessStandard.Limits(), nil)
 	require.NoError(t, err)
 	return p
 }

@@ -75,7 +75,7 @@ func report(account string) pinterest.Permit {
 }
 
 func learnedOfApp(r *rig) {
-	l := r.limiter(pinterest.Standard.Limits())
+	l := r.limiter(pinterest.AccessStandard.Limits())
 	r.must(l, report("a"))
 	l.Observe(context.Background(), report("a"), reports(80, 79, time.Minute))
 	began := time.Now()
@@ -101,7 +101,7 @@ func learnedOfApp(r *rig) {
 }
 
 func appUsedUp(r *rig) {
-	l := r.limiter(pinterest.Standard.Limits())
+	l := r.limiter(pinterest.AccessStandard.Limits())
 	r.must(l, report("a"))
 	l.Observe(context.Background(), report("a"), reports(800, 0, 20*time.Second))
 	took := elapsed(func() { r.must(l, report("b")) })
@@ -121,7 +121,7 @@ func (r *rig) sameAs(what string, l pinterest.Limiter, control, p pinterest.Perm
 }
 
 func garbage(r *rig) {
-	l := r.limiter(pinterest.Standard.Limits())
+	l := r.limiter(pinterest.AccessStandard.Limits())
 	known := writePolicies(100)[pinterest.CategoryOrgWrite]
 	for i, rate := range []pinterest.RateLimit{
 		{},
@@ -153,7 +153,7 @@ func garbage(r *rig) {
 }
 
 func unknownNames(r *rig) {
-	l := r.limiter(pinterest.Standard.Limits())
+	l := r.limiter(pinterest.AccessStandard.Limits())
 	for i, policy := range []pinterest.RatePolicy{
 		{Limit: 7, Window: time.Minute},
 		{Limit: 7, Window: time.Second},

@@ -26,7 +26,7 @@ func serverTests() []test {
 // noRefusals calls a server whose clock is anywhere, that tells its limits in
 // any form and takes its time.
 func noRefusals(r *rig) {
-	limits := pinterest.Standard.Limits()
+	limits := pinterest.AccessStandard.Limits()
 	l := r.limiter(limits)
 	var wg sync.WaitGroup
 	for i := range 16 {

@@ -36,7 +36,7 @@ func penalty(wait time.Duration) pinterest.RateLimit { return writeRate(100, 0, 
 
 func holdsKey(r *rig) {
 	for i, rate := range []pinterest.RateLimit{{Remaining: -1}, {}, penalty(20 * time.Second), {Limit: 100, Remaining: 0, Reset: 20 * time.Second}} {
-		l := r.limiter(pinterest.Standard.Limits())
+		l := r.limiter(pinterest.AccessStandard.Limits())
 		p := write(fmt.Sprint("account ", i))
 		r.must(l, p)
 		l.Penalize(context.Background(), p, rate, 20*time.Second)
@@ -73,7 +73,7 @@ func (r *rig) spaced(o *outcomes, names []string, from time.Duration) {
 }
 
 func spacedOut(r *rig) {
-	l := r.limiter(pinterest.Standard.Limits())
+	l := r.limiter(pinterest.AccessStandard.Limits())
 	p := write("a")
 	r.empty(l, p)
 	o, names := r.queue(l, p, 64)
@@ -88,7 +88,7 @@ func spacedOut(r *rig) {
 }
 
 func spacedOutLater(r *rig) {
-	l := r.limiter(pinterest.Standard.Limits())
+	l := r.limiter(pinterest.AccessStandard.Limits())
 	p := write("a")
 	r.must(l, p)
 	l.Penalize(context.Background(), p, penalty(20*time.Second), 20*time.Second)
@@ -98,7 +98,7 @@ func spacedOutLater(r *rig) {
 }
 
 func othersUnharmed(r *rig) {
-	l := r.limiter(pinterest.Standard.Limits())
+	l := r.limiter(pinterest.AccessStandard.Limits())
 	n := r.grab(l, write("control"), 100)
 	r.must(l, write("a"))
 	o, _ := r.queue(l, write("a"), 20)
@@ -112,7 +112,7 @@ func othersUnharmed(r *rig) {
 }
 
 func categoriesUnharmed(r *rig) {
-	l := r.limiter(pinterest.Standard.Limits())
+	l := r.limiter(pinterest.AccessStandard.Limits())
 	n := r.grab(l, read("control"), 1000)
 	r.must(l, write("a"))
 	l.Penalize(context.Background(), write("a"), penalty(time.Minute), time.Minute)
@@ -120,7 +120,7 @@ func categoriesUnharmed(r *rig) {
 }
 
 func safetyNetHolds(r *rig) {
-	l := r.limiter(pinterest.Standard.Limits())
+	l := r.limiter(pinterest.AccessStandard.Limits())
 	r.must(l, write("a"))
 	rate := penalty(time.Second)
 	rate.Policy = safetyNet
@@ -132,7 +132,7 @@ func safetyNetHolds(r *rig) {
 }
 
 func appHolds(r *rig) {
-	l := r.limiter(pinterest.Standard.Limits())
+	l := r.limiter(pinterest.AccessStandard.Limits())
 	rate := reports(800, 0, 20*time.Second)
 	for _, account := range []string{"a", "b"} {
 		r.must(l, report(account))
@@ -155,7 +155,7 @@ func appHolds(r *rig) {
 }
 
 func unknownAppHolds(r *rig) {
-	l := r.limiter(pinterest.Standard.Limits())
+	l := r.limiter(pinterest.AccessStandard.Limits())
 	r.must(l, report("a"))
 	l.Penalize(context.Background(), report("a"), reports(800, 0, 20*time.Second), 20*time.Second)
 	took := elapsed(func() { r.must(l, report("b")) })
@@ -163,7 +163,7 @@ func unknownAppHolds(r *rig) {
 }
 
 func unknownHolds(r *rig) {
-	l := r.limiter(pinterest.Standard.Limits())
+	l := r.limiter(pinterest.AccessStandard.Limits())
 	policy := pinterest.RatePolicy{Name: "something_else" + userScope, Limit: 10, Window: time.Minute}
 	r.must(l, write("a"))
 	l.Penalize(context.Background(), write("a"), pinterest.RateLimit{Limit: 10, Reset: 20 * time.Second, Policy: policy, Policies: []pinterest.RatePolicy{policy}}, 20*time.Second)
@@ -182,7 +182,7 @@ func unlimitedHolds(r *rig) {
 }
 
 func longestHolds(r *rig) {
-	l := r.limiter(pinterest.Standard.Limits())
+	l := r.limiter(pinterest.AccessStandard.Limits())
 	r.must(l, write("a"))
 	for _, wait := range []time.Duration{10 * time.Second, 30 * time.Second, 5 * time.Second} {
 		l.Penalize(context.Background(), write("a"), pinterest.RateLimit{Remaining: -1}, wait)
@@ -192,7 +192,7 @@ func longestHolds(r *rig) {
 }
 
 func noTime(r *rig) {
-	l := r.limiter(pinterest.Standard.Limits())
+	l := r.limiter(pinterest.AccessStandard.Limits())
 	for _, wait := range []time.Duration{0, -time.Hour} {
 		l.Penalize(context.Background(), write("a"), pinterest.RateLimit{Remaining: -1}, wait)
 	}
@@ -215,7 +215,7 @@ func (r *rig) heldUntil(what string, err error, until time.Time) {
 }
 
 func refusedAtOnce(r *rig) {
-	l := r.limiter(pinterest.Standard.Limits())
+	l := r.limiter(pinterest.AccessStandard.Limits())
 	p := write("a")
 	r.must(l, p)
 	l.Penalize(context.Background(), p, penalty(2*time.Minute), 2*time.Minute)
@@ -229,7 +229,7 @@ func refusedAtOnce(r *rig) {
 }
 
 func longLine(r *rig) {
-	l := r.limiter(pinterest.Standard.Limits())
+	l := r.limiter(pinterest.AccessStandard.Limits())
 	p := write("a")
 	r.must(l, p)
 	l.Penalize(context.Background(), p, penalty(30*time.Second), 30*time.Second)
@@ -242,7 +242,7 @@ func longLine(r *rig) {
 }
 
 func refusedInLine(r *rig) {
-	l := r.limiter(pinterest.Standard.Limits())
+	l := r.limiter(pinterest.AccessStandard.Limits())
 	p, bounded := write("a"), write("a")
 	bounded.MaxHold = time.Minute
 	r.empty(l, p)
@@ -270,7 +270,7 @@ func refusedInLine(r *rig) {
 }
 
 func usedUpTooLong(r *rig) {
-	l := r.limiter(pinterest.Standard.Limits())
+	l := r.limiter(pinterest.AccessStandard.Limits())
 	p := write("a")
 	p.MaxHold = 10 * time.Second
 	r.must(l, p)

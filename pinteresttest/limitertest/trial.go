@@ -39,7 +39,7 @@ func dayRate(remaining int, reset time.Duration) pinterest.RateLimit {
 }
 
 func countedNotPaced(r *rig) {
-	l := r.limiter(pinterest.Trial.Limits())
+	l := r.limiter(pinterest.AccessTrial.Limits())
 	r.day(l)
 	p := write("account 8")
 	p.MaxHold = time.Minute
@@ -54,7 +54,7 @@ func countedNotPaced(r *rig) {
 }
 
 func dayUsedUp(r *rig) {
-	l := r.limiter(pinterest.Trial.Limits())
+	l := r.limiter(pinterest.AccessTrial.Limits())
 	r.day(l)
 	l.Observe(context.Background(), write("account 1"), dayRate(0, 5*time.Hour))
 	reset := time.Now().Add(5 * time.Hour)
@@ -68,7 +68,7 @@ func dayUsedUp(r *rig) {
 
 // dayBegins has the API's day begin at another time than ours would.
 func dayBegins(r *rig) {
-	l := r.limiter(pinterest.Trial.Limits())
+	l := r.limiter(pinterest.AccessTrial.Limits())
 	r.must(l, write("a"))
 	l.Observe(context.Background(), write("a"), dayRate(299, 3*time.Hour))
 	for range 299 {
@@ -79,7 +79,7 @@ func dayBegins(r *rig) {
 }
 
 func dayOthers(r *rig) {
-	l := r.limiter(pinterest.Trial.Limits())
+	l := r.limiter(pinterest.AccessTrial.Limits())
 	r.must(l, write("a"))
 	l.Observe(context.Background(), write("a"), dayRate(10, 5*time.Hour))
 	u := r.usage(l, "a", "org_write")
@@ -89,7 +89,7 @@ func dayOthers(r *rig) {
 }
 
 func dayWaiters(r *rig) {
-	l := r.limiter(pinterest.Trial.Limits())
+	l := r.limiter(pinterest.AccessTrial.Limits())
 	r.must(l, write("a"))
 	l.Observe(context.Background(), write("a"), dayRate(0, time.Hour))
 	o := &outcomes{}
@@ -103,13 +103,13 @@ func dayWaiters(r *rig) {
 }
 
 func dayCategories(r *rig) {
-	l := r.limiter(pinterest.Trial.Limits())
+	l := r.limiter(pinterest.AccessTrial.Limits())
 	r.day(l)
 	between(r, "reads at once, of 1000 calls a day", r.grab(l, read("a"), 1000), 700, 700)
 }
 
 func dayPenalty(r *rig) {
-	l := r.limiter(pinterest.Trial.Limits())
+	l := r.limiter(pinterest.AccessTrial.Limits())
 	r.must(l, write("a"))
 	l.Penalize(context.Background(), write("a"), dayRate(0, 67150*time.Second), 67150*time.Second)
 	p := write("b")
