@@ -2,15 +2,10 @@ package pinterest
 
 import (
 	"context"
-	"hash/maphash"
 	"log/slog"
 	"net/http"
 	"net/url"
-	"runtime"
-	"sync"
 	"sync/atomic"
-	"time"
-	"weak"
 )
 
 // App is one Pinterest app and what its accounts share: the transport, the
@@ -45,7 +40,7 @@ type core struct {
 	store      TokenStore // nil: New has its own source of tokens
 	oauth      OAuth
 	states     usedStates
-	accounts   accounts
+	accounts   accountRegistry
 }
 
 // NewApp returns an app whose accounts' tokens are in a [TokenStore], which
@@ -105,114 +100,4 @@ func (k *core) client(name string) *Client {
 	c.Pins, c.Boards, c.Sections, c.Account = &c.pins, &c.boards, &c.sections, &c.acct
 	c.account = k.accounts.get(name, &c.Client)
 	return &c.Client
-}
-
-// account is what is known of one account, and shared by its clients.
-type account struct {
-	name    string
-	tokens  *tokens
-	creates *creates
-	quota   *retryQuota
-	secrets *secrets
-}
-
-func newAccount(name string, c *Client) *account {
-	// The tokens need a client of their own, to renew with.
-	own := &Client{core: c.core}
-	own.account = &account{
-		name: name, creates: newCreates(c.clock), quota: newRetryQuota(c.policy.Quota), secrets: &secrets{app: c.appSecrets},
-	}
-	own.tokens = c.newTokens(own)
-	own.creates.hold = func() { c.accounts.hold(own.account) }
-	return own.account
-}
-
-// accounts finds the account of a name. While anyone holds an account there is
-// no second one of its name, and for a time it is held here, so that what it
-// remembers of creates is not lost between two calls.
-type accounts struct {
-	clock  Clock
-	pinned sync.Map // *account to true: those that must not be let go, whatever time has passed
-	seed   maphash.Seed
-	shards [shardCount]accountShard
-}
-
-type accountShard struct {
-	mu    sync.Mutex
-	known map[string]weak.Pointer[account]
-	young map[string]*account // held: asked for in this generation
-	old   map[string]*account // or in the last one
-	turn  time.Time           // when the next generation begins
-	next  uint8               // the shard to look after next
-}
-
-func (as *accounts) get(name string, c *Client) *account {
-	sh := &as.shards[maphash.String(as.seed, name)%shardCount]
-	now := as.clock.Now()
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	as.lookAfter(sh, now)
-	acct := sh.young[name]
-	if acct != nil {
-		return acct
-	}
-	if acct = sh.old[name]; acct == nil {
-		acct = sh.known[name].Value() // someone else holds it
-	}
-	if acct == nil {
-		acct = newAccount(name, c)
-		if sh.known == nil {
-			sh.known = map[string]weak.Pointer[account]{}
-		}
-		sh.known[name] = weak.Make(acct)
-		runtime.AddCleanup(acct, sh.forget, name)
-	}
-	sh.hold(acct)
-	return acct
-}
-
-// hold keeps an account for a time from now on.
-func (as *accounts) hold(acct *account) {
-	sh := &as.shards[maphash.String(as.seed, acct.name)%shardCount]
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	as.lookAfter(sh, as.clock.Now())
-	sh.hold(acct)
-}
-
-func (sh *accountShard) hold(acct *account) {
-	if sh.young == nil {
-		sh.young = map[string]*account{}
-	}
-	sh.young[acct.name] = acct
-}
-
-// lookAfter begins the shard's next generation when it is time, and that of one
-// other shard.
-func (as *accounts) lookAfter(sh *accountShard, now time.Time) {
-	sh.generation(now)
-	sh.next++
-	if other := &as.shards[sh.next]; other != sh && other.mu.TryLock() {
-		other.generation(now)
-		other.mu.Unlock()
-	}
-}
-
-func (sh *accountShard) generation(now time.Time) {
-	if now.Before(sh.turn) {
-		return
-	}
-	if now.Sub(sh.turn) > memory { // nobody has been here for two generations
-		sh.young = nil
-	}
-	sh.old, sh.young, sh.turn = sh.young, nil, now.Add(memory)
-}
-
-// forget drops the name of an account that nobody holds any more.
-func (sh *accountShard) forget(name string) {
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	if sh.known[name].Value() == nil { // else there is a new one
-		delete(sh.known, name)
-	}
 }

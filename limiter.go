@@ -89,8 +89,8 @@ type PaceReason uint8
 const (
 	// PacePace: the limit allows no more for the moment.
 	PacePace PaceReason = iota
-	// PaceLine: others of the same key came first.
-	PaceLine
+	// PaceQueued: others of the same key go first.
+	PaceQueued
 	// PaceHeld: the API has asked to stay away, or its quota is used up.
 	PaceHeld
 	// PaceUnavailable: the limiter could not be asked.
@@ -102,8 +102,8 @@ func (r PaceReason) String() string {
 	switch r {
 	case PacePace:
 		return "the pace of the limit"
-	case PaceLine:
-		return "others are in line"
+	case PaceQueued:
+		return "others are ahead in the queue"
 	case PaceHeld:
 		return "the quota is used up or closed"
 	case PaceUnavailable:
@@ -229,7 +229,11 @@ func (a Access) Limits() Limits {
 	}}
 }
 
-const day = 24 * time.Hour
+const (
+	day = 24 * time.Hour
+	// maxWindow is the longest window of a quota, and the longest hold.
+	maxWindow = 366 * day
+)
 
 // check refuses what could not be meant.
 func (l Limits) check() error {
@@ -240,7 +244,7 @@ func (l Limits) check() error {
 			case q == Quota{}:
 			case q.Limit <= 0:
 				return FieldError{Field: "quota of " + name, Value: fmt.Sprint(q.Limit), Problem: "must allow at least 1 request"}
-			case q.Window < time.Second || q.Window%time.Second != 0 || q.Window > 366*day:
+			case q.Window < time.Second || q.Window%time.Second != 0 || q.Window > maxWindow:
 				return FieldError{Field: "window of " + name, Value: q.Window.String(), Problem: "must be whole seconds, from 1 s to 366 days"}
 			}
 		}

@@ -3,7 +3,6 @@ package pinterest
 import (
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"log/slog"
 	"maps"
 	"math"
@@ -214,7 +213,7 @@ func (cfg *config) core() (*core, error) {
 		k.appSecrets = append(k.appSecrets, cfg.refresh.ClientSecret)
 		def(&k.appID, cfg.refresh.ClientID)
 	}
-	k.accounts.clock, k.accounts.seed = cfg.clock, maphash.MakeSeed()
+	k.accounts.init(cfg.clock)
 	return k, nil
 }
 

@@ -2,32 +2,33 @@ package pinterest
 
 import (
 	"context"
-	"math"
 	"time"
+
+	"github.com/pinterest-go/pinterest/internal/bucket"
 )
 
-// This file is what a pacer learns: from the headers of answers, and from 429s.
+// This file is what a pacer learns from the headers of answers and from 429s.
 
 // Observe implements [Limiter].
 func (p *Pacer) Observe(_ context.Context, pm Permit, rate RateLimit) {
 	app := p.app(pm.App)
-	sh, now := p.shard(app, pm.Account), p.clock.Now().UnixNano()
+	sh, now := app.accounts.Shard(pm.Account), p.clock.Now().UnixNano()
 	app.observe(&pm, &rate, now)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	acct, ln := p.find(sh, &pm, now)
-	before := acct.all.epoch + ln.quota.epoch
-	acct.all.learn(now, acct.policy(ln, &acct.all, &rate))
-	ln.quota.learn(now, acct.policy(ln, &ln.quota, &rate))
-	if w := acct.attributed(ln, &rate); w != nil && rate.Known() {
-		w.see(now, &rate)
+	sh.Lock()
+	defer sh.Unlock()
+	acct, cat := p.find(sh, &pm, now)
+	before := acct.all.Epoch() + cat.bucket.Epoch()
+	learn(&acct.all, acct.policy(cat, &acct.all, &rate), now)
+	learn(&cat.bucket, acct.policy(cat, &cat.bucket, &rate), now)
+	if b := acct.attributed(cat, &rate); b != nil && rate.Known() {
+		b.Observe(now, rate.Limit, rate.Remaining, rate.Reset)
 	}
-	if acct.all.epoch+ln.quota.epoch != before {
+	if acct.all.Epoch()+cat.bucket.Epoch() != before {
 		acct.changed()
 	}
 }
 
-// observe takes in what the rate says of limits that all accounts share.
+// observe learns what the rate says of limits that all accounts share.
 func (a *pacedApp) observe(pm *Permit, rate *RateLimit, now int64) {
 	for i := range rate.Policies {
 		policy := &rate.Policies[i]
@@ -36,23 +37,23 @@ func (a *pacedApp) observe(pm *Permit, rate *RateLimit, now int64) {
 		if !app || !ok {
 			continue
 		}
-		s := a.named(name, pm.Category)
+		s := a.limit(name, pm.Category)
 		if s == nil {
-			if len(a.of(pm.Category)) >= maxShared {
+			if len(a.limits(pm.Category)) >= maxShared {
 				continue
 			}
-			w := newWindow(quota, now)
-			w.take(pm.cost()) // the call that brought it
-			a.share(name, pm.Category, w)
-			s = a.named(name, pm.Category)
+			b := newBucket(quota, now)
+			b.Take(pm.cost()) // the call that revealed it
+			a.share(name, pm.Category, b)
+			s = a.limit(name, pm.Category)
 		}
 		s.mu.Lock()
-		before := s.epoch
-		s.learn(now, policy)
+		before := s.bucket.Epoch()
+		learn(&s.bucket, policy, now)
 		if rate.Known() && rate.Policy == *policy {
-			s.see(now, rate)
+			s.bucket.Observe(now, rate.Limit, rate.Remaining, rate.Reset)
 		}
-		changed := s.epoch != before
+		changed := s.bucket.Epoch() != before
 		s.mu.Unlock()
 		if changed {
 			s.changed()
@@ -60,39 +61,40 @@ func (a *pacedApp) observe(pm *Permit, rate *RateLimit, now int64) {
 	}
 }
 
-// window returns the account's limit that a policy means, which its name tells.
-// One of another name or of none is told by its numbers, or else it is the
-// category's if nothing is known of that.
-func (a *pacedAccount) window(ln *lane, policy *RatePolicy) *window {
+// bucket returns the account's limit that a policy is about, by the policy's name.
+// A policy with another name or none is matched by its numbers. If that fails,
+// it is the category's, unless the limit of the category is known already.
+func (a *pacedAccount) bucket(cat *pacedCategory, policy *RatePolicy) *bucket.Bucket {
 	name, app := policy.Scope()
 	switch {
 	case app:
 		return nil
 	case name == safetyNet:
 		return &a.all
-	case name == string(ln.category), ln.quota.is(policy):
-		return &ln.quota
-	case a.all.is(policy):
+	case name == string(cat.name), policy.describes(&cat.bucket):
+		return &cat.bucket
+	case policy.describes(&a.all):
 		return &a.all
-	case ln.quota.limit == 0:
-		return &ln.quota
+	case cat.bucket.Limit() == 0:
+		return &cat.bucket
 	}
 	return nil
 }
 
-func (w *window) is(policy *RatePolicy) bool {
-	return int(w.limit) == policy.Limit && w.span() == int64(policy.Window)
+// describes reports whether the policy has the numbers of the limit.
+func (p *RatePolicy) describes(b *bucket.Bucket) bool {
+	return b.Limit() == p.Limit && b.Window() == p.Window
 }
 
-// policy returns the policy that the limit is to follow: of several the one that
-// it follows already, or else the longest.
-func (a *pacedAccount) policy(ln *lane, w *window, rate *RateLimit) (found *RatePolicy) {
+// policy returns the policy that the limit has to follow. Of several it is the
+// one whose window the limit has already, or else the longest.
+func (a *pacedAccount) policy(cat *pacedCategory, b *bucket.Bucket, rate *RateLimit) (found *RatePolicy) {
 	for i := range rate.Policies {
 		p := &rate.Policies[i]
-		if a.window(ln, p) != w {
+		if a.bucket(cat, p) != b {
 			continue
 		}
-		if p.Window == time.Duration(w.span()) {
+		if p.Window == b.Window() {
 			return p
 		}
 		if found == nil || p.Window > found.Window {
@@ -102,84 +104,69 @@ func (a *pacedAccount) policy(ln *lane, w *window, rate *RateLimit) (found *Rate
 	return found
 }
 
-// attributed returns the account's limit that the rate speaks of, nil if that
-// cannot be told. In the plain form, without policies, the number tells, or
-// else the reset.
-func (a *pacedAccount) attributed(ln *lane, rate *RateLimit) *window {
+// attributed returns the account's limit that the leading numbers of the rate are
+// about, or nil if that cannot be told. In the plain form, without policies, it
+// is the one with the same number, if its window is long enough for the reset.
+func (a *pacedAccount) attributed(cat *pacedCategory, rate *RateLimit) *bucket.Bucket {
 	if rate.Policy.Limit > 0 {
-		if w := a.window(ln, &rate.Policy); w != nil && w.span() == int64(rate.Policy.Window) {
-			return w
+		if b := a.bucket(cat, &rate.Policy); b != nil && b.Window() == rate.Policy.Window {
+			return b
 		}
 		return nil
 	}
 	if len(rate.Policies) > 0 || rate.Limit <= 0 {
 		return nil
 	}
-	for _, w := range []*window{&a.all, &ln.quota} {
-		if int(w.limit) == rate.Limit && int64(rate.Reset) <= w.span() {
-			return w
+	for _, b := range []*bucket.Bucket{&a.all, &cat.bucket} {
+		if b.Limit() == rate.Limit && rate.Reset <= b.Window() {
+			return b
 		}
 	}
 	return nil
 }
 
-// quota returns what the policy allows, if that can be meant.
+// quota returns what the policy allows. ok is false if it is not plausible.
 func (p *RatePolicy) quota() (q Quota, ok bool) {
 	q = Quota{p.Limit, p.Window.Truncate(time.Second)}
-	return q, q.Limit > 0 && q.Window > 0 && q.Window <= 366*day
+	return q, q.Limit > 0 && q.Window > 0 && q.Window <= maxWindow
 }
 
-// learn takes over a limit that is not known yet, or that has changed.
-func (w *window) learn(now int64, policy *RatePolicy) {
+// learn makes the bucket follow a policy, unless it is nil or not plausible.
+func learn(b *bucket.Bucket, policy *RatePolicy, now int64) {
 	if policy == nil {
 		return
 	}
-	quota, ok := policy.quota()
-	if !ok {
-		return
+	if quota, ok := policy.quota(); ok {
+		b.Learn(quota.Limit, quota.Window, now)
 	}
-	if w.limit == 0 || w.span() != int64(quota.Window) {
-		held, epoch := w.held, w.epoch
-		*w = newWindow(quota, now)
-		w.epoch = epoch + 1
-		if held > now {
-			w.hold(held)
-		}
-		return
-	}
-	w.resize(int32(min(quota.Limit, math.MaxInt32)))
-}
-
-func (w *window) see(now int64, rate *RateLimit) {
-	w.observe(now, int32(min(rate.Limit, math.MaxInt32)), int32(min(rate.Remaining, math.MaxInt32)), int64(rate.Reset))
 }
 
 // Penalize implements [Limiter].
 func (p *Pacer) Penalize(_ context.Context, pm Permit, rate RateLimit, wait time.Duration) {
 	app := p.app(pm.App)
-	now := p.clock.Now()
-	until := now.UnixNano() + int64(min(max(wait, 0), 366*day))
+	now := p.clock.Now().UnixNano()
+	until := now + int64(min(max(wait, 0), maxWindow))
 	if name, shared := rate.Policy.Scope(); shared {
-		app.observe(&pm, &rate, now.UnixNano()) // nobody may know of it yet
-		if s := app.named(name, pm.Category); s != nil {
+		app.observe(&pm, &rate, now) // the limit may not be known yet
+		if s := app.limit(name, pm.Category); s != nil {
 			s.mu.Lock()
-			s.hold(until)
+			s.bucket.Hold(until)
 			s.mu.Unlock()
 			s.changed()
 			return
 		}
 	}
-	sh := p.shard(app, pm.Account)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	acct, ln := p.find(sh, &pm, now.UnixNano())
-	w := acct.attributed(ln, &rate)
-	if w == nil {
-		w = &ln.quota
+	sh := app.accounts.Shard(pm.Account)
+	sh.Lock()
+	defer sh.Unlock()
+	acct, cat := p.find(sh, &pm, now)
+	b := acct.attributed(cat, &rate)
+	if b == nil {
+		b = &cat.bucket
 	}
-	if w.limit == 0 { // nothing is known of it but that it is used up
-		*w = newWindow(Quota{100, time.Second}, now.UnixNano())
+	if b.Limit() == 0 { // only that it is used up is known
+		*b = newBucket(Quota{100, time.Second}, now)
 	}
-	w.hold(until)
+	b.Hold(until)
 	acct.changed()
 }

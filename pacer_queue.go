@@ -8,186 +8,193 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/pinterest-go/pinterest/internal/line"
+	"github.com/pinterest-go/pinterest/internal/bucket"
+	"github.com/pinterest-go/pinterest/internal/waitqueue"
 )
 
-// pacedLine is the line of one lane, and its source of slots.
-type pacedLine struct {
-	p       *Pacer
-	sh      *pacedShard
-	app     *pacedApp
-	acct    *pacedAccount
-	lane    *lane
-	line    *line.Line
-	callers int             // in the line, or on their way in or out
-	joined  []*sharedWindow // the shared limits that the line counts in
-	waiting atomic.Int64    // the cost of all callers
+// sampled is how many of the queues that share a limit are counted to estimate
+// how long one of them will take.
+const sampled = 64
 
-	mu     sync.Mutex      // for the reservation; taken before the other locks
-	shared []*sharedWindow // its shared limits
-	epochs []int32         // of its windows: the account's, the lane's, the shared
+// pacedQueue is the wait queue of one account and category, and its source of
+// slots. The shard's lock guards it where nothing else is said.
+type pacedQueue struct {
+	p        *Pacer
+	sh       *pacedShard
+	app      *pacedApp
+	acct     *pacedAccount
+	category *pacedCategory
+	queue    *waitqueue.Queue
+	callers  int            // in the queue, or about to enter or leave it
+	joined   []*sharedLimit // the shared limits that know of the queue
+	cost     atomic.Int64   // of all callers
+
+	mu     sync.Mutex     // guards the reservation; taken before the other locks
+	shared []*sharedLimit // its shared limits
+	epochs []int32        // of its buckets: the account's, the category's, the shared
 }
 
-// open makes it the line of its lane. The shard's lock is held.
-func (l *pacedLine) open() {
-	l.line = line.New(&l.sh.mu, l.p.clock, l)
-	l.lane.line = l
-	l.join(l.app.of(l.lane.category))
+// open makes q the queue of its category. The shard's lock is held.
+func (q *pacedQueue) open() {
+	q.queue = waitqueue.New(q.sh, q.p.clock, q)
+	q.category.queue = q
+	q.join(q.app.limits(q.category.name))
 }
 
-// join counts the line in with these limits, and no others. The shard's lock is
-// held.
-func (l *pacedLine) join(shared []*sharedWindow) {
-	for _, s := range l.joined {
+// join registers the queue with these limits, and with no others. The shard's
+// lock is held.
+func (q *pacedQueue) join(shared []*sharedLimit) {
+	for _, s := range q.joined {
 		s.mu.Lock()
-		delete(s.lines, l)
+		delete(s.queues, q)
 		s.mu.Unlock()
 	}
-	l.joined = shared
-	for _, s := range l.joined {
+	q.joined = shared
+	for _, s := range q.joined {
 		s.mu.Lock()
-		s.lines[l] = struct{}{}
+		s.queues[q] = struct{}{}
 		s.mu.Unlock()
 	}
 }
 
-// left counts one caller out, and drops the line after the last.
-func (l *pacedLine) left(cost int64) {
-	l.sh.mu.Lock()
-	defer l.sh.mu.Unlock()
-	l.waiting.Add(-cost)
-	if l.callers--; l.callers == 0 {
-		l.lane.line = nil
-		l.join(nil)
+// leave removes one caller, and drops the queue after the last.
+func (q *pacedQueue) leave(cost int64) {
+	q.sh.Lock()
+	defer q.sh.Unlock()
+	q.cost.Add(-cost)
+	if q.callers--; q.callers == 0 {
+		q.category.queue = nil
+		q.join(nil)
 	}
 }
 
-// Reserve implements [line.Source].
-func (l *pacedLine) Reserve(_ context.Context, cost int) (line.Slot, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	now := l.p.clock.Now()
+// Reserve implements [waitqueue.Source].
+func (q *pacedQueue) Reserve(_ context.Context, cost int) (waitqueue.Slot, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	now := q.p.clock.Now()
 	slot := latest{now: now.UnixNano()}
-	l.shared, l.epochs = l.app.of(l.lane.category), l.epochs[:0]
-	l.sh.mu.Lock()
-	if len(l.shared) != len(l.joined) { // one was revealed
-		l.join(l.shared)
+	q.shared, q.epochs = q.app.limits(q.category.name), q.epochs[:0]
+	q.sh.Lock()
+	if len(q.shared) != len(q.joined) { // a header has revealed one
+		q.join(q.shared)
 	}
-	l.sh.mu.Unlock()
-	l.each(func(_ int, w *window, name string) {
-		slot.reserve(w, float64(cost), name)
-		l.epochs = append(l.epochs, w.epoch)
+	q.sh.Unlock()
+	q.each(func(_ int, b *bucket.Bucket, name string) {
+		slot.reserve(b, float64(cost), name)
+		q.epochs = append(q.epochs, b.Epoch())
 	})
 	return slot.slot(now), nil
 }
 
-// Confirm implements [line.Source]. A limit that was closed since has forgotten
-// the reservation, which is made anew; those of the others are good.
-func (l *pacedLine) Confirm(_ context.Context, cost int) (again line.Slot, err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	now := l.p.clock.Now()
+// Confirm implements [waitqueue.Source]. Where a limit was closed since, the
+// reservation is void and is made again. Those of the other limits stay valid.
+func (q *pacedQueue) Confirm(_ context.Context, cost int) (again waitqueue.Slot, err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	now := q.p.clock.Now()
 	slot := latest{now: now.UnixNano()}
-	l.each(func(i int, w *window, name string) {
-		if w.epoch == l.epochs[i] {
+	q.each(func(i int, b *bucket.Bucket, name string) {
+		if b.Epoch() == q.epochs[i] {
 			return
 		}
-		slot.reserve(w, float64(cost), name)
-		l.epochs[i] = w.epoch
+		slot.reserve(b, float64(cost), name)
+		q.epochs[i] = b.Epoch()
 		again = slot.slot(now)
 	})
 	return again, nil
 }
 
-// each visits the limits of the reservation, each under its lock.
-func (l *pacedLine) each(f func(i int, w *window, name string)) {
-	l.sh.mu.Lock()
-	f(0, &l.acct.all, limitName(CategoryAll))
-	f(1, &l.lane.quota, string(l.lane.category))
-	l.sh.mu.Unlock()
-	for i, s := range l.shared {
+// each calls f for the limits of the reservation, each under its lock.
+func (q *pacedQueue) each(f func(i int, b *bucket.Bucket, name string)) {
+	q.sh.Lock()
+	f(0, &q.acct.all, limitName(CategoryAll))
+	f(1, &q.category.bucket, string(q.category.name))
+	q.sh.Unlock()
+	for i, s := range q.shared {
 		s.mu.Lock()
-		f(2+i, &s.window, s.name)
+		f(2+i, &s.bucket, s.name)
 		s.mu.Unlock()
 	}
 }
 
-// GiveBack implements [line.Source]. A limit that was closed since has forgotten
-// what was reserved.
-func (l *pacedLine) GiveBack(cost int) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.each(func(i int, w *window, _ string) {
-		if w.epoch == l.epochs[i] {
-			w.take(-float64(cost))
+// GiveBack implements [waitqueue.Source]. Where a limit was closed since, the
+// reservation is void and there is nothing to give back.
+func (q *pacedQueue) GiveBack(cost int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.each(func(i int, b *bucket.Bucket, _ string) {
+		if b.Epoch() == q.epochs[i] {
+			b.Take(-float64(cost))
 		}
 	})
 }
 
-// Estimate implements [line.Source].
-func (l *pacedLine) Estimate(cost int) line.Slot {
-	now := l.p.clock.Now()
+// Estimate implements [waitqueue.Source].
+func (q *pacedQueue) Estimate(cost int) waitqueue.Slot {
+	now := q.p.clock.Now()
 	slot := latest{now: now.UnixNano()}
-	slot.estimate(&l.acct.all, float64(cost), limitName(CategoryAll))
-	slot.estimate(&l.lane.quota, float64(cost), string(l.lane.category))
-	for _, s := range l.joined {
+	slot.estimate(&q.acct.all, float64(cost), limitName(CategoryAll))
+	slot.estimate(&q.category.bucket, float64(cost), string(q.category.name))
+	for _, s := range q.joined {
 		s.mu.Lock()
-		slot.estimate(&s.window, float64(cost)+s.between(l, float64(cost-1)), s.name)
+		slot.estimate(&s.bucket, float64(cost)+s.between(q, float64(cost-1)), s.name)
 		s.mu.Unlock()
 	}
 	return slot.slot(now)
 }
 
-// between returns how many requests of other lines, which take turns with this
-// one, come before it has had so many of its own.
-func (s *sharedWindow) between(own *pacedLine, cost float64) (n float64) {
+// between returns how many requests of other queues, which take turns with this
+// one, go before it has had so many of its own.
+func (s *sharedLimit) between(own *pacedQueue, cost float64) (n float64) {
 	seen := 0
-	for l := range s.lines {
+	for q := range s.queues {
 		if seen == sampled {
-			return n * float64(len(s.lines)) / sampled
+			return n * float64(len(s.queues)) / sampled
 		}
 		seen++
-		if l != own {
-			n += max(0, min(float64(l.waiting.Load()-1), cost)) // less the one it has reserved
+		if q != own {
+			n += max(0, min(float64(q.cost.Load()-1), cost)) // less the one it has reserved
 		}
 	}
 	return n
 }
 
-// changed tells the lines that wait for the limit that it was closed.
-func (s *sharedWindow) changed() {
+// changed notifies the queues that wait for the limit that it was closed.
+func (s *sharedLimit) changed() {
 	s.mu.Lock()
-	lines := slices.Collect(maps.Keys(s.lines))
+	queues := slices.Collect(maps.Keys(s.queues))
 	s.mu.Unlock()
-	for _, l := range lines {
-		l.sh.mu.Lock()
-		l.line.Changed()
-		l.sh.mu.Unlock()
+	for _, q := range queues {
+		q.sh.Lock()
+		q.queue.Changed()
+		q.sh.Unlock()
 	}
 }
 
-// changed tells the account's lines that one of its limits was closed.
+// changed notifies the account's queues that one of its limits was closed. The
+// shard's lock is held.
 func (a *pacedAccount) changed() {
-	for ln := &a.lane; ln != nil; ln = ln.next {
-		if ln.line != nil {
-			ln.line.line.Changed()
+	for cat := &a.category; cat != nil; cat = cat.next {
+		if cat.queue != nil {
+			cat.queue.queue.Changed()
 		}
 	}
 }
 
-// latest finds the limit that decides: the one that is due last, or else the one
-// that is closed for longest.
+// latest finds the limit that decides: the one that is due last or, if limits are
+// closed, the one that is closed for longest.
 type latest struct {
 	now, due, held int64
 	name, holder   string
 }
 
-func (t *latest) later(w *window, due int64, name string) {
+func (t *latest) add(b *bucket.Bucket, due int64, name string) {
 	if due > t.due {
 		t.due, t.name = due, name
 	}
-	held := w.held
-	if w.counts() && due > t.now {
+	held := b.HeldUntil()
+	if b.Counted() && due > t.now {
 		held = max(held, due)
 	}
 	if held > t.now && held > t.held {
@@ -195,25 +202,23 @@ func (t *latest) later(w *window, due int64, name string) {
 	}
 }
 
-// reserve takes the cost, now or when it is due.
-func (t *latest) reserve(w *window, cost float64, name string) {
-	w.advance(t.now)
-	t.later(w, w.reserve(cost), name)
+// reserve takes the cost, now or for when it is due.
+func (t *latest) reserve(b *bucket.Bucket, cost float64, name string) {
+	b.Advance(t.now)
+	t.add(b, b.Reserve(cost), name)
 }
 
-// estimate looks at a copy of the window.
-func (t *latest) estimate(w *window, cost float64, name string) {
-	guess := *w
-	guess.advance(t.now)
-	guess.level -= cost // as many calls, and not one as large
-	t.later(&guess, guess.due(0), name)
+// estimate looks ahead without taking anything. The cost is that of as many
+// calls, and not of one large one.
+func (t *latest) estimate(b *bucket.Bucket, cost float64, name string) {
+	t.add(b, b.DueLast(t.now, cost), name)
 }
 
-func (t *latest) slot(now time.Time) line.Slot {
+func (t *latest) slot(now time.Time) waitqueue.Slot {
 	if t.due <= t.now {
-		return line.Slot{Due: now}
+		return waitqueue.Slot{Due: now}
 	}
-	slot := line.Slot{Due: now.Add(time.Duration(t.due - t.now)), Limit: t.name}
+	slot := waitqueue.Slot{Due: now.Add(time.Duration(t.due - t.now)), Limit: t.name}
 	if t.held > 0 {
 		slot.Held, slot.Limit = now.Add(time.Duration(t.held-t.now)), t.holder
 	}

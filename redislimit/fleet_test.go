@@ -264,7 +264,7 @@ func TestEstimateWithOthers(t *testing.T) {
 		err := fleet[0].Wait(soon, write("a")) // at the pace of both it takes 40 seconds, of one 20
 		assert.Less(t, time.Since(began), time.Second)
 		assert.ErrorIs(t, err, context.DeadlineExceeded)
-		paced(t, err, pinterest.PaceLine)
+		paced(t, err, pinterest.PaceQueued)
 		cancel()
 		wg.Wait()
 	})

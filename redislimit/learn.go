@@ -13,7 +13,7 @@ const (
 	// edge is how far the API's and our idea of a window's end may be apart.
 	edge = 2 * time.Second
 	// finer is by how much an end that an answer tells has to be earlier than the
-	// known one to be worth telling.
+	// known one to be worth notifying.
 	finer = 250 * time.Millisecond
 )
 
@@ -21,7 +21,7 @@ const (
 // tells what it did not know when it was last asked.
 func (l *Limiter) Observe(ctx context.Context, pm pinterest.Permit, rate pinterest.RateLimit) {
 	now := l.clock.Now()
-	if o := l.away.now(now); o != nil {
+	if o := l.circuit.now(now); o != nil {
 		o.observe(ctx, pm, &rate)
 		return
 	}
@@ -41,26 +41,26 @@ func (l *Limiter) Observe(ctx context.Context, pm pinterest.Permit, rate pintere
 		says := x == speaks && rate.Known()
 		revealed := x.app && s.quota.Limit == 0 // or Redis has lost it
 		switch {
-		case revised, revealed, says && isNews(&s, asked, x.quota, &rate, now):
+		case revised, revealed, says && isNew(&s, asked, x.quota, &rate, now):
 		default:
 			continue
 		}
-		q := question{operation: observe, limits: []limit{*x}}
+		q := request{operation: observe, limits: []limit{*x}}
 		if x.app {
 			q.cost = max(1, pm.Cost)
 		}
 		if says {
 			q.first, q.second = int64(rate.Remaining), rate.Reset.Microseconds()
 		}
-		if a, err := l.ask(ctx, q); err == nil && l.known.put(x, a.about[0].state) {
+		if a, err := l.run(ctx, q); err == nil && l.known.put(x, a.results[0].state) {
 			l.changed(x.key)
 		}
 	}
 }
 
-// isNews reports whether what is left of a limit tells Redis something. It
+// isNew reports whether what is left of a limit tells Redis something. It
 // follows what the script would make of it.
-func isNews(s *state, asked bool, quota pinterest.Quota, rate *pinterest.RateLimit, now time.Time) bool {
+func isNew(s *state, asked bool, quota pinterest.Quota, rate *pinterest.RateLimit, now time.Time) bool {
 	end := now.Add(rate.Reset)
 	switch {
 	case rate.Reset > quota.Window+edge:
@@ -98,7 +98,7 @@ func (l *Limiter) Penalize(ctx context.Context, pm pinterest.Permit, rate pinter
 		x = &limits[1]
 	}
 	wait = min(max(wait, 0), longest)
-	if o := l.away.now(l.clock.Now()); o != nil {
+	if o := l.circuit.now(l.clock.Now()); o != nil {
 		o.penalize(ctx, pm, &rate, wait)
 		l.keepHold(x, wait)
 		return
@@ -106,7 +106,7 @@ func (l *Limiter) Penalize(ctx context.Context, pm pinterest.Permit, rate pinter
 	// The call may be over, and the others still have to know.
 	if err := l.hold(context.WithoutCancel(ctx), x, wait); isDown(err) {
 		l.keepHold(x, wait)
-		if o := l.away.outage(); o != nil {
+		if o := l.circuit.outage(); o != nil {
 			o.penalize(ctx, pm, &rate, wait)
 		}
 	}
@@ -114,11 +114,11 @@ func (l *Limiter) Penalize(ctx context.Context, pm pinterest.Permit, rate pinter
 
 // hold closes a limit for all.
 func (l *Limiter) hold(ctx context.Context, x *limit, wait time.Duration) error {
-	a, err := l.ask(ctx, question{operation: hold, first: wait.Microseconds(), limits: []limit{*x}})
+	a, err := l.run(ctx, request{operation: hold, first: wait.Microseconds(), limits: []limit{*x}})
 	if err != nil {
 		return err
 	}
-	l.known.put(x, a.about[0].state)
+	l.known.put(x, a.results[0].state)
 	l.changed(x.key)
 	return nil
 }
@@ -127,14 +127,14 @@ func (l *Limiter) hold(ctx context.Context, x *limit, wait time.Duration) error 
 func (l *Limiter) keepHold(x *limit, wait time.Duration) {
 	s, _ := l.known.state(x)
 	if until := l.clock.Now().Add(wait); until.After(s.held) {
-		s.held, s.untold = until, true
+		s.held, s.unsent = until, true
 		l.known.put(x, s)
 	}
 }
 
-// tellHold tells Redis of a hold that it could not be told of.
-func (l *Limiter) tellHold(ctx context.Context, x *limit) {
-	if s, _ := l.known.state(x); s.untold {
+// sendHold tells Redis of a hold that it could not be told of.
+func (l *Limiter) sendHold(ctx context.Context, x *limit) {
+	if s, _ := l.known.state(x); s.unsent {
 		if wait := s.held.Sub(l.clock.Now()); wait > 0 {
 			_ = l.hold(ctx, x, wait) // or the next who asks
 		}

@@ -185,9 +185,9 @@ func (l *Limiter) reveal(pm *pinterest.Permit, p *pinterest.RatePolicy) {
 // in one slot.
 func (l *Limiter) appKey(app string) string { return l.prefix + "{" + escape(app) + "}:" }
 
-// lineKey is the key of the account's limit of the category, which is also that
+// queueKey is the key of the account's limit of the category, which is also that
 // of its line.
-func (l *Limiter) lineKey(pm *pinterest.Permit) string {
+func (l *Limiter) queueKey(pm *pinterest.Permit) string {
 	return l.appKey(pm.App) + "account:" + escape(pm.Account) + ":" + tail(l.account, pm.Category).tail
 }
 

@@ -61,7 +61,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/pinterest-go/pinterest"
-	"github.com/pinterest-go/pinterest/internal/line"
+	"github.com/pinterest-go/pinterest/internal/waitqueue"
 )
 
 // Limiter paces by a Redis. One serves all Apps of a process that have the same
@@ -76,10 +76,10 @@ type Limiter struct {
 	account map[pinterest.Category]given
 	app     map[pinterest.Category]given
 	known   known
-	away    away
+	circuit circuit
 
-	mu    sync.Mutex
-	lines map[string]*fleetLine // by the key of the category's limit
+	mu     sync.Mutex
+	queues map[string]*fleetQueue // by the key of the category's limit
 }
 
 var _ pinterest.Limiter = (*Limiter)(nil)
@@ -91,7 +91,7 @@ type Option func(*Limiter)
 // who share a quota have the same prefix and the same limits.
 func WithPrefix(prefix string) Option { return func(l *Limiter) { l.prefix = prefix } }
 
-// WithTimeout bounds each question to Redis, which the caller's own deadline
+// WithTimeout bounds each request to Redis, which the caller's own deadline
 // bounds, too. The default is 250 ms.
 func WithTimeout(d time.Duration) Option { return func(l *Limiter) { l.timeout = d } }
 
@@ -101,12 +101,12 @@ func WithClock(clock pinterest.Clock) Option {
 }
 
 // WithFallback says what happens while Redis is away. The default is FailOpen(0.25).
-func WithFallback(f Fallback) Option { return func(l *Limiter) { l.away.fallback = f } }
+func WithFallback(f Fallback) Option { return func(l *Limiter) { l.circuit.fallback = f } }
 
 // WithOnDown has f called when Redis goes away, with the error, and when it is
 // back, with nil: once each, and one after the other. It is called by one of the
 // calls, which waits for it.
-func WithOnDown(f func(error)) Option { return func(l *Limiter) { l.away.observer = f } }
+func WithOnDown(f func(error)) Option { return func(l *Limiter) { l.circuit.observer = f } }
 
 // New returns a limiter that keeps its state in the client's Redis. It asks
 // nothing of it yet. The client's option ContextTimeoutEnabled has to be set:
@@ -115,9 +115,9 @@ func WithOnDown(f func(error)) Option { return func(l *Limiter) { l.away.observe
 func New(client redis.UniversalClient, limits pinterest.Limits, opts ...Option) (*Limiter, error) {
 	l := &Limiter{
 		client: client, prefix: "pinterest:", clock: realClock{}, timeout: 250 * time.Millisecond, limits: limits,
-		account: giveKeys(limits.Account), app: giveKeys(limits.App), known: newKnown(), lines: map[string]*fleetLine{},
+		account: giveKeys(limits.Account), app: giveKeys(limits.App), known: newKnown(), queues: map[string]*fleetQueue{},
 	}
-	l.away.fallback = FailOpen(0.25)
+	l.circuit.fallback = FailOpen(0.25)
 	for _, opt := range opts {
 		opt(l)
 	}
@@ -125,7 +125,7 @@ func New(client redis.UniversalClient, limits pinterest.Limits, opts ...Option) 
 	if _, err := pinterest.NewPacer(limits, nil); err != nil {
 		return nil, fmt.Errorf("redislimit: %w", err)
 	}
-	switch fraction := l.away.fallback.fraction; {
+	switch fraction := l.circuit.fallback.fraction; {
 	case client == nil:
 		return nil, errors.New("redislimit: the client is nil")
 	case !obeysContexts(client):
@@ -134,13 +134,13 @@ func New(client redis.UniversalClient, limits pinterest.Limits, opts ...Option) 
 		return nil, fmt.Errorf("redislimit: WithPrefix: %q has a brace, which would change the hash tag", l.prefix)
 	case l.timeout <= 0:
 		return nil, fmt.Errorf("redislimit: WithTimeout: must be positive, is %v", l.timeout)
-	case !l.away.fallback.closed && !(fraction > 0 && fraction <= 1): // written so that NaN is refused
+	case !l.circuit.fallback.closed && !(fraction > 0 && fraction <= 1): // written so that NaN is refused
 		return nil, fmt.Errorf("redislimit: FailOpen: must be more than 0 and at most 1, is %v", fraction)
 	}
 	return l, nil
 }
 
-// obeysContexts reports whether the client ends a question with its context.
+// obeysContexts reports whether the client ends a request with its context.
 func obeysContexts(client redis.UniversalClient) bool {
 	switch c := client.(type) {
 	case *redis.Client:
@@ -177,45 +177,45 @@ func (l *Limiter) Wait(ctx context.Context, pm pinterest.Permit) error {
 	if pm.Since.IsZero() { // who waits keeps the place, wherever it waits
 		pm.Since = l.clock.Now()
 	}
-	if tell := pm.Waiting; tell != nil {
+	if notify := pm.Waiting; notify != nil {
 		pm.Waiting = func(w pinterest.PaceWait) {
-			if tell != nil {
-				tell(w)
-				tell = nil
+			if notify != nil {
+				notify(w)
+				notify = nil
 			}
 		}
 	}
 	for {
-		o := l.away.now(l.clock.Now())
+		o := l.circuit.now(l.clock.Now())
 		if o == nil {
-			err := l.waitInLine(ctx, &pm)
+			err := l.waitInQueue(ctx, &pm)
 			if !isDown(err) {
 				return err
 			}
-			if o = l.away.outage(); o == nil {
+			if o = l.circuit.outage(); o == nil {
 				continue // it is back already
 			}
 		}
-		if l.away.fallback.closed {
+		if l.circuit.fallback.closed {
 			return o.refusal()
 		}
-		if err := o.wait(ctx, pm, l.of(&pm), l); !errors.Is(err, errAskAgain) {
+		if err := o.wait(ctx, pm, l.of(&pm), l); !errors.Is(err, errRetryRedis) {
 			return err
 		}
 	}
 }
 
-// waitInLine waits for a slot that Redis gives.
-func (l *Limiter) waitInLine(ctx context.Context, pm *pinterest.Permit) error {
-	w := &line.Waiter{Cost: max(1, pm.Cost), Priority: int8(pm.Priority), Since: pm.Since, MaxHold: pm.MaxHold}
+// waitInQueue waits for a slot that Redis gives.
+func (l *Limiter) waitInQueue(ctx context.Context, pm *pinterest.Permit) error {
+	w := &waitqueue.Waiter{Cost: max(1, pm.Cost), Priority: int8(pm.Priority), Since: pm.Since, MaxHold: pm.MaxHold}
 	w.Deadline, _ = ctx.Deadline()
-	if tell := pm.Waiting; tell != nil {
-		w.Waiting = func(slot line.Slot, ahead int) { tell(paceWait(slot, ahead)) }
+	if notify := pm.Waiting; notify != nil {
+		w.Waiting = func(slot waitqueue.Slot, ahead int) { notify(paceWait(slot, ahead)) }
 	}
-	fl := l.enter(pm)
-	err := fl.line.Wait(ctx, w)
-	l.left(fl)
-	refusal, ok := errors.AsType[*line.Refusal](err)
+	q := l.enter(pm)
+	err := q.queue.Wait(ctx, w)
+	l.leave(q)
+	refusal, ok := errors.AsType[*waitqueue.Refusal](err)
 	if !ok {
 		return err
 	}
@@ -226,13 +226,13 @@ func (l *Limiter) waitInLine(ctx context.Context, pm *pinterest.Permit) error {
 	return pinterest.NewPaceError(paceWait(refusal.Slot, refusal.Ahead), cause)
 }
 
-func paceWait(slot line.Slot, ahead int) pinterest.PaceWait {
+func paceWait(slot waitqueue.Slot, ahead int) pinterest.PaceWait {
 	w := pinterest.PaceWait{Reason: pinterest.PacePace, Limit: slot.Limit, Ahead: ahead, Until: slot.Due}
 	switch {
 	case !slot.Held.IsZero():
 		w.Reason = pinterest.PaceHeld
 	case ahead > 0:
-		w.Reason = pinterest.PaceLine
+		w.Reason = pinterest.PaceQueued
 	}
 	return w
 }

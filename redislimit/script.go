@@ -16,13 +16,13 @@ import (
 	"github.com/pinterest-go/pinterest"
 )
 
-//go:embed window.lua
+//go:embed bucket.lua
 var source string
 
 var script = redis.NewScript(source)
 
-// question is one run of the script.
-type question struct {
+// request is one run of the script.
+type request struct {
 	operation     string
 	cost          int
 	first, second int64 // what they mean depends on the operation
@@ -31,13 +31,13 @@ type question struct {
 }
 
 // answer is what the script said of the limits, in their order.
-type answer struct {
-	now   float64
-	about []about
+type reply struct {
+	now     float64
+	results []result
 }
 
 // about is what it said of one limit.
-type about struct {
+type result struct {
 	a, b float64 // what they mean depends on the operation
 	state
 }
@@ -50,15 +50,15 @@ type state struct {
 	held, ends   time.Time // zero: it is not, and not known
 	used, others float64   // in the window that ends then
 	doubted      bool      // an answer told of another end
-	untold       bool      // Redis does not know that it is held
+	unsent       bool      // Redis does not know that it is held
 }
 
 // ask runs the script. It fails with a *downError when Redis does not answer, and
 // at once while it is known not to. What was reserved is lost if the answer is, or
 // if the client asks again on a new connection: that costs a permit, and no more.
-func (l *Limiter) ask(ctx context.Context, q question) (*answer, error) {
+func (l *Limiter) run(ctx context.Context, q request) (*reply, error) {
 	began := l.clock.Now()
-	if err := l.away.admit(began); err != nil {
+	if err := l.circuit.admit(began); err != nil {
 		return nil, err
 	}
 	bounded, cancel := context.WithTimeout(ctx, l.timeout)
@@ -68,13 +68,13 @@ func (l *Limiter) ask(ctx context.Context, q question) (*answer, error) {
 		if own := endedBy(ctx, bounded, err); own != nil {
 			return nil, own
 		}
-		return nil, l.away.lost(err, l)
+		return nil, l.circuit.lost(err, l)
 	}
 	a, err := l.read(text, len(q.limits))
 	if err != nil {
-		return nil, l.away.lost(err, l)
+		return nil, l.circuit.lost(err, l)
 	}
-	l.away.back()
+	l.circuit.back()
 	return a, nil
 }
 
@@ -93,7 +93,7 @@ func endedBy(ctx, bounded context.Context, err error) error {
 	return nil
 }
 
-func (q *question) keys() []string {
+func (q *request) keys() []string {
 	keys := make([]string, len(q.limits))
 	for i := range q.limits {
 		keys[i] = q.limits[i].key
@@ -101,7 +101,7 @@ func (q *question) keys() []string {
 	return keys
 }
 
-func (q *question) args(l *Limiter, now time.Time) []any {
+func (q *request) args(l *Limiter, now time.Time) []any {
 	args := make([]any, 0, 5+3*len(q.limits))
 	args = append(args, q.operation, "", q.cost, q.first, q.second)
 	if l.ours {
@@ -121,14 +121,14 @@ func (q *question) args(l *Limiter, now time.Time) []any {
 }
 
 // read reads an answer: big-endian doubles.
-func (l *Limiter) read(text string, limits int) (*answer, error) {
+func (l *Limiter) read(text string, limits int) (*reply, error) {
 	const each = 10
 	size := 8 * (1 + each*limits)
 	if limits > 0 && len(text) != size && len(text) != 8 {
 		return nil, fmt.Errorf("the script's answer has %d bytes, and not %d", len(text), size)
 	}
 	number := func(i int) float64 { return math.Float64frombits(binary.BigEndian.Uint64([]byte(text[8*i : 8*i+8]))) }
-	a := &answer{now: number(0)}
+	a := &reply{now: number(0)}
 	// By our clock: Redis looked at its own some time before this. So we are
 	// late rather than early.
 	now := l.clock.Now()
@@ -139,7 +139,7 @@ func (l *Limiter) read(text string, limits int) (*answer, error) {
 		return t
 	}
 	for i := 1; 8*i < len(text); i += each {
-		a.about = append(a.about, about{number(i), number(i + 1), state{
+		a.results = append(a.results, result{number(i), number(i + 1), state{
 			quota: pinterest.Quota{Limit: int(number(i + 2)), Window: time.Duration(number(i+3)) * time.Second},
 			epoch: number(i + 4), held: at(i + 5), ends: at(i + 6),
 			used: number(i + 7), others: number(i + 8), doubted: number(i+9) > 0,

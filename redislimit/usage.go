@@ -14,19 +14,19 @@ import (
 // waits is this process's. It fails while Redis is away.
 func (l *Limiter) Usage(ctx context.Context, app, account string) ([]pinterest.Usage, error) {
 	limits := l.all(app, account)
-	a, err := l.ask(ctx, question{operation: usage, limits: limits})
+	a, err := l.run(ctx, request{operation: usage, limits: limits})
 	if err != nil {
 		return nil, err
 	}
 	var list []pinterest.Usage
 	for i := range limits {
-		x, about := &limits[i], &a.about[i]
-		if about.a < 0 {
+		x, res := &limits[i], &a.results[i]
+		if res.a < 0 {
 			continue
 		}
 		u := pinterest.Usage{
-			Limit: x.name, Category: x.of, App: x.app, Max: about.quota.Limit, Window: about.quota.Window,
-			Used: int(about.a), Reset: time.Duration(about.b) * time.Microsecond, HeldUntil: about.held,
+			Limit: x.name, Category: x.of, App: x.app, Max: res.quota.Limit, Window: res.quota.Window,
+			Used: int(res.a), Reset: time.Duration(res.b) * time.Microsecond, HeldUntil: res.held,
 		}
 		u.Free = max(0, u.Max-u.Used)
 		if !u.HeldUntil.IsZero() {

@@ -80,7 +80,7 @@ func lineTooLate(r *rig) {
 	deadline := time.Now().Add(5 * time.Second)
 	took := elapsed(func() {
 		paced := r.missed("a call", within(l, write("a"), 5*time.Second), deadline, 25*time.Second)
-		if paced.Reason != pinterest.PaceLine {
+		if paced.Reason != pinterest.PaceQueued {
 			r.Errorf("refused for %q", paced.Reason)
 		}
 		between(r, "ahead", paced.Ahead, 19, 20)

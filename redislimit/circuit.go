@@ -29,19 +29,19 @@ func FailClosed() Fallback { return Fallback{closed: true} }
 // probeEvery is how often one of the calls asks a Redis that is away.
 const probeEvery = time.Second
 
-// errAskAgain ends a wait of the fallback: it is time to ask Redis.
-var errAskAgain = errors.New("it is time to ask Redis")
+// errRetryRedis ends a wait of the fallback: it is time to ask Redis.
+var errRetryRedis = errors.New("it is time to ask Redis")
 
 // away knows whether Redis is away.
-type away struct {
+type circuit struct {
 	fallback Fallback
 	observer func(error)
 
-	mu      sync.Mutex
-	since   *outage   // nil: it is there
-	probe   time.Time // when to ask it again
-	tidings []error   // that the observer has not been told yet
-	telling bool      // somebody does
+	mu        sync.Mutex
+	since     *outage   // nil: it is there
+	probe     time.Time // when to ask it again
+	pending   []error   // that the observer has not been told yet
+	notifying bool      // somebody does
 }
 
 // outage is one time that Redis is away.
@@ -51,7 +51,7 @@ type outage struct {
 	pacer    *pinterest.Pacer // nil when failing closed
 	over     context.Context  // ends with the outage
 	end      context.CancelFunc
-	away     *away
+	circuit  *circuit
 
 	mu   sync.Mutex
 	met  map[string]struct{} // the keys of the limits that the pacer has begun with
@@ -64,88 +64,88 @@ type outage struct {
 const forgets = 2 * time.Minute
 
 // outage returns the one that Redis is in, or nil.
-func (a *away) outage() *outage {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.since
+func (c *circuit) outage() *outage {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.since
 }
 
 // now returns the outage, or nil when Redis is there or when it is time to ask it
 // again.
-func (a *away) now(now time.Time) *outage {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.since == nil || !now.Before(a.probe) {
+func (c *circuit) now(now time.Time) *outage {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.since == nil || !now.Before(c.probe) {
 		return nil
 	}
-	return a.since
+	return c.since
 }
 
-// admit lets a question go to Redis, and while it is away one in a second.
-func (a *away) admit(now time.Time) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.since == nil {
+// admit lets a request go to Redis, and while it is away one in a second.
+func (c *circuit) admit(now time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.since == nil {
 		return nil
 	}
-	if now.Before(a.probe) {
-		return a.since.cause
+	if now.Before(c.probe) {
+		return c.since.cause
 	}
-	a.probe = now.Add(probeEvery)
+	c.probe = now.Add(probeEvery)
 	return nil
 }
 
 // lost notes that Redis has not answered, and returns the error that says so.
-func (a *away) lost(err error, l *Limiter) error {
+func (c *circuit) lost(err error, l *Limiter) error {
 	down := &downError{err}
-	a.mu.Lock()
-	a.probe = l.clock.Now().Add(probeEvery)
-	if a.since != nil {
-		a.since.cause = down
-		a.mu.Unlock()
+	c.mu.Lock()
+	c.probe = l.clock.Now().Add(probeEvery)
+	if c.since != nil {
+		c.since.cause = down
+		c.mu.Unlock()
 		return down
 	}
 	over, end := context.WithCancel(context.Background()) //nolint:gosec // back ends it
-	a.since = &outage{cause: down, fraction: a.fallback.fraction, over: over, end: end, away: a}
-	if !a.fallback.closed {
-		a.since.pacer = l.ownPacer(a.fallback.fraction)
+	c.since = &outage{cause: down, fraction: c.fallback.fraction, over: over, end: end, circuit: c}
+	if !c.fallback.closed {
+		c.since.pacer = l.ownPacer(c.fallback.fraction)
 	}
-	a.tell(down)
+	c.notify(down)
 	return down
 }
 
 // back notes that Redis has answered.
-func (a *away) back() {
-	a.mu.Lock()
-	if a.since == nil {
-		a.mu.Unlock()
+func (c *circuit) back() {
+	c.mu.Lock()
+	if c.since == nil {
+		c.mu.Unlock()
 		return
 	}
-	a.since.end() // who waits in the process's own line goes back to the fleet's
-	a.since = nil
-	a.tell(nil)
+	c.since.end() // who waits in the process's own line goes back to the fleet's
+	c.since = nil
+	c.notify(nil)
 }
 
 // tell tells the observer, in order and one after the other. It is called with
 // the lock held, and gives it back.
-func (a *away) tell(err error) {
-	defer a.mu.Unlock()
-	if a.observer == nil {
+func (c *circuit) notify(err error) {
+	defer c.mu.Unlock()
+	if c.observer == nil {
 		return
 	}
-	a.tidings = append(a.tidings, err)
-	if a.telling {
+	c.pending = append(c.pending, err)
+	if c.notifying {
 		return
 	}
-	a.telling = true
-	for len(a.tidings) > 0 {
-		next := a.tidings[0]
-		a.tidings = a.tidings[1:]
-		a.mu.Unlock()
-		a.observer(next)
-		a.mu.Lock()
+	c.notifying = true
+	for len(c.pending) > 0 {
+		next := c.pending[0]
+		c.pending = c.pending[1:]
+		c.mu.Unlock()
+		c.observer(next)
+		c.mu.Lock()
 	}
-	a.telling = false
+	c.notifying = false
 }
 
 // ownPacer paces this process alone.
@@ -172,12 +172,12 @@ func portion(limit int, fraction float64) int { return max(1, int(float64(limit)
 
 // refusal is the error of one who may not go without Redis.
 func (o *outage) refusal() error {
-	o.away.mu.Lock()
-	defer o.away.mu.Unlock()
-	return pinterest.NewPaceError(pinterest.PaceWait{Reason: pinterest.PaceUnavailable, Until: o.away.probe}, o.cause)
+	o.circuit.mu.Lock()
+	defer o.circuit.mu.Unlock()
+	return pinterest.NewPaceError(pinterest.PaceWait{Reason: pinterest.PaceUnavailable, Until: o.circuit.probe}, o.cause)
 }
 
-// wait is Limiter.Wait without Redis. It returns errAskAgain when it is time to
+// wait is Limiter.Wait without Redis. It returns errRetryRedis when it is time to
 // ask it, or when it is back.
 func (o *outage) wait(ctx context.Context, pm pinterest.Permit, limits []limit, l *Limiter) error {
 	o.meet(ctx, &pm, limits, l)
@@ -189,7 +189,7 @@ func (o *outage) wait(ctx context.Context, pm pinterest.Permit, limits []limit, 
 	defer timer.Stop()
 	err := o.pacer.Wait(turn, pm)
 	if errors.Is(err, context.Canceled) && ctx.Err() == nil {
-		return errAskAgain
+		return errRetryRedis
 	}
 	return err
 }

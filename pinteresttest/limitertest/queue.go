@@ -285,7 +285,7 @@ func tellsTheLine(r *rig) {
 		r.Fatalf("%d went, and it told %d times", len(o.granted()), len(t.list))
 	}
 	w := t.list[0]
-	if w.Reason != pinterest.PaceLine {
+	if w.Reason != pinterest.PaceQueued {
 		r.Errorf("it told of %q", w.Reason)
 	}
 	between(r, "ahead", w.Ahead, 8, 9)
