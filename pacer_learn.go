@@ -63,7 +63,7 @@ func (a *pacedApp) observe(pm *Permit, rate *RateLimit, now int64) {
 
 // bucket returns the account's limit that a policy is about, by the policy's name.
 // A policy with another name or none is matched by its numbers. If that fails,
-// it is the category's, unless the limit of the category is known already.
+// it is the category's or, if that limit is known already, nil.
 func (a *pacedAccount) bucket(cat *pacedCategory, policy *RatePolicy) *bucket.Bucket {
 	name, app := policy.Scope()
 	switch {

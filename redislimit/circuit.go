@@ -10,41 +10,44 @@ import (
 	"github.com/pinterest-go/pinterest"
 )
 
-// Fallback says what happens while Redis is away.
+// Fallback says what happens to calls while Redis does not answer. It is made by
+// [FailOpen] or [FailClosed].
 type Fallback struct {
 	closed   bool
 	fraction float64
 }
 
-// FailOpen lets calls go while Redis is away. Each process by itself then paces
-// them at a fraction of every quota, with no burst at first. The fractions of all
-// processes together should be at most 0.9: the rest is for what the fleet has
-// used just before Redis went, and for its burst when it is back.
+// FailOpen lets calls go while Redis does not answer. Each process then paces its
+// calls by itself, at a fraction of every quota and with no burst at first. The
+// fraction is more than 0 and at most 1. The fractions of all processes should
+// add up to at most 0.9: the rest is for what the fleet used just before the
+// outage, and for its burst after it.
 func FailOpen(fraction float64) Fallback { return Fallback{fraction: fraction} }
 
-// FailClosed refuses calls while Redis is away, with a *pinterest.PaceError whose
-// reason is PaceUnavailable and which says when Redis will be asked again.
+// FailClosed refuses calls while Redis does not answer. The error is a
+// *pinterest.PaceError with the reason PaceUnavailable. Its Until is the time at
+// which Redis will be asked again.
 func FailClosed() Fallback { return Fallback{closed: true} }
 
-// probeEvery is how often one of the calls asks a Redis that is away.
+// probeEvery is how often one of the calls asks a Redis that does not answer.
 const probeEvery = time.Second
 
-// errRetryRedis ends a wait of the fallback: it is time to ask Redis.
+// errRetryRedis ends a wait of the fallback when it is time to ask Redis again.
 var errRetryRedis = errors.New("it is time to ask Redis")
 
-// away knows whether Redis is away.
+// circuit is the circuit breaker: it is open while Redis does not answer.
 type circuit struct {
 	fallback Fallback
 	observer func(error)
 
 	mu        sync.Mutex
-	since     *outage   // nil: it is there
-	probe     time.Time // when to ask it again
-	pending   []error   // that the observer has not been told yet
-	notifying bool      // somebody does
+	current   *outage   // nil: Redis answers
+	probe     time.Time // when to ask Redis again
+	pending   []error   // what the observer has not been called with yet
+	notifying bool      // a goroutine is calling the observer
 }
 
-// outage is one time that Redis is away.
+// outage is one period in which Redis does not answer.
 type outage struct {
 	cause    *downError
 	fraction float64
@@ -53,81 +56,82 @@ type outage struct {
 	end      context.CancelFunc
 	circuit  *circuit
 
-	mu   sync.Mutex
-	met  map[string]struct{} // the keys of the limits that the pacer has begun with
-	old  map[string]struct{} // those of the generation before
-	turn time.Time           // when the next generation begins
+	mu        sync.Mutex
+	seeded    map[string]struct{} // the keys of the limits that the pacer was given
+	oldSeeded map[string]struct{} // those of the previous generation
+	turn      time.Time           // when the next generation begins
 }
 
-// forgets is after how long, or twice as long, a limit that is not used is
-// forgotten, as the pacer does.
-const forgets = 2 * time.Minute
+// seedLifetime is how long a limit counts as given to the pacer, which forgets
+// limits that are not used for as long.
+const seedLifetime = 2 * time.Minute
 
-// outage returns the one that Redis is in, or nil.
+// outage returns the current outage, or nil.
 func (c *circuit) outage() *outage {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.since
+	return c.current
 }
 
-// now returns the outage, or nil when Redis is there or when it is time to ask it
-// again.
-func (c *circuit) now(now time.Time) *outage {
+// open returns the current outage, or nil if Redis is to be asked: it answers, or
+// it is time to try again.
+func (c *circuit) open(now time.Time) *outage {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.since == nil || !now.Before(c.probe) {
+	if c.current == nil || !now.Before(c.probe) {
 		return nil
 	}
-	return c.since
+	return c.current
 }
 
-// admit lets a request go to Redis, and while it is away one in a second.
+// admit lets a request go to Redis: all of them while Redis answers, else one a
+// second.
 func (c *circuit) admit(now time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.since == nil {
+	if c.current == nil {
 		return nil
 	}
 	if now.Before(c.probe) {
-		return c.since.cause
+		return c.current.cause
 	}
 	c.probe = now.Add(probeEvery)
 	return nil
 }
 
-// lost notes that Redis has not answered, and returns the error that says so.
-func (c *circuit) lost(err error, l *Limiter) error {
+// failed records that Redis has not answered, and returns the error that says so.
+func (c *circuit) failed(err error, l *Limiter) error {
 	down := &downError{err}
 	c.mu.Lock()
 	c.probe = l.clock.Now().Add(probeEvery)
-	if c.since != nil {
-		c.since.cause = down
+	if c.current != nil {
+		c.current.cause = down
 		c.mu.Unlock()
 		return down
 	}
-	over, end := context.WithCancel(context.Background()) //nolint:gosec // back ends it
-	c.since = &outage{cause: down, fraction: c.fallback.fraction, over: over, end: end, circuit: c}
+	over, end := context.WithCancel(context.Background()) //nolint:gosec // succeeded ends it
+	c.current = &outage{cause: down, fraction: c.fallback.fraction, over: over, end: end, circuit: c}
 	if !c.fallback.closed {
-		c.since.pacer = l.ownPacer(c.fallback.fraction)
+		c.current.pacer = l.ownPacer(c.fallback.fraction)
 	}
 	c.notify(down)
 	return down
 }
 
-// back notes that Redis has answered.
-func (c *circuit) back() {
+// succeeded records that Redis has answered.
+func (c *circuit) succeeded() {
 	c.mu.Lock()
-	if c.since == nil {
+	if c.current == nil {
 		c.mu.Unlock()
 		return
 	}
-	c.since.end() // who waits in the process's own line goes back to the fleet's
-	c.since = nil
+	c.current.end() // calls that wait for the process's own pacer go back to the fleet's queue
+	c.current = nil
 	c.notify(nil)
 }
 
-// tell tells the observer, in order and one after the other. It is called with
-// the lock held, and gives it back.
+// notify calls the observer, in order and never twice at the same time. It is
+// called with the lock held and releases it.
 func (c *circuit) notify(err error) {
 	defer c.mu.Unlock()
 	if c.observer == nil {
@@ -148,7 +152,7 @@ func (c *circuit) notify(err error) {
 	c.notifying = false
 }
 
-// ownPacer paces this process alone.
+// ownPacer returns a pacer for this process alone, at a fraction of the quotas.
 func (l *Limiter) ownPacer(fraction float64) *pinterest.Pacer {
 	part := func(quotas map[pinterest.Category]pinterest.Quota) map[pinterest.Category]pinterest.Quota {
 		own := map[pinterest.Category]pinterest.Quota{}
@@ -167,10 +171,10 @@ func (l *Limiter) ownPacer(fraction float64) *pinterest.Pacer {
 	return p
 }
 
-// portion is a limit's part: at least 1, since 0 would be none.
+// portion returns a fraction of a limit: at least 1, because 0 would mean no limit.
 func portion(limit int, fraction float64) int { return max(1, int(float64(limit)*fraction)) }
 
-// refusal is the error of one who may not go without Redis.
+// refusal is the error of a call that may not go without Redis.
 func (o *outage) refusal() error {
 	o.circuit.mu.Lock()
 	defer o.circuit.mu.Unlock()
@@ -178,13 +182,13 @@ func (o *outage) refusal() error {
 }
 
 // wait is Limiter.Wait without Redis. It returns errRetryRedis when it is time to
-// ask it, or when it is back.
+// ask Redis again, or when Redis has answered another call.
 func (o *outage) wait(ctx context.Context, pm pinterest.Permit, limits []limit, l *Limiter) error {
-	o.meet(ctx, &pm, limits, l)
+	o.seed(ctx, &pm, limits, l)
 	turn, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(o.over, cancel)()
-	// Not all of those who wait at the same moment.
+	// Not all waiting calls ask at the same moment.
 	timer := time.AfterFunc(probeEvery+rand.N(probeEvery), cancel)
 	defer timer.Stop()
 	err := o.pacer.Wait(turn, pm)
@@ -194,16 +198,16 @@ func (o *outage) wait(ctx context.Context, pm pinterest.Permit, limits []limit, 
 	return err
 }
 
-// meet has the pacer begin with limits that it has not seen in this outage: they
-// are as Redis has last said, closed if they were, and without a burst, which the
-// fleet may have had a moment ago.
-func (o *outage) meet(ctx context.Context, pm *pinterest.Permit, limits []limit, l *Limiter) {
+// seed gives the pacer the limits that it has not seen in this outage: as Redis
+// last reported them, closed if they were closed, and without a burst, because the
+// fleet may have spent it a moment ago.
+func (o *outage) seed(ctx context.Context, pm *pinterest.Permit, limits []limit, l *Limiter) {
 	now := l.clock.Now()
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for i := range limits {
 		x := &limits[i]
-		if x.quota.Limit == 0 || o.knows(x.key, now) {
+		if x.quota.Limit == 0 || o.isSeeded(x.key, now) {
 			continue
 		}
 		s, _ := l.known.state(x)
@@ -212,7 +216,7 @@ func (o *outage) meet(ctx context.Context, pm *pinterest.Permit, limits []limit,
 			policy.Name = x.name + appScope
 		}
 		rate := pinterest.RateLimit{Remaining: -1, Policies: []pinterest.RatePolicy{policy}}
-		if x.quota.Window >= counted && s.ends.After(now) { // what is used of a day stays used
+		if x.quota.Window >= counted && s.ends.After(now) { // what is used of a day's quota stays used
 			rate.Limit, rate.Remaining, rate.Reset = policy.Limit, max(0, policy.Limit-int(s.used)), s.ends.Sub(now)
 			rate.Policy = policy
 		}
@@ -227,19 +231,19 @@ func (o *outage) meet(ctx context.Context, pm *pinterest.Permit, limits []limit,
 	}
 }
 
-// knows reports whether the pacer has begun with a limit, which it does now. The
-// lock is held.
-func (o *outage) knows(key string, now time.Time) bool {
+// isSeeded reports whether the pacer was given a limit before, and records that it
+// is now. The lock is held.
+func (o *outage) isSeeded(key string, now time.Time) bool {
 	if now.After(o.turn) {
-		o.old, o.met, o.turn = o.met, map[string]struct{}{}, now.Add(forgets)
+		o.oldSeeded, o.seeded, o.turn = o.seeded, map[string]struct{}{}, now.Add(seedLifetime)
 	}
-	_, young := o.met[key]
-	_, old := o.old[key]
-	o.met[key] = struct{}{}
+	_, young := o.seeded[key]
+	_, old := o.oldSeeded[key]
+	o.seeded[key] = struct{}{}
 	return young || old
 }
 
-// observe and penalize tell the pacer, of its part.
+// observe and penalize pass on to the pacer what the API said, scaled to its part.
 func (o *outage) observe(ctx context.Context, pm pinterest.Permit, rate *pinterest.RateLimit) {
 	if o.pacer != nil {
 		o.pacer.Observe(ctx, pm, o.part(rate))
@@ -252,8 +256,8 @@ func (o *outage) penalize(ctx context.Context, pm pinterest.Permit, rate *pinter
 	}
 }
 
-// part is this process's part of what the API said: otherwise the first answer
-// would have the pacer follow the whole quota.
+// part scales what the API said to this process's fraction. Otherwise the pacer
+// would follow the whole quota from the first answer on.
 func (o *outage) part(rate *pinterest.RateLimit) pinterest.RateLimit {
 	own := *rate
 	scale := func(p pinterest.RatePolicy) pinterest.RatePolicy {
@@ -273,7 +277,7 @@ func (o *outage) part(rate *pinterest.RateLimit) pinterest.RateLimit {
 	if own.Remaining > 0 {
 		own.Remaining = int(float64(own.Remaining) * o.fraction)
 		if own.Remaining == 0 && own.Limit > 1 {
-			own.Remaining = 1 // used up is what the API calls used up
+			own.Remaining = 1 // 0 is only for what the API says is used up
 		}
 	}
 	return own

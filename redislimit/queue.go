@@ -80,8 +80,8 @@ func (q *fleetQueue) Reserve(ctx context.Context, cost int) (waitqueue.Slot, err
 	return q.slot(ctx, request{operation: reserve, cost: cost, limits: limits})
 }
 
-// Confirm implements [waitqueue.Source]. A limit that was closed since has forgotten
-// the reservation, which the script makes anew.
+// Confirm implements [waitqueue.Source]. Where a limit was closed since, the
+// reservation is void and the script makes it again.
 func (q *fleetQueue) Confirm(ctx context.Context, cost int) (waitqueue.Slot, error) {
 	q.l.mu.Lock()
 	req := request{operation: confirm, cost: cost, limits: q.limits, epochs: q.epochs}
@@ -89,25 +89,27 @@ func (q *fleetQueue) Confirm(ctx context.Context, cost int) (waitqueue.Slot, err
 	return q.slot(ctx, req)
 }
 
+// slot runs a request and returns the slot that it reserved, or the zero Slot if
+// the reservation was confirmed.
 func (q *fleetQueue) slot(ctx context.Context, req request) (slot waitqueue.Slot, err error) {
-	a, err := q.l.run(ctx, req)
+	rep, err := q.l.run(ctx, req)
 	if err != nil {
 		return slot, err
 	}
 	now := q.l.clock.Now()
-	at := func(t float64) time.Time { return now.Add(time.Duration(t-a.now) * time.Microsecond) }
+	at := func(t float64) time.Time { return now.Add(time.Duration(t-rep.now) * time.Microsecond) }
 	epochs := make([]float64, len(req.limits))
-	pace, anew, holder := 0.0, false, ""
-	for i := range a.results {
-		x, res := &req.limits[i], &a.results[i]
+	pace, reserved, holder := 0.0, false, ""
+	for i := range rep.results {
+		x, res := &req.limits[i], &rep.results[i]
 		q.l.known.put(x, res.state)
 		epochs[i], pace = res.epoch, max(pace, res.b)
 		due, held := res.a, res.held
 		if due < 0 {
 			continue
 		}
-		anew = true
-		if due > a.now {
+		reserved = true
+		if due > rep.now {
 			if t := at(due); t.After(slot.Due) {
 				slot.Due, slot.Limit = t, x.name
 			}
@@ -122,8 +124,8 @@ func (q *fleetQueue) slot(ctx context.Context, req request) (slot waitqueue.Slot
 	q.l.mu.Lock()
 	defer q.l.mu.Unlock()
 	q.limits, q.epochs = req.limits, epochs
-	if !anew {
-		return slot, nil // the one that was reserved is good
+	if !reserved {
+		return slot, nil
 	}
 	if slot.Due.IsZero() {
 		slot = waitqueue.Slot{Due: now}
@@ -135,8 +137,8 @@ func (q *fleetQueue) slot(ctx context.Context, req request) (slot waitqueue.Slot
 	return slot, nil
 }
 
-// remember keeps the slot, and how far it is from the one before: where others
-// have a part in the limit, that is further than the limit's pace.
+// remember stores the slot and its distance from the one before. If others use the
+// limit as well, the distance is longer than the limit's pace.
 func (q *fleetQueue) remember(slot waitqueue.Slot, now time.Time, req request) {
 	q.gaps[0], q.gaps[1] = q.gaps[1], 0
 	if req.operation == reserve && slot.Due.After(now) && q.last.Due.After(now.Add(-time.Second)) && slot.Held.IsZero() && q.last.Held.IsZero() {
@@ -150,14 +152,14 @@ func (q *fleetQueue) GiveBack(cost int) {
 	q.l.mu.Lock()
 	req := request{operation: give, cost: cost, limits: q.limits, epochs: q.epochs}
 	q.l.mu.Unlock()
-	// Whoever leaves may have no time left: it goes back all the same. If Redis is
-	// away it is lost, which costs no more than this permit.
+	// The caller's context may have ended, so this has its own. If Redis does not
+	// answer, one permit is lost and no more.
 	_, _ = q.l.run(context.Background(), req)
 }
 
-// Estimate implements [waitqueue.Source]: after the last reserved slot, one after
-// another at the pace of the slowest limit or, if others have a part in it, at
-// the one that was seen, less a little.
+// Estimate implements [waitqueue.Source]. It assumes that calls go one after
+// another after the last reserved slot: at the pace of the slowest limit or, if
+// others use it as well, at nearly the pace that was observed.
 func (q *fleetQueue) Estimate(cost int) waitqueue.Slot {
 	slot, now := q.last, q.l.clock.Now()
 	if !slot.Held.After(now) {

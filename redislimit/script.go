@@ -25,37 +25,38 @@ var script = redis.NewScript(source)
 type request struct {
 	operation     string
 	cost          int
-	first, second int64 // what they mean depends on the operation
+	first, second int64 // their meaning depends on the operation
 	limits        []limit
-	epochs        []float64 // of what was reserved; nil: nothing was
+	epochs        []float64 // of the reservation; nil: there is none
 }
 
-// answer is what the script said of the limits, in their order.
+// reply is what the script returned for the limits, in their order.
 type reply struct {
 	now     float64
 	results []result
 }
 
-// about is what it said of one limit.
+// result is what it returned for one limit.
 type result struct {
-	a, b float64 // what they mean depends on the operation
+	a, b float64 // their meaning depends on the operation
 	state
 }
 
-// state is where a limit stood when Redis was last asked of it. Times are by our
-// clock.
+// state is where a limit stood when Redis was last asked about it. Times are on
+// the limiter's clock.
 type state struct {
 	quota        pinterest.Quota
 	epoch        float64
-	held, ends   time.Time // zero: it is not, and not known
+	held, ends   time.Time // zero: it is not held; the end is not known
 	used, others float64   // in the window that ends then
-	doubted      bool      // an answer told of another end
-	unsent       bool      // Redis does not know that it is held
+	doubted      bool      // an answer named another end
+	unsent       bool      // the hold could not be sent to Redis
 }
 
-// ask runs the script. It fails with a *downError when Redis does not answer, and
-// at once while it is known not to. What was reserved is lost if the answer is, or
-// if the client asks again on a new connection: that costs a permit, and no more.
+// run runs the script. It fails with a *downError when Redis does not answer, and
+// at once while the circuit is open. If the reply is lost, or if the client sends
+// the request again on a new connection, the reservation is lost as well: that
+// costs one permit and no more.
 func (l *Limiter) run(ctx context.Context, q request) (*reply, error) {
 	began := l.clock.Now()
 	if err := l.circuit.admit(began); err != nil {
@@ -68,18 +69,18 @@ func (l *Limiter) run(ctx context.Context, q request) (*reply, error) {
 		if own := endedBy(ctx, bounded, err); own != nil {
 			return nil, own
 		}
-		return nil, l.circuit.lost(err, l)
+		return nil, l.circuit.failed(err, l)
 	}
 	a, err := l.read(text, len(q.limits))
 	if err != nil {
-		return nil, l.circuit.lost(err, l)
+		return nil, l.circuit.failed(err, l)
 	}
-	l.circuit.back()
+	l.circuit.succeeded()
 	return a, nil
 }
 
-// endedBy returns the error of the caller's own context if it was the reason for
-// err, and Redis is not to blame.
+// endedBy returns the error of the caller's own context if that was the reason for
+// err, so that Redis is not blamed for it.
 func endedBy(ctx, bounded context.Context, err error) error {
 	end, _ := bounded.Deadline()
 	own, ok := ctx.Deadline()
@@ -88,7 +89,7 @@ func endedBy(ctx, bounded context.Context, err error) error {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case ok && own.Equal(end) && errors.As(err, &timeout) && timeout.Timeout():
-		return context.DeadlineExceeded // the socket was a moment ahead of the context
+		return context.DeadlineExceeded // the socket's deadline came a moment before the context's
 	}
 	return nil
 }
@@ -120,17 +121,17 @@ func (q *request) args(l *Limiter, now time.Time) []any {
 	return args
 }
 
-// read reads an answer: big-endian doubles.
+// read reads a reply, which is big-endian doubles.
 func (l *Limiter) read(text string, limits int) (*reply, error) {
 	const each = 10
 	size := 8 * (1 + each*limits)
 	if limits > 0 && len(text) != size && len(text) != 8 {
-		return nil, fmt.Errorf("the script's answer has %d bytes, and not %d", len(text), size)
+		return nil, fmt.Errorf("the script's reply has %d bytes, want %d", len(text), size)
 	}
 	number := func(i int) float64 { return math.Float64frombits(binary.BigEndian.Uint64([]byte(text[8*i : 8*i+8]))) }
 	a := &reply{now: number(0)}
-	// By our clock: Redis looked at its own some time before this. So we are
-	// late rather than early.
+	// On the limiter's clock. Redis read its own a moment earlier, so the times are
+	// a little late rather than early.
 	now := l.clock.Now()
 	at := func(i int) (t time.Time) {
 		if n := number(i); n > a.now {
@@ -158,7 +159,7 @@ const (
 	usage   = "usage"
 )
 
-// downError says that Redis could not be asked.
+// downError says that Redis does not answer.
 type downError struct{ err error }
 
 func (e *downError) Error() string { return "redislimit: Redis is away: " + e.err.Error() }

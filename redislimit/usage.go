@@ -10,8 +10,9 @@ import (
 	"github.com/pinterest-go/pinterest"
 )
 
-// Usage implements [pinterest.Limiter]. What is used is the whole fleet's, who
-// waits is this process's. It fails while Redis is away.
+// Usage implements [pinterest.Limiter]. Used counts the requests of the whole
+// fleet, Waiting the calls of this process. Usage fails while Redis does not
+// answer.
 func (l *Limiter) Usage(ctx context.Context, app, account string) ([]pinterest.Usage, error) {
 	limits := l.all(app, account)
 	a, err := l.run(ctx, request{operation: usage, limits: limits})
@@ -65,7 +66,7 @@ func (l *Limiter) all(app, account string) []limit {
 		categories[x.of] = true
 	}
 	l.known.mu.Unlock()
-	delete(categories, pinterest.CategoryAll) // it is a part of every other's
+	delete(categories, pinterest.CategoryAll) // its limits are among those of every other category
 	seen := map[string]bool{}
 	var list []limit
 	for _, c := range slices.Sorted(maps.Keys(categories)) {
