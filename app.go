@@ -8,9 +8,9 @@ import (
 	"sync/atomic"
 )
 
-// App is one Pinterest app and what its accounts share: the transport, the
+// App is a Pinterest app, with all that its accounts share: the transport, the
 // table, the limiter, the observers, the app's credentials and the token store.
-// It is safe for concurrent use, and a process needs one.
+// It is safe for concurrent use. A process needs one.
 type App struct {
 	OAuth *OAuthService
 
@@ -33,18 +33,19 @@ type core struct {
 	observers  []func(Event)
 	logger     *slog.Logger
 	rates      rateParser
-	calls      atomic.Uint64 // how many there were, for Event.Call
+	calls      atomic.Uint64 // the number of calls so far, for Event.Call
 	appSecrets []string
 	newTokens  func(c *Client) *tokens
 	anyScope   bool       // scopes are not checked before sending
-	store      TokenStore // nil: New has its own source of tokens
+	store      TokenStore // nil: New was given another source of tokens
 	oauth      OAuth
 	states     usedStates
 	accounts   accountRegistry
 }
 
-// NewApp returns an app whose accounts' tokens are in a [TokenStore], which
-// [WithTokenStore] names. It sends nothing.
+// NewApp returns an app. The tokens of its accounts are in the [TokenStore] that
+// [WithTokenStore] sets. NewApp sends nothing. The error says which options are
+// not valid.
 func NewApp(opts ...Option) (*App, error) {
 	cfg := newConfig("NewApp", opts)
 	core, err := cfg.core()
@@ -54,9 +55,10 @@ func NewApp(opts ...Option) (*App, error) {
 	return &App{&OAuthService{core}, core}, nil
 }
 
-// New returns a client for one account: an [App] of one. It needs one source of
-// tokens: [WithAccessToken], [WithTokenSource], [WithRefreshToken] or
-// [WithTokenStore]; all else has a default. It sends nothing.
+// New returns a client for a single account. It needs one source of tokens:
+// [WithAccessToken], [WithTokenSource], [WithRefreshToken] or [WithTokenStore].
+// Everything else has a default. New sends nothing. The error says which options
+// are not valid.
 func New(opts ...Option) (*Client, error) {
 	cfg := newConfig("New", opts)
 	core, err := cfg.core()
@@ -66,14 +68,14 @@ func New(opts ...Option) (*Client, error) {
 	return core.client(cfg.account), nil
 }
 
-// Client returns a client for an account. It is cheap: an application may ask
-// for one whenever it needs one. All clients of one account share what is
-// learned about it (tokens, creates under way).
+// Client returns a client for an account. It is cheap, so an application may call
+// it whenever it needs a client. All clients of an account share its tokens and
+// what is known of its creates.
 func (a *App) Client(account string) *Client { return a.client(account) }
 
-// Usage returns where an account stands with its rate limits, those of the app
-// included: one entry for each limit in use, none when nothing was called for
-// a while.
+// Usage returns where an account stands with its rate limits: one entry for each
+// limit in use, including those of the app, and none if there were no calls for a
+// while or if calls are not paced. It fails if the [Limiter] does.
 func (a *App) Usage(ctx context.Context, account string) ([]Usage, error) {
 	if a.limiter == nil {
 		return nil, nil
@@ -81,13 +83,13 @@ func (a *App) Usage(ctx context.Context, account string) ([]Usage, error) {
 	return a.limiter.Usage(ctx, a.appID, account)
 }
 
-// String names the app by its base URL and id; it prints no credentials.
+// String returns the base URL and the id of the app, without credentials.
 func (a *App) String() string { return "pinterest.App(" + a.base.String() + " " + a.appID + ")" }
 
-// GoString keeps %#v from printing more than String does.
+// GoString returns the same as String, so that %#v prints no credentials either.
 func (a *App) GoString() string { return a.String() }
 
-// client makes a client in one piece.
+// client makes a client and its services in one allocation.
 func (k *core) client(name string) *Client {
 	c := &struct {
 		Client
