@@ -13,21 +13,21 @@ import (
 func refusalTests() []test {
 	return []test{
 		{"a 429 holds its key until the wait is over", holdsKey},
-		{"a 429 holds who waits already, and lets them go spaced out", spacedOut},
-		{"after a 429 those go spaced out who came during it", spacedOutLater},
+		{"a 429 holds the waiters, which go spaced out after it", spacedOut},
+		{"calls that come during a 429's hold go spaced out after it", spacedOutLater},
 		{"a 429 of one account delays no other", othersUnharmed},
 		{"a 429 of one category delays no other", categoriesUnharmed},
 		{"a 429 of the safety net delays all categories", safetyNetHolds},
 		{"a 429 of the app delays all its accounts", appHolds},
-		{"a 429 of a limit of the app that nobody knew", unknownAppHolds},
-		{"a 429 of a limit that nobody knows is the key's own", unknownHolds},
+		{"a 429 of a limit of the app that was not known", unknownAppHolds},
+		{"a 429 of a limit that is not known is the key's own", unknownHolds},
 		{"a 429 of something that has no limit", unlimitedHolds},
 		{"a shorter 429 does not shorten a longer one", longestHolds},
-		{"a 429 that names no time is no harm", noTime},
-		{"who has to wait for too long is refused at once", refusedAtOnce},
-		{"a short hold and a long line are not a long hold", longLine},
-		{"who waits already and would have to for too long is refused at once", refusedInLine},
-		{"the wait for what is used up is bounded, too", usedUpTooLong},
+		{"a 429 that names no time does no harm", noTime},
+		{"a call that would be held for too long is refused at once", refusedAtOnce},
+		{"a short hold and a long queue are not a long hold", longQueue},
+		{"a waiter that would be held for too long is refused at once", refusedInQueue},
+		{"the wait for a quota that is used up is bounded, too", usedUpTooLong},
 	}
 }
 
@@ -45,7 +45,7 @@ func holdsKey(r *rig) {
 	}
 }
 
-// queue has so many calls wait in line, one after another.
+// queue puts so many calls into the queue, one after another.
 func (r *rig) queue(l pinterest.Limiter, p pinterest.Permit, n int) (*outcomes, []string) {
 	o, names := &outcomes{}, []string{}
 	for i := range n {
@@ -81,7 +81,7 @@ func spacedOut(r *rig) {
 	held := time.Since(o.begun) + 20*time.Second
 	r.end()
 	early := len(slices.DeleteFunc(o.all(), func(one outcome) bool { return one.at > time.Second }))
-	if early > 0 { // a permit that was given before
+	if early > 0 { // a permit that was granted before
 		r.Errorf("%d went during the hold", early)
 	}
 	r.spaced(o, names, held)
@@ -200,7 +200,7 @@ func noTime(r *rig) {
 	between(r, "the next", took, 0, 2*time.Second)
 }
 
-// heldUntil checks that err is a refusal for what is held until then.
+// heldUntil checks that err is a refusal because of a hold until then.
 func (r *rig) heldUntil(what string, err error, until time.Time) {
 	r.Helper()
 	var paced *pinterest.PaceError
@@ -228,7 +228,7 @@ func refusedAtOnce(r *rig) {
 	between(r, "the next", took, 50*time.Second-3*tick, 52*time.Second)
 }
 
-func longLine(r *rig) {
+func longQueue(r *rig) {
 	l := r.limiter(pinterest.AccessStandard.Limits())
 	p := write("a")
 	r.must(l, p)
@@ -241,7 +241,7 @@ func longLine(r *rig) {
 	}
 }
 
-func refusedInLine(r *rig) {
+func refusedInQueue(r *rig) {
 	l := r.limiter(pinterest.AccessStandard.Limits())
 	p, bounded := write("a"), write("a")
 	bounded.MaxHold = time.Minute

@@ -13,10 +13,10 @@ func trialTests() []test {
 	return []test{
 		{"a day's quota is counted, not paced, and shared by all accounts", countedNotPaced},
 		{"a day's quota that is used up is refused until the API's reset", dayUsedUp},
-		{"a day's quota begins anew at the API's reset", dayBegins},
+		{"a day's quota is available again at the API's reset", dayBegins},
 		{"a day's quota that others have used is used up", dayOthers},
-		{"those who wait for a new day's quota do not get more than it", dayWaiters},
-		{"a day's quota of one category leaves the others", dayCategories},
+		{"waiters for a new day's quota do not get more than the quota", dayWaiters},
+		{"a day's quota of one category does not affect the others", dayCategories},
 		{"a day's quota that a 429 closes", dayPenalty},
 	}
 }
@@ -32,7 +32,7 @@ func (r *rig) day(l pinterest.Limiter) {
 	between(r, "300 calls", took, 0, tick)
 }
 
-// dayRate is what the API says of the writes of a day.
+// dayRate is what the API says about the writes of a day.
 func dayRate(remaining int, reset time.Duration) pinterest.RateLimit {
 	p := pinterest.RatePolicy{Name: "org_write" + appScope, Limit: 300, Window: 24 * time.Hour}
 	return pinterest.RateLimit{Limit: 300, Remaining: remaining, Reset: reset, Policy: p, Policies: []pinterest.RatePolicy{p}}
@@ -61,12 +61,12 @@ func dayUsedUp(r *rig) {
 	p := write("account 2")
 	p.MaxHold = time.Minute
 	r.heldUntil("a call", l.Wait(context.Background(), p), reset)
-	p.MaxHold = 0 // however long it takes
+	p.MaxHold = 0 // no limit
 	r.must(l, p)
 	between(r, "it went after the reset", time.Since(reset), -tick, 2*time.Second)
 }
 
-// dayBegins has the API's day begin at another time than ours would.
+// dayBegins has the API's day begin at another time than midnight UTC.
 func dayBegins(r *rig) {
 	l := r.limiter(pinterest.AccessTrial.Limits())
 	r.must(l, write("a"))

@@ -10,12 +10,12 @@ import (
 
 func usageTests() []test {
 	return []test{
-		{"the usage of nobody is none", noUsage},
-		{"usage tells what was used", usageCounts},
-		{"usage tells what the API said", usageHeaders},
-		{"usage tells of a hold", usageHeld},
-		{"usage tells who waits", usageWaiting},
-		{"usage tells of the app's limits", usageApp},
+		{"without calls there is no usage", noUsage},
+		{"usage counts calls", usageCounts},
+		{"usage follows the headers", usageHeaders},
+		{"usage shows a hold", usageHeld},
+		{"usage counts the waiters", usageWaiting},
+		{"usage includes the app's limits", usageApp},
 		{"what was used is free again after a window", usageRested},
 		{"asking for the usage uses nothing", usageIsFree},
 	}
