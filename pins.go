@@ -251,9 +251,6 @@ type PinListOptions struct {
 
 // Query implements [Options].
 func (o *PinListOptions) Query() url.Values {
-	if o == nil {
-		return nil
-	}
 	q := o.ListOptions.Query()
 	addPinQuery(q, o.CreativeTypes, o.Metrics)
 	if o.Filter != "" {
@@ -270,9 +267,6 @@ func (o *PinListOptions) Query() url.Values {
 
 // Validate checks the options as List does before it sends anything.
 func (o *PinListOptions) Validate() error {
-	if o == nil {
-		return nil
-	}
 	var c Check
 	if o.Filter != "" {
 		OneOf(&c, "pin_filter", o.Filter, PinsExcludeNative, PinsExcludeRepins, PinsHaveBeenPromoted)

@@ -163,7 +163,7 @@ func (cl *call) prepareResolve(ctx context.Context, c *Client, u *Uncertain, loo
 func (c *Client) resolve(ctx context.Context, cl *call, u *Uncertain) (verdict, error) {
 	pending := cl.pending
 	known := &pendingCreate{things: slices.Clone(pending.things), unresolved: max(0, u.Equals-len(pending.resolved))}
-	identity := u.identity()
+	identity := u.identity(cl.opts.jobKey)
 	own, again := pending.resolved[identity]
 	known.own = own
 	if n := pending.unresolved; n > 0 { // it is one of these itself
@@ -200,9 +200,9 @@ func (c *Client) resolve(ctx context.Context, cl *call, u *Uncertain) (verdict, 
 	return verdict, nil
 }
 
-// identity tells stored creates of one key apart.
-func (u *Uncertain) identity() string {
-	return fingerprint(u.Since.String(), u.Until.String(), strconv.Itoa(u.Equals), strings.Join(u.NotIDs, " "))
+// identity tells stored creates of equal content apart.
+func (u *Uncertain) identity(jobKey string) string {
+	return fingerprint(jobKey, u.Since.String(), u.Until.String(), strconv.Itoa(u.Equals), strings.Join(u.NotIDs, " "))
 }
 
 // uncertainty completes what the call was looking for with what is known now.
