@@ -414,6 +414,13 @@ func (s *PinsService) CreateOnce(ctx context.Context, key string, pin PinCreate,
 	return CreateOnce[Pin](ctx, s.client, key, OpPinsCreate, Request{Body: pin, Lookup: pin.want().lookup()}, opts...)
 }
 
+// Intent describes a pin that is about to be made, for a program that keeps records
+// of its own: see [Client.Intent].
+func (s *PinsService) Intent(pin PinCreate, opts ...CallOption) (*Uncertain, error) {
+	pin = pin.marked()
+	return s.client.Intent(OpPinsCreate, Request{Body: pin, Lookup: pin.want().lookup()}, opts...)
+}
+
 // Get returns a pin by its numeric id.
 //
 // Operation pins/get: https://developers.pinterest.com/docs/api/v5/pins-get

@@ -220,6 +220,23 @@ func (r *run) uncertainty() *Uncertain {
 	return u
 }
 
+// Intent describes a create that is about to be sent, for a program that keeps
+// records of its own: stored before the create is called, it lets [Resolve] find
+// out, after a crash, what became of it. [CreateOnce] does this with a [Ledger].
+// The request needs a [Lookup]. Nothing is sent.
+func (c *Client) Intent(op Operation, req Request, opts ...CallOption) (*Uncertain, error) {
+	ctx := context.Background()
+	cl := &call{op: op, req: req, opts: callOptions{list: opts}}
+	err := cl.prepare(ctx, c)
+	if err == nil && cl.lookup == nil {
+		err = errNoLookup
+	}
+	if err != nil {
+		return nil, c.refuse(ctx, cl, cl.invalid(err))
+	}
+	return newUncertain(cl, c.apiClock, c.clock.Now()), nil
+}
+
 // newUncertain describes a create that is sent from this time on.
 func newUncertain(cl *call, o *apiclock.Offset, sent time.Time) *Uncertain {
 	u := &Uncertain{

@@ -78,7 +78,7 @@ func TestSimulation(t *testing.T) {
 	rep.creates = append(rep.creates,
 		creates(t, "no limiter, 5 attempts as the headers say", 23, false, pinterest.RetryPolicy{}, none),
 		creates(t, "no limiter, plain backoff of 2 s to 60 s until it works", 23, true, pinterest.RetryPolicy{
-			MaxAttempts: 1000, ThrottleDelay: 2 * time.Second, Quota: -1,
+			MaxAttempts: 1000, ThrottleDelay: 2 * time.Second, Budget: -1,
 		}, none))
 
 	rep.shared = fleet(t, simulation.Fleet{
