@@ -238,14 +238,14 @@ func (r *run) doneBefore(at *attempt) bool {
 		(at.failure.Status == http.StatusNotFound || at.failure.Status == http.StatusGone)
 }
 
-// refresh renews the token once and has the call sent once more.
+// refresh refreshes the token once and has the call sent once more.
 func (r *run) refresh(ctx context.Context, at *attempt, rule Rule) (again bool, err error) {
 	if r.refreshed || r.cl.basic != nil {
 		return false, r.fail(at, rule, 0, nil)
 	}
 	r.refreshed = true
 	r.book(at, 0, nil)
-	if _, err = r.c.tokens.renew(ctx, at.credential); err == nil {
+	if _, err = r.c.tokens.refresh(ctx, at.credential); err == nil {
 		at.release()
 		r.counted--
 		return true, nil

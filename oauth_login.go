@@ -232,7 +232,7 @@ func (c *Client) connect(ctx context.Context, tok *Token) error {
 		switch {
 		case err == nil:
 			c.tokens.replace(tok)
-			c.note(Event{Type: EventConnected, Time: c.clock.Now()})
+			c.reportToken(Event{Type: EventConnected, Time: c.clock.Now()})
 			return nil
 		case !errors.Is(err, ErrTokenConflict), ctx.Err() != nil:
 			return storeFailure(saveError{err})

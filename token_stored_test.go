@@ -160,7 +160,7 @@ func TestTokenThatCannotBeSaved(t *testing.T) {
 				assert.Equal(t, review, failure(t, err).Disposition)
 				assert.NotContains(t, fmt.Sprintf("%v %#v", err, err), newAccess)
 			}
-			assert.Equal(t, 1, s.count(toToken), "it is not renewed again")
+			assert.Equal(t, 1, s.count(toToken), "it is not refreshed again")
 			store.set("Save", nil)
 			if otherMarks {
 				require.ErrorIs(t, get(t.Context(), shop(storedApp(t, s, store))), pinterest.ErrUnauthenticated)
@@ -479,7 +479,7 @@ func TestScopeThatIsGivenLater(t *testing.T) {
 	assert.Equal(t, []string{"Bearer " + newAccess}, s.bearers())
 }
 
-func TestRefreshDueRenewsWhatEndsSoon(t *testing.T) {
+func TestRefreshDueRefreshesWhatEndsSoon(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, okPin().always()).onToken(granted().always())
 	store := pinterest.NewMemoryTokenStore()
@@ -498,13 +498,13 @@ func TestRefreshDueRenewsWhatEndsSoon(t *testing.T) {
 	app := storedApp(t, s, store)
 	report, err := app.RefreshDue(t.Context())
 	require.NoError(t, err)
-	assert.Equal(t, 2, report.Renewed)
+	assert.Equal(t, 2, report.Refreshed)
 	assert.Empty(t, report.Failed)
-	var renewed []string
+	var refreshed []string
 	for _, r := range s.received(toToken) {
-		renewed = append(renewed, string(r.body))
+		refreshed = append(refreshed, string(r.body))
 	}
-	assert.Len(t, renewed, 2)
+	assert.Len(t, refreshed, 2)
 	for _, account := range []string{"access ends", "refresh ends"} {
 		tok, err := store.Load(t.Context(), account)
 		require.NoError(t, err)
@@ -512,18 +512,18 @@ func TestRefreshDueRenewsWhatEndsSoon(t *testing.T) {
 	}
 	again, err := app.RefreshDue(t.Context())
 	require.NoError(t, err)
-	assert.Zero(t, again.Renewed)
+	assert.Zero(t, again.Refreshed)
 	assert.Equal(t, 2, s.count(toToken))
 }
 
 func TestRefreshDueOfManyAccounts(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
-		answer  reply
-		renewed int
-		failed  int // at least
-		calls   int // at most
-		err     string
+		answer    reply
+		refreshed int
+		failed    int // at least
+		calls     int // at most
+		err       string
 	}{
 		"all is well":          {granted(), 60, 0, 60, ""},
 		"every grant is dead":  {grantRefused, 0, 60, 60, ""},
@@ -546,7 +546,7 @@ func TestRefreshDueOfManyAccounts(t *testing.T) {
 				require.NoError(t, err)
 				assert.GreaterOrEqual(t, s.clock.Now().Sub(began), 60*50*time.Millisecond, "paced")
 			}
-			assert.Equal(t, tt.renewed, report.Renewed)
+			assert.Equal(t, tt.refreshed, report.Refreshed)
 			assert.GreaterOrEqual(t, len(report.Failed), tt.failed)
 			assert.LessOrEqual(t, s.count(toToken), tt.calls)
 			for account, err := range report.Failed {
