@@ -115,10 +115,10 @@ func (c *Client) refreshBefore(ctx context.Context, before time.Time) (refreshed
 	source := c.tokens.source.(*storedToken) // as every account of an App has
 	c.tokens.mu.Lock()
 	last := c.tokens.current.token.AccessToken
-	pending := c.tokens.begin(ctx, false, func(ctx context.Context, _ *Token, _ bool) (*Token, error) {
+	pending := c.tokens.begin(ctx, false, func(ctx context.Context, _ *Token, _ bool) (*Token, bool, error) {
 		tok, stored, err := source.refreshBefore(ctx, before)
 		last = stored
-		return tok, err
+		return tok, true, err
 	})
 	c.tokens.mu.Unlock()
 	cred, err := pending.wait(ctx)
@@ -142,6 +142,6 @@ func (s *storedToken) refreshBefore(ctx context.Context, before time.Time) (tok 
 		return tok, tok.AccessToken, nil
 	}
 	was = tok.AccessToken
-	tok, err = s.refreshWithLock(ctx, tok, false)
+	tok, _, err = s.refreshWithLock(ctx, tok, false)
 	return tok, was, err
 }

@@ -31,12 +31,15 @@ type tokens struct {
 
 // tokenSource is where tokens come from.
 type tokenSource interface {
-	refresh(ctx context.Context, old *Token, refused bool) (*Token, error)
+	// refresh returns a token other than old. refused says that the API did not
+	// accept old; without it old is missing, has expired or will soon. granted says
+	// that the token is new; without it the token was found where another process
+	// had put it.
+	refresh(ctx context.Context, old *Token, refused bool) (tok *Token, granted bool, err error)
 }
 
-// refreshFunc returns a token other than old. refused says that the API did not
-// accept old; without it old is missing, has expired or will soon.
-type refreshFunc func(ctx context.Context, old *Token, refused bool) (*Token, error)
+// refreshFunc is tokenSource.refresh, or reads the source again in its place.
+type refreshFunc func(ctx context.Context, old *Token, refused bool) (tok *Token, granted bool, err error)
 
 // credential is a token and the Authorization header made from it, once.
 type credential struct {
@@ -51,8 +54,14 @@ type refreshCall struct {
 	replacements int  // tokens.replacements when it began
 	done         chan struct{}
 	cred         credential
+	granted      bool // cred is new, not found in the store
 	err          error
 }
+
+// maxTokenTries is how many access tokens a call tries. A token can end while a
+// call is under way, and so can the one after it; an API that refuses every token
+// must not make the call a loop.
+const maxTokenTries = 3
 
 const (
 	// refreshTimeout bounds a refresh. It outlives the call that began it: all who
@@ -86,45 +95,82 @@ func (t *tokens) token(ctx context.Context) (credential, error) {
 	if cred.token.AccessToken != "" && !cred.token.expired(now) {
 		if !cred.due.IsZero() && !now.Before(cred.due) && !now.Before(t.nextAhead) {
 			t.nextAhead = now.Add(aheadPause)
-			t.join(ctx, false)
+			t.join(ctx, false, t.source.refresh)
 		}
 		t.mu.Unlock()
 		return cred, nil
 	}
-	pending := t.join(ctx, false)
+	pending, _ := t.join(ctx, false, t.source.refresh)
 	t.mu.Unlock()
 	return pending.wait(ctx)
 }
 
-// refresh replaces a token that the API refused. If another call has done so in
-// the meantime, its token is returned.
-func (t *tokens) refresh(ctx context.Context, refused credential) (credential, error) {
+// replaced reports whether the current token is another than the refused one. It
+// is called with the lock held.
+func (t *tokens) replaced(refused credential) bool {
+	current := t.current.token.AccessToken
+	return current != "" && current != refused.token.AccessToken
+}
+
+// refresh replaces a token that the API refused, unless another call or process
+// has done so in the meantime. It reports whether a new token was granted to this
+// very call.
+func (t *tokens) refresh(ctx context.Context, refused credential) (granted bool, err error) {
 	for {
 		t.mu.Lock()
-		if cred := t.current; cred.token.AccessToken != "" && cred.token.AccessToken != refused.token.AccessToken {
+		if t.replaced(refused) {
 			t.mu.Unlock()
-			return cred, nil
+			return false, nil
 		}
-		pending := t.join(ctx, true)
+		pending, began := t.join(ctx, true, t.source.refresh)
 		t.mu.Unlock()
 		cred, err := pending.wait(ctx)
 		switch {
 		case err != nil || cred.token.AccessToken != refused.token.AccessToken:
-			return cred, err
+			return began && pending.granted, err
 		case pending.refused:
-			return cred, errSameToken
+			return false, errSameToken
 		}
 		// A refresh was under way that did not know of the refusal. Try once more.
 	}
 }
 
+// awaitNewer waits until a token that the API refused is replaced by another call
+// or process, if one has done so or is about to. Otherwise it returns
+// errNoNewerToken. It makes no token call.
+func (t *tokens) awaitNewer(ctx context.Context, refused credential) error {
+	for range 2 { // what was under way at first may have read the store too early
+		t.mu.Lock()
+		if t.replaced(refused) {
+			t.mu.Unlock()
+			return nil
+		}
+		source, stored := t.source.(*storedToken)
+		if !stored && t.pending == nil {
+			t.mu.Unlock()
+			return errNoNewerToken
+		}
+		pending, began := t.join(ctx, false, source.reloadWithLock)
+		t.mu.Unlock()
+		cred, err := pending.wait(ctx)
+		switch {
+		case err != nil || cred.token.AccessToken != refused.token.AccessToken:
+			return err
+		case began:
+			return errNoNewerToken
+		}
+	}
+	return errNoNewerToken
+}
+
 // join returns the refresh under way, or begins one. It is called with the lock
 // held.
-func (t *tokens) join(ctx context.Context, refused bool) *refreshCall {
+func (t *tokens) join(ctx context.Context, refused bool, refresh refreshFunc) (pending *refreshCall, began bool) {
 	if t.pending == nil && t.failure != nil && t.clock.Now().Before(t.failureUntil) {
-		return failedRefresh(t.failure)
+		return failedRefresh(t.failure), false
 	}
-	return t.begin(ctx, refused, t.source.refresh)
+	began = t.pending == nil
+	return t.begin(ctx, refused, refresh), began
 }
 
 // begin begins a refresh, unless one is under way.
@@ -157,15 +203,15 @@ func (r *refreshCall) wait(ctx context.Context) (credential, error) {
 func (t *tokens) run(ctx context.Context, r *refreshCall, old *Token, refresh refreshFunc) {
 	ctx, cancel := context.WithTimeout(ctx, refreshTimeout)
 	defer cancel()
-	tok, err := refresh(ctx, old, r.refused)
+	tok, granted, err := refresh(ctx, old, r.refused)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.failure = nil
 	if err == nil {
-		if r.replacements == t.replacements { // else there is a newer one by now
+		if r.replacements == t.replacements && tok != old { // else there is a newer one by now, or no other
 			t.set(tok)
 		}
-		r.cred = t.current
+		r.cred, r.granted = t.current, granted
 	} else if _, unsaved := errors.AsType[saveError](err); !unsaved { // the next call saves it again, at once
 		t.failure, t.failureUntil = err, t.clock.Now().Add(shareFailure)
 	}
@@ -215,7 +261,9 @@ func (t *tokens) newer(ctx context.Context, cred credential) credential {
 // fixedToken is the source of a token that cannot be refreshed.
 type fixedToken struct{}
 
-func (fixedToken) refresh(context.Context, *Token, bool) (*Token, error) { return nil, errNoRefresh }
+func (fixedToken) refresh(context.Context, *Token, bool) (*Token, bool, error) {
+	return nil, false, errNoRefresh
+}
 
 // oauth2Source asks a token source of the caller's.
 type oauth2Source struct {
@@ -226,11 +274,11 @@ type oauth2Source struct {
 
 // refresh asks the source. A source takes no context and cannot be told to stop:
 // one that hangs is left behind when the refresh times out.
-func (s oauth2Source) refresh(ctx context.Context, _ *Token, _ bool) (*Token, error) {
+func (s oauth2Source) refresh(ctx context.Context, _ *Token, _ bool) (tok *Token, granted bool, err error) {
 	began := s.clock.Now()
-	tok, err := s.ask(ctx)
+	tok, err = s.ask(ctx)
 	s.report(began, err)
-	return tok, err
+	return tok, true, err
 }
 
 func (s oauth2Source) ask(ctx context.Context) (*Token, error) {

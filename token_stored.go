@@ -24,45 +24,55 @@ type storedToken struct {
 
 // refresh returns the stored token if it is newer than old, or the first one of a
 // connected account. Otherwise it refreshes it.
-func (s *storedToken) refresh(ctx context.Context, old *Token, refused bool) (*Token, error) {
+func (s *storedToken) refresh(ctx context.Context, old *Token, refused bool) (tok *Token, granted bool, err error) {
 	if s.unsaved == nil {
-		tok, err := s.store.Load(ctx, s.client.name)
+		stored, err := s.store.Load(ctx, s.client.name)
 		if err != nil {
-			return nil, loadError{err}
+			return nil, false, loadError{err}
 		}
-		if found, err := s.usable(tok, old, refused); found != nil || err != nil {
-			return found, err
+		if tok, err := s.usable(stored, old, refused); tok != nil || err != nil {
+			return tok, false, err
 		}
 	}
 	return s.refreshWithLock(ctx, old, refused)
 }
 
 // refreshWithLock refreshes while it holds the account's lock.
-func (s *storedToken) refreshWithLock(ctx context.Context, old *Token, refused bool) (*Token, error) {
+func (s *storedToken) refreshWithLock(ctx context.Context, old *Token, refused bool) (tok *Token, granted bool, err error) {
 	unlock, err := s.store.Lock(ctx, s.client.name)
 	if err != nil {
-		return nil, loadError{err}
+		return nil, false, loadError{err}
 	}
 	defer unlock()
 	for {
-		tok, err := s.refreshLocked(ctx, old, refused)
+		tok, granted, err = s.refreshLocked(ctx, old, refused)
 		if errors.Is(err, ErrTokenConflict) && ctx.Err() == nil {
 			continue // somebody has saved another one without the lock, such as a new connection
 		}
-		return tok, err
+		return tok, granted, err
 	}
 }
 
 // reload returns the stored token if it is another than old, and old otherwise.
-func (s *storedToken) reload(ctx context.Context, old *Token, _ bool) (*Token, error) {
-	tok, err := s.store.Load(ctx, s.client.name)
+func (s *storedToken) reload(ctx context.Context, old *Token, _ bool) (tok *Token, granted bool, err error) {
+	tok, err = s.store.Load(ctx, s.client.name)
 	if err != nil || tok == nil || tok.AccessToken == old.AccessToken {
-		return old, nil //nolint:nilerr // a store that fails has no newer one
+		return old, false, nil //nolint:nilerr // a store that fails has no newer one
 	}
 	if tok.Disconnected != nil {
-		return nil, tok.Disconnected.error()
+		return nil, false, tok.Disconnected.error()
 	}
-	return tok, nil
+	return tok, false, nil
+}
+
+// reloadWithLock is reload after the refresh that another process has under way.
+func (s *storedToken) reloadWithLock(ctx context.Context, old *Token, refused bool) (tok *Token, granted bool, err error) {
+	unlock, err := s.store.Lock(ctx, s.client.name)
+	if err != nil {
+		return nil, false, loadError{err}
+	}
+	defer unlock()
+	return s.reload(ctx, old, refused)
 }
 
 // usable returns the stored token if it can be used without a refresh, and an
@@ -87,42 +97,43 @@ func (s *storedToken) usable(stored, old *Token, refused bool) (*Token, error) {
 
 // refreshLocked reads the store again, in case another process was quicker, and
 // makes the token call if none was. The new token is saved before anyone uses it.
-func (s *storedToken) refreshLocked(ctx context.Context, old *Token, refused bool) (*Token, error) {
+func (s *storedToken) refreshLocked(ctx context.Context, old *Token, refused bool) (tok *Token, granted bool, err error) {
 	stored, err := s.store.Load(ctx, s.client.name)
 	if err != nil {
-		return nil, loadError{err}
+		return nil, false, loadError{err}
 	}
 	if s.unsaved != nil && stored != nil && stored.RefreshToken == s.spent {
-		return s.save(ctx, stored, s.unsaved)
+		tok, err = s.save(ctx, stored, s.unsaved)
+		return tok, false, err
 	}
 	s.dropUnsaved() // what is stored is newer
 	if tok, err := s.usable(stored, old, refused); tok != nil || err != nil {
-		return tok, err
+		return tok, false, err
 	}
 	switch {
 	case stored.RefreshToken == "":
-		return nil, s.disconnect(ctx, stored, "the access token was refused, and there is no refresh token")
+		return nil, false, s.disconnect(ctx, stored, "the access token was refused, and there is no refresh token")
 	case s.id == "":
-		return nil, errNoRefresh
+		return nil, false, errNoRefresh
 	}
 	began := s.client.clock.Now()
-	granted, err := s.client.refreshGrant(ctx, s.id, s.secret, stored.RefreshToken)
+	tok, err = s.client.refreshGrant(ctx, s.id, s.secret, stored.RefreshToken)
 	if err != nil {
 		if reason := refusedGrant(err); reason != "" {
 			why := s.disconnect(ctx, stored, reason)
 			if errors.Is(why, ErrTokenConflict) {
-				return nil, why
+				return nil, false, why
 			}
 			err = withError(err, why)
 		}
 		s.client.reportRefresh(began, err)
-		return nil, err
+		return nil, false, err
 	}
-	tok := granted.completedFrom(stored)
+	tok = tok.completedFrom(stored)
 	s.client.secrets.addToken(tok.AccessToken, tok.RefreshToken)
 	tok, err = s.save(ctx, stored, tok)
 	s.client.reportRefresh(began, err)
-	return tok, err
+	return tok, true, err
 }
 
 // save replaces stored by tok.

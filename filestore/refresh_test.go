@@ -117,8 +117,8 @@ func TestOneTokenCallOfManyProcesses(t *testing.T) {
 			assert.NoError(t, err, "%s", out)
 		})
 	}
-	// A call is sent once more after a 401, no oftener: all that met a surprise have
-	// to be through before the next, which takes two requests of each goroutine.
+	// A call tries three tokens at most. Between two surprises there is time for most
+	// calls to end; one that meets the second of them, too, still has a try left.
 	total := processes * callers * callsEach
 	for i := range surprises {
 		at := processes * callers * (1 + 4*i)

@@ -163,13 +163,13 @@ func TestDueAt(t *testing.T) {
 		tok  pinterest.Token
 		want time.Time
 	}{
-		"access first":          {pinterest.Token{RefreshToken: "r", Expiry: early, RefreshExpiry: late}, early},
-		"refresh first":         {pinterest.Token{RefreshToken: "r", Expiry: late, RefreshExpiry: early}, early},
-		"access alone":          {pinterest.Token{RefreshToken: "r", Expiry: early}, early},
-		"refresh alone":         {pinterest.Token{RefreshToken: "r", RefreshExpiry: late}, late},
-		"neither is known":      {pinterest.Token{RefreshToken: "r"}, time.Time{}},
+		"access first":            {pinterest.Token{RefreshToken: "r", Expiry: early, RefreshExpiry: late}, early},
+		"refresh first":           {pinterest.Token{RefreshToken: "r", Expiry: late, RefreshExpiry: early}, early},
+		"access alone":            {pinterest.Token{RefreshToken: "r", Expiry: early}, early},
+		"refresh alone":           {pinterest.Token{RefreshToken: "r", RefreshExpiry: late}, late},
+		"neither is known":        {pinterest.Token{RefreshToken: "r"}, time.Time{}},
 		"nothing to refresh with": {pinterest.Token{Expiry: early, RefreshExpiry: early}, time.Time{}},
-		"disconnected":          {pinterest.Token{RefreshToken: "r", Expiry: early, Disconnected: &pinterest.Disconnection{}}, time.Time{}},
+		"disconnected":            {pinterest.Token{RefreshToken: "r", Expiry: early, Disconnected: &pinterest.Disconnection{}}, time.Time{}},
 	} {
 		t.Run(name, func(t *testing.T) { assert.Equal(t, test.want, sealed.DueAt(&test.tok)) })
 	}

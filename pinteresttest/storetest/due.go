@@ -55,7 +55,7 @@ func whatIsDue(t *testing.T, s pinterest.TokenStore) {
 		"no: at that very time":                             {RefreshToken: "r", Expiry: before, RefreshExpiry: before},
 		"no: no expiry is known":                            {RefreshToken: "r"},
 		"no: of the access token, and the refresh later":    {RefreshToken: "r", RefreshExpiry: later},
-		"no: nothing to refresh it with":                      {AccessToken: "a", Expiry: sooner, RefreshExpiry: sooner},
+		"no: nothing to refresh it with":                    {AccessToken: "a", Expiry: sooner, RefreshExpiry: sooner},
 		"no: disconnected":                                  {RefreshToken: "r", Expiry: sooner, RefreshExpiry: sooner, Disconnected: &pinterest.Disconnection{}},
 	} {
 		save(t, s, account, tok)
