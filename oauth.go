@@ -112,9 +112,13 @@ func (s *OAuthService) exchange(ctx context.Context, c *Client, code, verifier s
 }
 
 // Refresh exchanges a refresh token for a new pair, without saving it. A refused
-// refresh token is an [ErrUnauthenticated] with disposition reauthorize. Accounts
-// in a [TokenStore] are refreshed without it.
+// refresh token is an [ErrUnauthenticated] with disposition reauthorize; what cannot
+// be a refresh token is an [ErrInvalid], and is not sent. Accounts in a [TokenStore]
+// are refreshed without it.
 func (s *OAuthService) Refresh(ctx context.Context, refreshToken string) (*Token, error) {
+	if err := checkRefresh("the refresh token", refreshToken); err != nil {
+		return nil, (&call{op: OpOAuthToken}).invalid(err)
+	}
 	form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refreshToken}}
 	tok, err := s.grant(ctx, s.client(""), form)
 	if err != nil {

@@ -197,6 +197,9 @@ func (s *OAuthService) Callback(ctx context.Context, r *http.Request) (*Connecti
 	if err != nil {
 		return nil, err
 	}
+	if err := tok.check(); err != nil {
+		return nil, connectError(err, DispositionReview)
+	}
 	if err := c.connect(ctx, tok); err != nil {
 		return nil, err
 	}

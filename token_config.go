@@ -3,6 +3,7 @@ package pinterest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"log/slog"
 	"strconv"
@@ -56,10 +57,17 @@ func (cfg *RefreshConfig) check() error {
 	case cfg.Store == nil:
 		return errors.New("pinterest: WithRefreshToken: Store is nil: a rotated token has to be kept")
 	}
+	if err := checkRefresh("RefreshToken", cfg.RefreshToken); err != nil {
+		return fmt.Errorf("pinterest: WithRefreshToken: %w", err)
+	}
+	if err := checkAccess("AccessToken", cfg.AccessToken); err != nil {
+		return fmt.Errorf("pinterest: WithRefreshToken: %w", err)
+	}
 	return nil
 }
 
-// checkTokens refuses a source of tokens that cannot give any.
+// checkTokens refuses a source of tokens that cannot give any, and tokens that
+// are not what they are said to be.
 func (cfg *config) checkTokens() error {
 	switch {
 	case cfg.refresh != nil:
@@ -71,13 +79,16 @@ func (cfg *config) checkTokens() error {
 	case cfg.sources[0] == "WithAccessToken" && cfg.static == "":
 		return errors.New("pinterest: WithAccessToken: the token is empty")
 	}
+	if err := checkAccess("the token", cfg.static); err != nil {
+		return fmt.Errorf("pinterest: WithAccessToken: %w", err)
+	}
 	return nil
 }
 
 // tokens returns the tokens of one account, from the source that the options
 // name. c is a client of that account.
 func (cfg *config) tokens(c *Client) *tokens {
-	t := &tokens{clock: cfg.clock, secrets: c.secrets, source: fixedToken{}, early: cfg.early()}
+	t := &tokens{option: cfg.sources[0], clock: cfg.clock, secrets: c.secrets, source: fixedToken{}, early: cfg.early()}
 	first := &Token{AccessToken: cfg.static}
 	switch {
 	case cfg.store != nil:

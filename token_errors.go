@@ -49,14 +49,17 @@ var (
 // API refused the last one.
 func (c *Client) tokenRule(rule Rule, err error, refused bool) Rule {
 	var (
-		call     *Error
-		retrieve *oauth2.RetrieveError
-		network  net.Error
-		unsaved  saveError
-		unloaded loadError
+		malformed malformedToken
+		call      *Error
+		retrieve  *oauth2.RetrieveError
+		network   net.Error
+		unsaved   saveError
+		unloaded  loadError
 	)
 	out := Rule{Name: rule.Name, Action: ActionFail, Class: ClassUnauthenticated, Disposition: DispositionReauthorize}
 	switch {
+	case errors.As(err, &malformed):
+		return c.table.classify(&Failure{Operation: OpOAuthToken, Phase: PhaseNotSent, Reason: ReasonRequest})
 	case errors.As(err, &call):
 		// The token call's own verdict, made by the same table.
 		out.Class, out.Disposition = call.Class, call.Disposition

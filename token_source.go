@@ -14,6 +14,7 @@ import (
 // tokens hands out one account's access token and refreshes it. Only one refresh
 // is under way at a time, however many calls need it.
 type tokens struct {
+	option  string // that gave the source, such as "WithTokenStore"
 	source  tokenSource
 	early   time.Duration // how long before its expiry a token is refreshed
 	clock   Clock
@@ -204,6 +205,12 @@ func (t *tokens) run(ctx context.Context, r *refreshCall, old *Token, refresh re
 	ctx, cancel := context.WithTimeout(ctx, refreshTimeout)
 	defer cancel()
 	tok, granted, err := refresh(ctx, old, r.refused)
+	if err == nil && tok != old {
+		err = tok.check() // nothing is sent with it, and the source is asked again
+	}
+	if _, ok := errors.AsType[malformedToken](err); ok {
+		err = fmt.Errorf("%s: %w", t.option, err)
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.failure = nil

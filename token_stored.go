@@ -116,6 +116,9 @@ func (s *storedToken) refreshLocked(ctx context.Context, old *Token, refused boo
 	case s.id == "":
 		return nil, false, errNoRefresh
 	}
+	if err := checkRefresh("the refresh token", stored.RefreshToken); err != nil {
+		return nil, false, err
+	}
 	began := s.client.clock.Now()
 	tok, err = s.client.refreshGrant(ctx, s.id, s.secret, stored.RefreshToken)
 	if err != nil {
