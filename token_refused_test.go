@@ -15,6 +15,93 @@ import (
 	"github.com/pinterest-go/pinterest"
 )
 
+// A 401 for a token that another call has replaced since neither refreshes again
+// nor takes the new token away.
+func TestLate401OfAReplacedTokenDoesNotRefresh(t *testing.T) {
+	t.Parallel()
+	arrived, release := make(chan struct{}), make(chan struct{})
+	late := reply{act: func(_ *server, w http.ResponseWriter, _ *http.Request) {
+		close(arrived)
+		<-release
+		w.WriteHeader(401)
+		_, _ = io.WriteString(w, refused.body)
+	}}
+	s := newServer(t, late, byToken()).onToken(granted())
+	a := newAccount(t, s, nil)
+	done := make(chan error, 1)
+	go func() { done <- get(context.Background(), a.Client) }()
+	<-arrived
+	require.NoError(t, get(t.Context(), a.Client))
+	close(release)
+	require.NoError(t, <-done)
+	require.NoError(t, get(t.Context(), a.Client))
+	assert.Equal(t, 1, s.count(toToken))
+	assert.Equal(t, "Bearer "+newAccess, s.bearers()[s.count(toCall)-1])
+}
+
+func TestWhatNeverRefreshes(t *testing.T) {
+	t.Parallel()
+	for name, st := range map[string]reply{
+		"403":        bare(403),
+		"403/29":     fault(403, 29, "You are not permitted to access that resource."),
+		"403 trial":  fault(403, 29, trialMessage),
+		"401/3":      fault(401, 3, "Your token does not have sufficient permissions"),
+		"401/3 app":  fault(401, 3, "Your application consumer type is not supported"),
+		"401/7":      fault(401, 7, "Not authorized to access board or Pin."),
+		"401/29":     fault(401, 29, "You are not permitted to access that resource."),
+		"401 code 3": answer(401, `{"code":"3","message":"scopes"}`),
+		"404":        bare(404),
+		"429":        bare(429).with("Retry-After", "3600"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newServer(t, st)
+			a := newAccount(t, s, nil)
+			err := get(t.Context(), a.Client)
+			assert.NotEqual(t, reauthorize, failure(t, err).Disposition, "the account is not disconnected")
+			assert.NotErrorIs(t, err, pinterest.ErrUnauthenticated)
+			assert.Equal(t, []string{toCall}, s.kinds())
+		})
+	}
+}
+
+func TestSecond401AfterARefreshFails(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, refused, refused).onToken(granted())
+	err := get(t.Context(), newAccount(t, s, nil).Client)
+	e := failure(t, err)
+	assert.ErrorIs(t, err, pinterest.ErrUnauthenticated)
+	assert.Equal(t, reauthorize, e.Disposition)
+	assert.Equal(t, []string{toCall, toToken, toCall}, s.kinds())
+	assert.Len(t, e.Attempts, 2)
+	assert.Equal(t, pinterest.ActionRefresh, e.Attempts[0].Action)
+}
+
+// The resend that follows a refresh is not one of the attempts, and it is made
+// for a create, too: a 401 was not carried out.
+func TestResendAfterARefreshDoesNotCount(t *testing.T) {
+	t.Parallel()
+	once := pinterest.Retry(pinterest.RetryPolicy{MaxAttempts: 1})
+	s := newServer(t, byToken()).onToken(granted())
+	a := newAccount(t, s, nil)
+	_, err := a.Pins.Create(t.Context(), pinCreate(), once)
+	require.NoError(t, err)
+	assert.Equal(t, []string{toCall, toToken, toCall}, s.kinds())
+	sent := s.received(toCall)
+	assert.Equal(t, string(sent[0].body), string(sent[1].body))
+	assertSlept(t, s, nil)
+}
+
+func TestLookupsUseTheRefreshedToken(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, bare(503))
+	s.onLookup(refused, s.madePin()).onToken(granted())
+	pin, err := newAccount(t, s, nil).Pins.Create(t.Context(), pinCreate())
+	require.NoError(t, err)
+	assert.Equal(t, newPinID, pin.ID)
+	assert.Equal(t, []string{toCall, toLookup, toToken, toLookup}, s.kinds())
+}
+
 // These tests are about calls during which more than one token ends.
 
 // issuer is an API that accepts only the last token that it has issued, until
