@@ -63,8 +63,8 @@ func (cl *call) prepare(ctx context.Context, c *Client) error {
 	if err := errors.Join(cl.address(c), validate(cl.req.Options), validate(cl.req.Body)); err != nil {
 		return err
 	}
-	if len(cl.req.Secrets) > 0 {
-		cl.secrets = cl.secrets.With(cl.req.Secrets...)
+	if len(cl.req.Secrets) > 0 || cl.opts.token != "" {
+		cl.secrets = cl.secrets.With(append(slices.Clip(cl.req.Secrets), cl.opts.token)...)
 	}
 	if cl.req.Lookup != nil {
 		lookup, err := cl.req.Lookup.bind(cl.op.ID, cl.out)
