@@ -115,7 +115,7 @@ func (at *attempt) authorize() {
 	switch cl := at.run.cl; {
 	case cl.foreign(): // no credential leaves for another host
 		return
-	case cl.op.Auth == AuthApp:
+	case cl.op.AppAuth:
 		at.credential.header = at.run.c.appAuth
 		return
 	case cl.opts.token != "":
@@ -419,7 +419,7 @@ func requestID(h http.Header) string {
 // what the API did not accept.
 func (at *attempt) refreshable() bool {
 	cl := at.run.cl
-	return !cl.foreign() && cl.op.Auth == AuthAccount && cl.opts.token == ""
+	return !cl.foreign() && !cl.op.AppAuth && cl.opts.token == ""
 }
 
 // limitTime bounds the attempt's time. For a transfer it bounds the time without

@@ -86,7 +86,7 @@ func (cl *call) address(c *Client) error {
 	if cl.req.URL != "" {
 		return cl.foreignAddress()
 	}
-	if cl.op.Auth == AuthApp && c.appAuth == nil {
+	if cl.op.AppAuth && c.appAuth == nil {
 		return errNoOAuth
 	}
 	cl.url = *c.base
@@ -222,7 +222,7 @@ func (cl *call) describe(ctx context.Context, c *Client) {
 	switch {
 	case cl.foreign():
 		authorization = nil
-	case cl.op.Auth == AuthApp:
+	case cl.op.AppAuth:
 		authorization = []string{"Basic " + redact.Mark}
 	}
 	req := cl.request(ctx, c, authorization)

@@ -41,7 +41,7 @@ func (c *Client) begin(ctx context.Context, cl *call) *run {
 			App: c.appID, Account: c.name, Category: cl.op.Category, Priority: cl.opts.priority,
 			Since: c.clock.Now(), MaxHold: cl.opts.policy.MaxServerWait, Waiting: r.waits,
 		}
-		if cl.op.Auth == AuthApp {
+		if cl.op.AppAuth {
 			r.permit.Priority = priorityToken // all calls of the account wait for it
 		}
 	}
