@@ -75,7 +75,7 @@ type AnyLookup interface {
 // lookup is a Lookup for one call, without its type.
 type lookup struct {
 	out    any // the call's result
-	want   json.RawMessage
+	want   any
 	list   string // names the list
 	key    string // of equal creates
 	unique bool
@@ -110,17 +110,17 @@ func (l Lookup[T]) bind(operation string, out any) (*lookup, error) {
 	case !ok:
 		c.Add("Lookup", "", fmt.Sprintf("finds a %T, and the result is a %T", result, out))
 	}
-	want, err := json.Marshal(l.Want)
-	if err != nil {
-		return nil, fmt.Errorf("encoding Lookup.Want: %w", err)
-	}
 	key := l.Key
 	if key == nil {
+		want, err := json.Marshal(l.Want)
+		if err != nil {
+			return nil, fmt.Errorf("encoding Lookup.Want: %w", err)
+		}
 		key = []string{string(want)}
 	}
 	list := strings.Join(append([]string{l.List.ID}, l.In.Path...), " ")
 	return &lookup{
-		out: result, want: want, list: list, key: fingerprint(append([]string{list}, key...)...), unique: l.Unique,
+		out: result, want: l.Want, list: list, key: fingerprint(append([]string{list}, key...)...), unique: l.Unique,
 		find: func(ctx context.Context, s *search) (bool, listing, error) {
 			matches, seen, err := l.scan(pages[T](ctx, s.c, l.List, l.In, s.opts), s.in)
 			if err != nil {
@@ -134,6 +134,15 @@ func (l Lookup[T]) bind(operation string, out any) (*lookup, error) {
 		},
 		made: func() (string, time.Time) { return l.Made(result) },
 	}, c.Err()
+}
+
+// wantJSON returns what [Uncertain] stores of the lookup.
+func (l *lookup) wantJSON() (json.RawMessage, error) {
+	data, err := json.Marshal(l.want)
+	if err != nil {
+		return nil, fmt.Errorf("encoding Lookup.Want: %w", err)
+	}
+	return data, nil
 }
 
 // errNoTime keeps a match whose time cannot be read from being taken for

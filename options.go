@@ -374,16 +374,6 @@ type callOptions struct {
 	jobKey        string // of CreateOnce
 }
 
-// chosen returns what the options say.
-func (o callOptions) chosen() callOptions {
-	for _, opt := range o.list {
-		if opt != nil {
-			opt(&o)
-		}
-	}
-	return o
-}
-
 // apply runs the options over the client's defaults.
 func (o *callOptions) apply(c *Client) error {
 	for i, opt := range o.list {

@@ -210,7 +210,10 @@ func (r *run) uncertainty() *Uncertain {
 	if r.cl.lookup == nil {
 		return nil
 	}
-	u := newUncertain(r.cl, r.c.apiClock, r.sentAt)
+	u, err := newUncertain(r.cl, r.c.apiClock, r.sentAt)
+	if err != nil {
+		return nil // without a Want there is nothing that could be looked for later
+	}
 	u.Until = r.c.clock.Now()
 	u.Before = u.Until.Add(lateness)
 	if !u.Local {
@@ -234,17 +237,25 @@ func (c *Client) Intent(op Operation, req Request, opts ...CallOption) (*Uncerta
 	if err != nil {
 		return nil, c.refuse(ctx, cl, cl.invalid(err))
 	}
-	return newUncertain(cl, c.apiClock, c.clock.Now()), nil
+	u, err := newUncertain(cl, c.apiClock, c.clock.Now())
+	if err != nil {
+		return nil, c.refuse(ctx, cl, cl.invalid(err))
+	}
+	return u, nil
 }
 
 // newUncertain describes a create that is sent from this time on.
-func newUncertain(cl *call, o *apiclock.Offset, sent time.Time) *Uncertain {
+func newUncertain(cl *call, o *apiclock.Offset, sent time.Time) (*Uncertain, error) {
+	want, err := cl.lookup.wantJSON()
+	if err != nil {
+		return nil, err
+	}
 	u := &Uncertain{
-		Version: uncertainVersion, Operation: cl.op.ID, AdAccountID: cl.opts.adAccount, Want: cl.lookup.want,
+		Version: uncertainVersion, Operation: cl.op.ID, AdAccountID: cl.opts.adAccount, Want: want,
 		Since: sent, Local: true,
 	}
 	if o.Known() {
 		u.Since, u.Local = timeframe{sent: sent, offset: o}.since(), false
 	}
-	return u
+	return u, nil
 }
