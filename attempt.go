@@ -197,7 +197,7 @@ func (at *attempt) transportFailure(err error) {
 		err = wrapped.Err // *url.Error would print the URL with its query
 	}
 	phase := PhaseUnanswered
-	if at.trace.notSent() || isDialError(err) && !at.trace.whole.Load() {
+	if at.trace.notSent() || isDialError(err) && !at.trace.whole.Load() || isClosedIdle(err) {
 		phase = PhaseNotSent
 	}
 	at.fail(phase, at.reason(err), err)
@@ -223,6 +223,11 @@ func isDialError(err error) bool {
 	op, ok := errors.AsType[*net.OpError](err)
 	return ok && op.Op == "dial"
 }
+
+// isClosedIdle reports whether the server had closed the connection before the
+// request was given to it. net/http says so by an error of its own that is not
+// exported; another text counts as unanswered.
+func isClosedIdle(err error) bool { return err.Error() == "http: server closed idle connection" }
 
 func isCertificateError(err error) bool {
 	var (

@@ -185,14 +185,15 @@ func (cl *call) request(ctx context.Context, c *Client, authorization []string) 
 	switch {
 	case cl.stream != nil:
 		req.ContentLength, req.Body = cl.stream.size, cl.stream.again()
+	case cl.op.Kind == KindCreate:
+		// net/http sends a request again by itself, after a reset for instance, if it
+		// has no body or a GetBody. A create must not be sent behind our back.
+		req.ContentLength = int64(len(cl.body))
+		req.Body = io.NopCloser(bytes.NewReader(cl.body))
 	case cl.body != nil:
 		req.ContentLength = int64(len(cl.body))
 		req.Body = io.NopCloser(bytes.NewReader(cl.body))
-		if cl.op.Kind != KindCreate {
-			// HTTP/2 asks for the body again when a stream was refused. A create is
-			// never sent again behind our back.
-			req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(cl.body)), nil }
-		}
+		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(cl.body)), nil }
 	}
 	return req
 }
