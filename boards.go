@@ -124,9 +124,6 @@ type BoardListOptions struct {
 
 // Query implements [Options].
 func (o *BoardListOptions) Query() url.Values {
-	if o == nil {
-		return nil
-	}
 	q := o.ListOptions.Query()
 	if o.Privacy != "" {
 		q.Set("privacy", string(o.Privacy))
@@ -136,9 +133,6 @@ func (o *BoardListOptions) Query() url.Values {
 
 // Validate checks the options as List does before it sends anything.
 func (o *BoardListOptions) Validate() error {
-	if o == nil {
-		return nil
-	}
 	var c Check
 	if o.Privacy != "" {
 		OneOf(&c, "privacy", o.Privacy, BoardAll, BoardPublic, BoardProtected, BoardSecret, BoardPublicAndSecret)
@@ -155,9 +149,6 @@ type BoardPinsOptions struct {
 
 // Query implements [Options].
 func (o *BoardPinsOptions) Query() url.Values {
-	if o == nil {
-		return nil
-	}
 	q := o.ListOptions.Query()
 	addPinQuery(q, o.CreativeTypes, o.Metrics)
 	return q

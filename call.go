@@ -53,6 +53,12 @@ func (cl *call) prepare(ctx context.Context, c *Client) error {
 	if v := reflect.ValueOf(cl.out); cl.out != nil && (v.Kind() != reflect.Pointer || v.IsNil()) {
 		return fmt.Errorf("out must be a pointer to a value, is %T", cl.out)
 	}
+	if isNilPointer(cl.req.Options) {
+		cl.req.Options = nil // so that callers may pass a nil *PinListOptions
+	}
+	if isNilPointer(cl.req.Body) {
+		return fmt.Errorf("the body is a nil %T", cl.req.Body)
+	}
 	cl.op.Kind = cl.op.kind()
 	if err := errors.Join(cl.address(c), validate(cl.req.Options), validate(cl.req.Body)); err != nil {
 		return err
@@ -68,6 +74,11 @@ func (cl *call) prepare(ctx context.Context, c *Client) error {
 		cl.lookup, cl.out = lookup, lookup.out
 	}
 	return cl.encode()
+}
+
+func isNilPointer(v any) bool {
+	p := reflect.ValueOf(v)
+	return p.Kind() == reflect.Pointer && p.IsNil()
 }
 
 // address makes the URL.

@@ -88,7 +88,7 @@ var rows = map[string][]row{
 	"paced": {{
 		prepare: func(t *testing.T, b *bench) {
 			// A limit of the whole account that is used up for an hour.
-			pacer, err := pinterest.NewPacer(pinterest.Standard.Limits(), b.clock)
+			pacer, err := pinterest.NewPacer(pinterest.AccessStandard.Limits(), b.clock)
 			require.NoError(t, err)
 			net := pinterest.RatePolicy{Name: "safety_net_app_id_user_id", Limit: 100, Window: time.Second}
 			rate := pinterest.RateLimit{Limit: 100, Reset: time.Hour, Policy: net, Policies: []pinterest.RatePolicy{net}}

@@ -94,6 +94,18 @@ func loadSpec(t *testing.T) *apiSpec {
 	return spec
 }
 
+// pathPattern returns the pattern of a path parameter.
+func (o *apiOperation) pathPattern(t *testing.T, name string) string {
+	t.Helper()
+	for _, p := range o.Parameters {
+		if p.In == "path" && p.Name == name {
+			return p.Schema.Pattern
+		}
+	}
+	t.Errorf("there is no path parameter %s", name)
+	return ""
+}
+
 func (s *apiSpec) operation(t *testing.T, id string) *apiOperation {
 	t.Helper()
 	for path, methods := range s.Paths {

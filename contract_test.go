@@ -3,11 +3,15 @@ package pinterest_test
 import (
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"testing"
 
 	"github.com/pinterest-go/pinterest"
 )
+
+// pathPattern is a placeholder of Operation.Path with its pattern.
+var pathPattern = regexp.MustCompile(`\{(\w+):([^}]*)\}`)
 
 func TestContractOperations(t *testing.T) {
 	spec := loadSpec(t)
@@ -15,7 +19,12 @@ func TestContractOperations(t *testing.T) {
 		t.Run(op.ID, func(t *testing.T) {
 			want := spec.operation(t, op.ID)
 			equal(t, "method", op.Method, want.method)
-			equal(t, "path", op.Path, want.path)
+			equal(t, "path", pathPattern.ReplaceAllString(op.Path, "{$1}"), want.path)
+			for _, param := range pathPattern.FindAllStringSubmatch(op.Path, -1) {
+				if pattern := want.pathPattern(t, param[1]); pattern != "" { // else ours is stricter
+					equal(t, "pattern of "+param[1], "^"+param[2]+"$", pattern)
+				}
+			}
 			equal(t, "category", string(op.Category), want.Category)
 			for _, alternative := range want.Security {
 				if scopes, ok := alternative["pinterest_oauth2"]; ok {

@@ -1,6 +1,7 @@
 package pinterest
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -186,7 +187,7 @@ func (l Lookup[T]) choose(ctx context.Context, s *search, matches []T) (*T, erro
 		for i, match := range matches {
 			ids[i] = id(match)
 		}
-		others, err := s.c.ownedByOthers(ctx, s.cl.opts.jobKey, ids)
+		others, err := s.c.ownedByOthers(ctx, s.cl, ids)
 		if err != nil {
 			return nil, err
 		}
@@ -275,9 +276,9 @@ func fingerprint(parts ...string) string {
 // readWant reads a stored Want. A field that W does not have shows that it was
 // written by another lookup.
 func readWant[W any](data json.RawMessage) (want W, err error) {
-	dec := json.NewDecoder(strings.NewReader(string(data)))
+	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields()
-	if err := dec.Decode(&want); err != nil {
+	if err := dec.Decode(&want); err != nil || string(data) == "null" {
 		return want, FieldError{Field: "want", Value: string(data), Problem: "is not of this lookup"}
 	}
 	return want, validate(want)

@@ -1,6 +1,7 @@
 package pinterest
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"encoding/json"
@@ -44,7 +45,7 @@ func CreateOnce[T any](ctx context.Context, c *Client, key string, op Operation,
 	}
 	held, unlock, err := c.ledger.Lock(ctx, o.keyName, o.contentName)
 	if err != nil {
-		return nil, o.ledgerError(err)
+		return nil, ledgerError(o.cl.op, err)
 	}
 	defer unlock()
 	made, err := o.run(held)
@@ -55,9 +56,9 @@ func CreateOnce[T any](ctx context.Context, c *Client, key string, op Operation,
 }
 
 func (cl *call) checkOnce(c *Client) error {
-	var check Check
-	check.Required("key", cl.opts.jobKey)
 	switch {
+	case cl.opts.jobKey == "":
+		return FieldError{Field: "key", Problem: "must not be empty"}
 	case c.ledger == nil:
 		return errors.New("CreateOnce needs a ledger: use WithLedger")
 	case cl.opts.withoutLookup:
@@ -67,7 +68,7 @@ func (cl *call) checkOnce(c *Client) error {
 	case cl.op.Kind != KindCreate:
 		return fmt.Errorf("CreateOnce is for creates, %s is a %s", cl.op.ID, cl.op.Kind)
 	}
-	return check.Err()
+	return nil
 }
 
 // once is one run of CreateOnce.
@@ -143,10 +144,10 @@ func (o *once) run(ctx context.Context) (made bool, err error) {
 func (o *once) load(ctx context.Context) (rec onceRecord, err error) {
 	data, err := o.c.ledger.Load(ctx, o.keyName)
 	if err != nil || data == nil {
-		return rec, o.ledgerError(err)
+		return rec, ledgerError(o.cl.op, err)
 	}
 	if err := json.Unmarshal(data, &rec); err != nil {
-		return rec, o.ledgerError(fmt.Errorf("the record of key %q cannot be read: %w", o.cl.opts.jobKey, err))
+		return rec, ledgerError(o.cl.op, fmt.Errorf("the record of key %q cannot be read: %w", o.cl.opts.jobKey, err))
 	}
 	if rec.State != onceFailed && rec.Content != o.content {
 		err := FieldError{Field: "key", Value: o.cl.opts.jobKey, Problem: "was used for a create with other content"}
@@ -157,12 +158,12 @@ func (o *once) load(ctx context.Context) (rec onceRecord, err error) {
 	case onceDone:
 		whole = json.Unmarshal(rec.Result, o.cl.out) == nil && o.id() != ""
 	case onceIntent:
-		whole = rec.Want != nil && rec.Want.Operation == o.cl.op.ID && rec.Want.check() == nil
+		whole = rec.Want != nil && rec.Want.Operation == o.cl.op.ID && bytes.Equal(rec.Want.Want, o.cl.lookup.want) && rec.Want.check() == nil
 	case onceFailed:
 		whole = true
 	}
 	if !whole {
-		return rec, o.ledgerError(fmt.Errorf("the record of key %q is not one of this library's", o.cl.opts.jobKey))
+		return rec, ledgerError(o.cl.op, fmt.Errorf("the record of key %q is not one of this library's", o.cl.opts.jobKey))
 	}
 	return rec, nil
 }
@@ -228,23 +229,23 @@ func (o *once) save(ctx context.Context, rec onceRecord, more ...LedgerRecord) e
 	if err != nil {
 		return err
 	}
-	return o.ledgerError(o.c.ledger.Save(ctx, append(more, LedgerRecord{Name: o.keyName, Data: data})...))
+	return ledgerError(o.cl.op, o.c.ledger.Save(ctx, append(more, LedgerRecord{Name: o.keyName, Data: data})...))
 }
 
 // ledgerError is a failure of the caller's ledger.
-func (o *once) ledgerError(err error) error {
+func ledgerError(op Operation, err error) error {
 	if err == nil {
 		return nil
 	}
 	return &Error{
-		Operation: o.cl.op.ID, Class: ClassLedger, Disposition: DispositionPark, Phase: PhaseNotSent,
+		Operation: op.ID, Class: ClassLedger, Disposition: DispositionPark, Phase: PhaseNotSent,
 		causes: []error{fmt.Errorf("the ledger failed: %w", err)},
 	}
 }
 
 // ownedByOthers reports which of these things belong to other keys than the
 // call's, by the ledger.
-func (c *Client) ownedByOthers(ctx context.Context, key string, ids []string) (map[string]bool, error) {
+func (c *Client) ownedByOthers(ctx context.Context, cl *call, ids []string) (map[string]bool, error) {
 	if c.ledger == nil || len(ids) == 0 {
 		return nil, nil
 	}
@@ -252,9 +253,9 @@ func (c *Client) ownedByOthers(ctx context.Context, key string, ids []string) (m
 	for _, id := range ids {
 		owner, err := c.ledger.Load(ctx, c.ledgerName("made", id))
 		if err != nil {
-			return nil, fmt.Errorf("the ledger failed: %w", err)
+			return nil, ledgerError(cl.op, err)
 		}
-		if owner != nil && string(owner) != key {
+		if owner != nil && string(owner) != cl.opts.jobKey {
 			others[id] = true
 		}
 	}

@@ -59,7 +59,7 @@ func (s *studio) createOnce(l pinterest.Ledger, key string, pin pinterest.PinCre
 		saves := 0
 		l = &watchedLedger{Ledger: l, on: func(step, _ string) error {
 			if step == "save" {
-				if saves++; saves == 3 { // the first two are the intent and whose pin it is
+				if saves++; saves == 2 { // the first is the intent
 					panic(errCrash)
 				}
 			}

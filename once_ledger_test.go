@@ -212,13 +212,14 @@ func TestCreateOnceCorruptedRecord(t *testing.T) {
 		"no state":                 set("state", ""),
 		"unknown state":            set("state", "cancelled"),
 		"state of another type":    set("state", 1),
-		"done without a pin":       set("pin", nil),
-		"done with an empty pin":   set("pin", map[string]any{}),
+		"done without a pin":       set("result", nil),
+		"done with an empty pin":   set("result", map[string]any{}),
 		"intent without what":      set("want", nil),
 		"intent of nothing":        set("want", map[string]any{}),
-		"intent of another kind":   set("want", map[string]any{"operation": "boards/create", "name": "Kitchens", "since": "2126-07-01T00:00:00Z"}),
-		"intent for no board":      set("want", map[string]any{"operation": "pins/create", "board_id": "none", "since": "2126-07-01T00:00:00Z"}),
+		"intent of another kind":   set("want", map[string]any{"version": 1, "operation": "boards/create", "want": map[string]any{"name": "Kitchens"}, "since": "2126-07-01T00:00:00Z"}),
+		"intent for no board":      set("want", map[string]any{"version": 1, "operation": "pins/create", "want": map[string]any{"board_id": "none"}, "since": "2126-07-01T00:00:00Z"}),
 		"intent at no time":        edit(func(f map[string]any) { delete(f["want"].(map[string]any), "since") }),
+		"intent of version 0":      set("want", map[string]any{"operation": "pins/create", "board_id": "1", "since": "2126-07-01T00:00:00Z"}),
 		"intent of another format": set("want", "pins/create"),
 	} {
 		t.Run(name, func(t *testing.T) {

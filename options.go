@@ -3,7 +3,6 @@ package pinterest
 import (
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"log/slog"
 	"maps"
 	"math"
@@ -228,7 +227,7 @@ func (cfg *config) core() (*core, error) {
 		k.appAuth = basicAuth(cfg.refresh.ClientID, cfg.refresh.ClientSecret)
 		setDefault(&k.appID, cfg.refresh.ClientID)
 	}
-	k.accounts.clock, k.accounts.seed = cfg.clock, maphash.MakeSeed()
+	k.accounts.init(cfg.clock)
 	return k, nil
 }
 
@@ -244,7 +243,7 @@ func (cfg *config) pacer() (Limiter, error) {
 	case cfg.limiter != nil:
 		return cfg.limiter, nil
 	}
-	limits := Standard.Limits()
+	limits := AccessStandard.Limits()
 	if cfg.access != nil {
 		limits = cfg.access.Limits()
 	}

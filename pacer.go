@@ -3,31 +3,31 @@ package pinterest
 import (
 	"context"
 	"errors"
-	"hash/maphash"
 	"maps"
-	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/pinterest-go/pinterest/internal/line"
+	"github.com/pinterest-go/pinterest/internal/bucket"
+	"github.com/pinterest-go/pinterest/internal/genmap"
+	"github.com/pinterest-go/pinterest/internal/waitqueue"
 )
 
-// Pacer is the [Limiter] of one process. It keeps state only for accounts in use
-// and forgets an account that has been idle for longer than its windows.
+// Pacer is the [Limiter] of one process. It keeps state only for accounts that
+// are in use: an account is forgotten some minutes after its last call, or when
+// its longest window has ended.
 type Pacer struct {
 	clock  Clock
 	limits Limits
-	seed   maphash.Seed
 
 	mu   sync.Mutex // for adding to apps
 	apps atomic.Pointer[map[string]*pacedApp]
 }
 
-// NewPacer returns a limiter that knows these limits and learns of others and
-// of changes from the API's headers. It is what an [App] uses by default, with
-// the limits of its access. A nil clock is the real one.
+// NewPacer returns a limiter that starts with these limits. It learns of others,
+// and of changes, from the API's headers. An [App] uses a Pacer by default, with
+// the limits of the app's access. If clock is nil, it is the real one. The error
+// is a [FieldError] for a quota that is not valid.
 func NewPacer(limits Limits, clock Clock) (*Pacer, error) {
 	if err := limits.check(); err != nil {
 		return nil, err
@@ -35,67 +35,31 @@ func NewPacer(limits Limits, clock Clock) (*Pacer, error) {
 	if clock == nil {
 		clock = realClock{}
 	}
-	p := &Pacer{clock: clock, limits: limits, seed: maphash.MakeSeed()}
+	p := &Pacer{clock: clock, limits: limits}
 	p.apps.Store(&map[string]*pacedApp{})
 	return p, nil
 }
 
-// shardCount keeps the accounts of an app apart, so that many cores do not
-// meet on one lock.
-const shardCount = 256
+// idleTime is how long an account is kept after its last call, at least.
+const idleTime = 2 * time.Minute
 
-const (
-	// idleTime is after how long without a call an account is forgotten, unless one
-	// of its windows is longer.
-	idleTime = 2 * time.Minute
-	// maxShared bounds the limits of an app that headers reveal for one category.
-	maxShared = 16
-	// sampled is how many of the lines that share a limit are looked at to tell
-	// how long one of them will take.
-	sampled = 64
-)
-
-// pacedApp is what is kept of one app.
-type pacedApp struct {
-	shards [shardCount]pacedShard
-	mu     sync.Mutex // for changing shared
-	shared atomic.Pointer[map[Category][]*sharedWindow]
-}
-
-// pacedShard holds some of the accounts, in two generations: who is not used for
-// a generation's time goes with the old one.
-type pacedShard struct {
-	mu    sync.Mutex
-	young map[string]*pacedAccount
-	old   map[string]*pacedAccount
-	turn  atomic.Int64 // when the next generation begins
-	next  uint8        // the shard to look after next
-	_     [31]byte     // a cache line's end
-}
-
-// pacedAccount is what is kept of one account. It is small, since there may be
-// a million.
+// pacedAccount is the state of one account. It is small because there may be a
+// million. The lock of its shard guards it.
 type pacedAccount struct {
-	all  window
-	lane lane // the first category; others hang from it
+	all      bucket.Bucket // the limit over all categories
+	category pacedCategory // the first in use; the others hang from it
 }
 
-// lane is the calls of one account and category.
-type lane struct {
-	category Category
-	quota    window
-	line     *pacedLine // nil when nobody waits
-	next     *lane
+// pacedCategory is the state of one account and category.
+type pacedCategory struct {
+	name   Category
+	bucket bucket.Bucket
+	queue  *pacedQueue // nil when nobody waits
+	next   *pacedCategory
 }
 
-// sharedWindow is a limit that all accounts of an app share.
-type sharedWindow struct {
-	name     string
-	category Category
-	mu       sync.Mutex
-	lines    map[*pacedLine]struct{} // that wait for it, among others
-	window
-}
+// pacedShard holds some of the accounts of an app.
+type pacedShard = genmap.Shard[pacedAccount]
 
 // Wait implements [Limiter].
 func (p *Pacer) Wait(ctx context.Context, pm Permit) error {
@@ -103,23 +67,23 @@ func (p *Pacer) Wait(ctx context.Context, pm Permit) error {
 		return err
 	}
 	app := p.app(pm.App)
-	sh, now := p.shard(app, pm.Account), p.clock.Now()
-	sh.mu.Lock()
-	app.lookAfter(sh, now.UnixNano())
-	acct, ln := p.find(sh, &pm, now.UnixNano())
-	shared := app.of(pm.Category)
-	if ln.line == nil && p.take(acct, ln, shared, now.UnixNano(), pm.cost()) {
-		sh.mu.Unlock()
+	sh, now := app.accounts.Shard(pm.Account), p.clock.Now()
+	sh.Lock()
+	sh.Age(now.UnixNano())
+	acct, cat := p.find(sh, &pm, now.UnixNano())
+	shared := app.limits(pm.Category)
+	if cat.queue == nil && take(acct, cat, shared, now.UnixNano(), pm.cost()) {
+		sh.Unlock()
 		return nil
 	}
-	return p.wait(ctx, pm, &pacedLine{p: p, sh: sh, app: app, acct: acct, lane: ln}, now)
+	return p.wait(ctx, pm, &pacedQueue{p: p, sh: sh, app: app, acct: acct, category: cat}, now)
 }
 
-// take is the quick way, without a line.
-func (p *Pacer) take(acct *pacedAccount, ln *lane, shared []*sharedWindow, now int64, cost float64) bool {
-	acct.all.advance(now)
-	ln.quota.advance(now)
-	if acct.all.due(cost) > now || ln.quota.due(cost) > now {
+// take takes a permit that is free, without a queue.
+func take(acct *pacedAccount, cat *pacedCategory, shared []*sharedLimit, now int64, cost float64) bool {
+	acct.all.Advance(now)
+	cat.bucket.Advance(now)
+	if acct.all.Due(cost) > now || cat.bucket.Due(cost) > now {
 		return false
 	}
 	if len(shared) > 0 {
@@ -127,55 +91,31 @@ func (p *Pacer) take(acct *pacedAccount, ln *lane, shared []*sharedWindow, now i
 			return false
 		}
 	}
-	acct.all.take(cost)
-	ln.quota.take(cost)
+	acct.all.Take(cost)
+	cat.bucket.Take(cost)
 	return true
 }
 
-func takeShared(shared []*sharedWindow, now int64, cost float64) bool {
-	for i, s := range shared {
-		s.mu.Lock()
-		s.advance(now)
-		ok := s.due(cost) <= now
-		if ok {
-			s.take(cost)
-		}
-		s.mu.Unlock()
-		if !ok {
-			for _, taken := range shared[:i] {
-				taken.giveBack(cost)
-			}
-			return false
-		}
+// wait waits in the queue of q's category, which is q if there is none yet. It is
+// called with the shard's lock held and releases it.
+func (p *Pacer) wait(ctx context.Context, pm Permit, q *pacedQueue, now time.Time) error {
+	if q.category.queue == nil {
+		q.open()
 	}
-	return true
-}
-
-func (s *sharedWindow) giveBack(cost float64) {
-	s.mu.Lock()
-	s.take(-cost)
-	s.mu.Unlock()
-}
-
-// wait is the slow way: the line. It is called with the shard's lock held.
-func (p *Pacer) wait(ctx context.Context, pm Permit, pl *pacedLine, now time.Time) error {
-	if pl.lane.line == nil {
-		pl.open()
-	}
-	pl = pl.lane.line
-	pl.callers++
-	pl.waiting.Add(int64(pm.cost()))
-	w := &line.Waiter{Cost: int(pm.cost()), Priority: int8(pm.Priority), Since: pm.Since, MaxHold: pm.MaxHold}
+	q = q.category.queue
+	q.callers++
+	q.cost.Add(int64(pm.cost()))
+	w := &waitqueue.Waiter{Cost: int(pm.cost()), Priority: int8(pm.Priority), Since: pm.Since, MaxHold: pm.MaxHold}
 	if w.Since.IsZero() {
 		w.Since = now
 	}
 	w.Deadline, _ = ctx.Deadline()
-	if tell := pm.Waiting; tell != nil {
-		w.Waiting = func(slot line.Slot, ahead int) { tell(paceWait(slot, ahead)) }
+	if notify := pm.Waiting; notify != nil {
+		w.Waiting = func(slot waitqueue.Slot, ahead int) { notify(paceWait(slot, ahead)) }
 	}
-	err := pl.line.Wait(ctx, w)
-	pl.left(int64(pm.cost()))
-	var refusal *line.Refusal
+	err := q.queue.Wait(ctx, w)
+	q.leave(int64(pm.cost()))
+	var refusal *waitqueue.Refusal
 	if !errors.As(err, &refusal) {
 		return err
 	}
@@ -186,20 +126,20 @@ func (p *Pacer) wait(ctx context.Context, pm Permit, pl *pacedLine, now time.Tim
 	return NewPaceError(paceWait(refusal.Slot, refusal.Ahead), cause)
 }
 
-func paceWait(slot line.Slot, ahead int) PaceWait {
+func paceWait(slot waitqueue.Slot, ahead int) PaceWait {
 	w := PaceWait{Reason: PacePace, Limit: slot.Limit, Ahead: ahead, Until: slot.Due}
 	switch {
 	case !slot.Held.IsZero():
 		w.Reason = PaceHeld
 	case ahead > 0:
-		w.Reason = PaceLine
+		w.Reason = PaceQueued
 	}
 	return w
 }
 
 func (p *Permit) cost() float64 { return float64(max(1, p.Cost)) }
 
-// app returns what is kept of the app.
+// app returns the state of an app, and creates it if needed.
 func (p *Pacer) app(name string) *pacedApp {
 	if app := (*p.apps.Load())[name]; app != nil {
 		return app
@@ -209,228 +149,53 @@ func (p *Pacer) app(name string) *pacedApp {
 	apps := maps.Clone(*p.apps.Load())
 	app := apps[name]
 	if app == nil {
-		app = &pacedApp{}
-		now := p.clock.Now().UnixNano()
-		for c, q := range p.limits.App {
-			if q.Limit > 0 {
-				app.share(limitName(c), c, newWindow(q, now))
-			}
-		}
+		app = newPacedApp(p.limits.App, p.clock.Now().UnixNano())
 		apps[name] = app
 		p.apps.Store(&apps)
 	}
 	return app
 }
 
-// of returns the shared limits that hold for a category.
-func (a *pacedApp) of(c Category) []*sharedWindow {
-	shared := a.shared.Load()
-	if shared == nil {
-		return nil
-	}
-	if list, ok := (*shared)[c]; ok {
-		return list
-	}
-	return (*shared)[CategoryAll]
-}
-
-// share has a limit hold for a category, or for all: a new one, or the one of
-// that name which holds for other categories already.
-func (a *pacedApp) share(name string, c Category, w window) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.named(name, c) != nil {
-		return
-	}
-	lists := map[Category][]*sharedWindow{CategoryAll: nil}
-	s := &sharedWindow{name: name, category: c, window: w, lines: map[*pacedLine]struct{}{}}
-	if old := a.shared.Load(); old != nil {
-		maps.Copy(lists, *old)
-		for other := range lists {
-			if known := a.named(name, other); known != nil {
-				s = known
-			}
-		}
-	}
-	if lists[c] == nil {
-		lists[c] = lists[CategoryAll]
-	}
-	for other, list := range lists {
-		if (other == c || c == CategoryAll) && !slices.Contains(list, s) {
-			lists[other] = append(slices.Clip(list), s)
-		}
-	}
-	a.shared.Store(&lists)
-}
-
-// named returns the shared limit of this name that holds for the category.
-func (a *pacedApp) named(name string, c Category) *sharedWindow {
-	for _, s := range a.of(c) {
-		if s.name == name {
-			return s
-		}
-	}
-	return nil
-}
-
-func (p *Pacer) shard(app *pacedApp, account string) *pacedShard {
-	return &app.shards[maphash.String(p.seed, account)%shardCount]
-}
-
-// find returns what is kept of the permit's account and category, and begins to
-// keep it. It is called with the shard's lock held.
-func (p *Pacer) find(sh *pacedShard, pm *Permit, now int64) (*pacedAccount, *lane) {
-	acct := sh.young[pm.Account]
+// find returns the state of the permit's account and category, and creates it if
+// needed. It is called with the shard's lock held.
+func (p *Pacer) find(sh *pacedShard, pm *Permit, now int64) (*pacedAccount, *pacedCategory) {
+	acct := sh.Get(pm.Account)
 	if acct == nil {
-		if acct = sh.old[pm.Account]; acct != nil {
-			delete(sh.old, pm.Account)
-		} else {
-			acct = &pacedAccount{all: newWindow(p.limits.Account[CategoryAll], now)}
-			acct.lane.category, acct.lane.quota = pm.Category, p.quota(pm.Category, now)
-		}
-		if sh.young == nil {
-			sh.young = map[string]*pacedAccount{}
-		}
-		sh.young[pm.Account] = acct
+		acct = &pacedAccount{all: newBucket(p.limits.Account[CategoryAll], now)}
+		acct.category.name, acct.category.bucket = pm.Category, p.newBucket(pm.Category, now)
+		sh.Put(pm.Account, acct)
 	}
-	ln := &acct.lane
-	for ln.category != pm.Category {
-		if ln.next == nil {
-			ln.next = &lane{category: pm.Category, quota: p.quota(pm.Category, now)}
+	cat := &acct.category
+	for cat.name != pm.Category {
+		if cat.next == nil {
+			cat.next = &pacedCategory{name: pm.Category, bucket: p.newBucket(pm.Category, now)}
 		}
-		ln = ln.next
+		cat = cat.next
 	}
-	return acct, ln
+	return acct, cat
 }
 
-func (p *Pacer) quota(c Category, now int64) window {
+func newBucket(q Quota, now int64) bucket.Bucket { return bucket.New(q.Limit, q.Window, now) }
+
+// newBucket returns the bucket of a category's own limit. CategoryAll has none
+// besides the limit over all categories.
+func (p *Pacer) newBucket(c Category, now int64) bucket.Bucket {
 	if c == CategoryAll {
-		return window{at: now}
+		return bucket.Bucket{}
 	}
-	return newWindow(p.limits.Account[c], now)
+	return newBucket(p.limits.Account[c], now)
 }
 
-// lookAfter begins the shard's next generation when it is time, and that of one
-// other shard, so that those go whom nobody calls for any more. It is called
-// with the shard's lock held.
-func (a *pacedApp) lookAfter(sh *pacedShard, now int64) {
-	if now >= sh.turn.Load() {
-		sh.generation(now)
-	}
-	sh.next++
-	other := &a.shards[sh.next]
-	if now >= other.turn.Load() && other != sh && other.mu.TryLock() {
-		other.generation(now)
-		other.mu.Unlock()
-	}
-}
-
-// generation makes the young ones old and lets the old ones go, but for those
-// that somebody waits for or that are closed.
-func (sh *pacedShard) generation(now int64) {
-	var kept map[string]*pacedAccount
-	keep := func(name string, acct *pacedAccount) {
-		if kept == nil {
-			kept = map[string]*pacedAccount{}
-		}
-		kept[name] = acct
-	}
-	for name, acct := range sh.old {
-		if acct.busy(now) {
-			keep(name, acct)
-		}
-	}
-	if now-sh.turn.Load() > int64(idleTime) { // nobody has been here for two generations
-		for name, acct := range sh.young {
-			if acct.busy(now) {
-				keep(name, acct)
-			}
-		}
-		sh.young = nil
-	}
-	sh.old, sh.young = sh.young, kept
-	sh.turn.Store(now + int64(idleTime))
-}
-
-func (a *pacedAccount) busy(now int64) bool {
-	if a.all.matters(now) {
+// inUse reports whether the account must not be forgotten yet: a call waits for
+// it, or one of its limits is closed or has a long window.
+func (a *pacedAccount) inUse(now int64) bool {
+	if a.all.InUse(now, idleTime) {
 		return true
 	}
-	for ln := &a.lane; ln != nil; ln = ln.next {
-		if ln.line != nil || ln.quota.matters(now) {
+	for cat := &a.category; cat != nil; cat = cat.next {
+		if cat.queue != nil || cat.bucket.InUse(now, idleTime) {
 			return true
 		}
 	}
 	return false
-}
-
-// Usage implements [Limiter].
-func (p *Pacer) Usage(_ context.Context, appName, account string) ([]Usage, error) {
-	app := p.app(appName)
-	sh, now := p.shard(app, account), p.clock.Now().UnixNano()
-	var list []Usage
-	sh.mu.Lock()
-	acct := sh.young[account]
-	if acct == nil {
-		acct = sh.old[account]
-	}
-	if acct != nil {
-		list = acct.usage(now)
-	}
-	sh.mu.Unlock()
-	if shared := app.shared.Load(); shared != nil {
-		seen := map[*sharedWindow]bool{}
-		for _, windows := range *shared {
-			for _, s := range windows {
-				if !seen[s] {
-					seen[s] = true
-					list = append(list, s.report(now))
-				}
-			}
-		}
-	}
-	sortUsage(list)
-	return list, nil
-}
-
-func (a *pacedAccount) usage(now int64) []Usage {
-	var list []Usage
-	if a.all.limit > 0 {
-		u := a.all.usage(now)
-		u.Limit = limitName(CategoryAll)
-		list = append(list, u)
-	}
-	for ln := &a.lane; ln != nil; ln = ln.next {
-		if ln.quota.limit == 0 {
-			continue
-		}
-		u := ln.quota.usage(now)
-		u.Limit, u.Category = string(ln.category), ln.category
-		if ln.line != nil {
-			u.Waiting = ln.line.line.Len()
-		}
-		list = append(list, u)
-	}
-	return list
-}
-
-func (s *sharedWindow) report(now int64) Usage {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	u := s.usage(now)
-	u.Limit, u.Category, u.App = s.name, s.category, true
-	return u
-}
-
-// sortUsage brings the limits into an order: the account's before the app's, by name.
-func sortUsage(list []Usage) {
-	slices.SortFunc(list, func(a, b Usage) int {
-		if a.App != b.App {
-			if a.App {
-				return 1
-			}
-			return -1
-		}
-		return strings.Compare(a.Limit, b.Limit)
-	})
 }

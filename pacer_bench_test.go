@@ -14,7 +14,7 @@ import (
 	"github.com/pinterest-go/pinterest"
 )
 
-// loose are limits that are kept but that a benchmark does not reach.
+// loose are limits that a benchmark does not reach.
 func loose() pinterest.Limits {
 	return pinterest.Limits{Account: map[pinterest.Category]pinterest.Quota{
 		pinterest.CategoryAll:     {Limit: 1 << 30, Window: time.Second},
@@ -31,7 +31,7 @@ func benchPacer(tb testing.TB, limits pinterest.Limits, clock pinterest.Clock) *
 	return p
 }
 
-// benchAccounts are names of a length as ids have.
+// benchAccounts returns names that are as long as real ids.
 func benchAccounts(n int) []string {
 	names := make([]string, n)
 	for i := range names {
@@ -40,8 +40,8 @@ func benchAccounts(n int) []string {
 	return names
 }
 
-// random is the order in which benchmarks call for accounts: as many for few
-// accounts as for many, so that the order costs the same.
+// random returns the order in which benchmarks use the accounts. It is as long for
+// few accounts as for many, so that it costs the same.
 func random(names []string) []string {
 	order := make([]string, 1<<20)
 	rnd := rand.New(rand.NewPCG(1, 1))
@@ -55,8 +55,8 @@ func readPermit(account string) pinterest.Permit {
 	return pinterest.Permit{App: "1478036", Account: account, Category: pinterest.CategoryOrgRead}
 }
 
-// BenchmarkPermit is the cost of a permit that is free; "map" is what anybody
-// pays who looks the account up in a map, under a lock, and notes the time.
+// BenchmarkPermit measures a permit that is free. "map" is for comparison: the
+// cost of finding the account in a map, under a lock, and storing the time.
 func BenchmarkPermit(b *testing.B) {
 	for _, n := range []int{1, 1_000_000} {
 		p := benchPacer(b, loose(), nil)
@@ -109,8 +109,8 @@ func BenchmarkPermit(b *testing.B) {
 	}
 }
 
-// BenchmarkAccounts is the memory that accounts take which were called for once,
-// and what is left of it when nobody has called for them for a while.
+// BenchmarkAccounts measures the memory of accounts that were used once, and what
+// is left of it when they have not been used for a while.
 func BenchmarkAccounts(b *testing.B) {
 	names := benchAccounts(1_000_000)
 	b.Run("pacer", func(b *testing.B) {
@@ -135,17 +135,17 @@ func BenchmarkAccounts(b *testing.B) {
 	})
 }
 
-// movedClock is the real time, moved ahead.
+// movedClock is the real time, shifted.
 type movedClock struct{ ahead atomic.Int64 }
 
 func (c *movedClock) Now() time.Time { return time.Now().Add(time.Duration(c.ahead.Load())) }
 
-func (c *movedClock) Sleep(context.Context, time.Duration) error { panic("nothing is to wait here") }
+func (c *movedClock) Sleep(context.Context, time.Duration) error { panic("nothing should wait here") }
 
 func pacerMemory(tb testing.TB, names []string) (live, evicted float64) {
 	tb.Helper()
 	clock := &movedClock{}
-	p := benchPacer(tb, pinterest.Standard.Limits(), clock)
+	p := benchPacer(tb, pinterest.AccessStandard.Limits(), clock)
 	live, evicted = accountMemory(names, clock, func(account string) {
 		if err := p.Wait(tb.Context(), readPermit(account)); err != nil {
 			tb.Fatal(err)
@@ -155,7 +155,7 @@ func pacerMemory(tb testing.TB, names []string) (live, evicted float64) {
 	return live, evicted
 }
 
-// accountMemory touches each account once, and then, after hours, a few others.
+// accountMemory uses each account once and then, hours later, a few others.
 func accountMemory(names []string, clock *movedClock, touch func(account string)) (live, evicted float64) {
 	before := heap()
 	for _, name := range names {

@@ -15,10 +15,10 @@ import (
 	"github.com/pinterest-go/pinterest"
 )
 
-// These tests show how a call and a limiter work together; what a limiter does
-// by itself is shown by package limitertest.
+// These tests are about how calls and a limiter work together. Package limitertest
+// tests limiters by themselves.
 
-// fakeLimiter writes down what it is asked and told.
+// fakeLimiter records its calls.
 type fakeLimiter struct {
 	mu     sync.Mutex
 	wait   func(ctx context.Context, p pinterest.Permit) error
@@ -126,9 +126,9 @@ func TestCallThatIsNotSentAsksForNothing(t *testing.T) {
 	assert.Empty(t, l.order)
 }
 
-// The wait for a turn is told before it begins, stands in the record, and does
-// not count against the attempt's own timeout.
-func TestWaitForATurnIsSeen(t *testing.T) {
+// The wait for a permit is reported before it begins, is in the attempt's record,
+// and does not count against the attempt's own timeout.
+func TestWaitForAPermitIsReported(t *testing.T) {
 	t.Parallel()
 	var seen recorder
 	s := newServer(t, okPin().always())
@@ -142,7 +142,7 @@ func TestWaitForATurnIsSeen(t *testing.T) {
 	waited := s.clock.Now().Sub(before)
 	assert.InDelta(t, time.Minute, waited, float64(2*time.Second))
 	assert.Equal(t, waited, res.Attempts[0].Paced)
-	assert.Equal(t, before.Add(waited), res.Attempts[0].Start, "an attempt begins with its turn")
+	assert.Equal(t, before.Add(waited), res.Attempts[0].Start, "an attempt begins when it has its permit")
 	assert.Zero(t, res.Attempts[0].Wait)
 
 	events := seen.all()
@@ -158,7 +158,7 @@ func TestWaitForATurnIsSeen(t *testing.T) {
 	}
 }
 
-func TestTurnThatComesTooLateIsRefusedAtOnce(t *testing.T) {
+func TestPermitThatComesTooLateIsRefusedAtOnce(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, okPin())
 	c := newClient(t, s, pinterest.WithQuota(pinterest.CategoryOrgWrite, pinterest.Quota{Limit: 1, Window: time.Minute}))
@@ -182,9 +182,9 @@ func TestTurnThatComesTooLateIsRefusedAtOnce(t *testing.T) {
 	assert.Empty(t, s.clock.sleeps())
 }
 
-// A 429 closes the quota for the calls that come after it as well: they learn so
-// without a request where the time is long.
-func TestQuotaThatTheAPIClosedIsNotAskedAgain(t *testing.T) {
+// A 429 closes the quota for the calls that come after it as well. If the time is
+// long, they fail without a request.
+func TestQuotaThatTheAPIClosedStaysClosed(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, rated(fault(429, 8, ""), "0", "3600"), okPin())
 	c := newClient(t, s)
@@ -235,7 +235,7 @@ func TestLimiterThatFails(t *testing.T) {
 	}
 }
 
-func TestCallerWhoLeavesWhileWaitingForATurn(t *testing.T) {
+func TestCallThatIsCanceledWhileItWaitsForAPermit(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	l := fakeLimiter{wait: func(ctx context.Context, _ pinterest.Permit) error {
@@ -294,7 +294,7 @@ func findUsage(t *testing.T, app *pinterest.App, limit string) *pinterest.Usage 
 	return nil
 }
 
-// What others have used of the quota is known from the headers, and is counted.
+// What others have used of the quota is known from the headers and is counted.
 func TestUsageOfAnAccount(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, rated(okPin(), "60", "30"), rated(fault(429, 8, ""), "0", "20"), okPin())
@@ -323,7 +323,7 @@ func TestUsageOfAnAccount(t *testing.T) {
 	assert.Equal(t, began, s.clock.Now(), "the other account is not held")
 }
 
-// Clients of one account share its pace and its tokens, whenever they are asked for.
+// Clients of one account share its pace and its tokens, whenever they are made.
 func TestClientsOfOneAccountAreOne(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, okPin().always())
@@ -362,7 +362,7 @@ func TestOptionsOfAnApp(t *testing.T) {
 		"an account":           {true, []pinterest.Option{store, pinterest.WithAccount("a")}, "WithAccount"},
 		"a nil store":          {true, []pinterest.Option{pinterest.WithTokenStore(nil)}, "store is nil"},
 		"two sources":          {false, []pinterest.Option{store, pinterest.WithAccessToken(accessToken)}, "more than one"},
-		"limiter and access":   {true, []pinterest.Option{store, pinterest.WithLimiter(&l), pinterest.WithAccess(pinterest.Trial)}, "WithAccess"},
+		"limiter and access":   {true, []pinterest.Option{store, pinterest.WithLimiter(&l), pinterest.WithAccess(pinterest.AccessTrial)}, "WithAccess"},
 		"no pacing and quota":  {true, []pinterest.Option{store, pinterest.WithoutPacing(), pinterest.WithQuota("org_read", pinterest.Quota{})}, "WithoutPacing"},
 		"a negative quota":     {true, []pinterest.Option{store, pinterest.WithQuota("org_read", pinterest.Quota{Limit: -1, Window: time.Minute})}, "org_read"},
 		"a window of no time":  {true, []pinterest.Option{store, pinterest.WithQuota("org_read", pinterest.Quota{Limit: 1})}, "org_read"},
@@ -385,8 +385,8 @@ func TestOptionsOfAnApp(t *testing.T) {
 	}
 }
 
-// One hundred and fifty writes of one account, all asked for at once, against a
-// server that counts: none is refused, and they take what the quota asks for.
+// Many writes of one account, as fast as possible, against a server that counts:
+// none is refused, and they take as long as the quota requires.
 func TestBurstBeyondTheQuotaMeetsNo429(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex

@@ -35,13 +35,13 @@ type ListOptions struct {
 
 const maxPageSize = 250
 
-// Query implements [Options]; nil options have no parameters.
+// Query implements [Options].
 func (o *ListOptions) Query() url.Values {
 	q := url.Values{}
-	if o != nil && o.PageSize > 0 {
+	if o.PageSize > 0 {
 		q.Set("page_size", strconv.Itoa(o.PageSize))
 	}
-	if o != nil && o.Bookmark != "" {
+	if o.Bookmark != "" {
 		q.Set("bookmark", o.Bookmark)
 	}
 	return q
@@ -50,7 +50,7 @@ func (o *ListOptions) Query() url.Values {
 // Validate checks the page size as List does before it sends anything.
 func (o *ListOptions) Validate() error {
 	var c Check
-	if o != nil && o.PageSize != 0 {
+	if o.PageSize != 0 {
 		c.Range("page_size", o.PageSize, 1, maxPageSize)
 	}
 	return c.Err()

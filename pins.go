@@ -251,9 +251,6 @@ type PinListOptions struct {
 
 // Query implements [Options].
 func (o *PinListOptions) Query() url.Values {
-	if o == nil {
-		return nil
-	}
 	q := o.ListOptions.Query()
 	addPinQuery(q, o.CreativeTypes, o.Metrics)
 	if o.Filter != "" {
@@ -270,9 +267,6 @@ func (o *PinListOptions) Query() url.Values {
 
 // Validate checks the options as List does before it sends anything.
 func (o *PinListOptions) Validate() error {
-	if o == nil {
-		return nil
-	}
 	var c Check
 	if o.Filter != "" {
 		OneOf(&c, "pin_filter", o.Filter, PinsExcludeNative, PinsExcludeRepins, PinsHaveBeenPromoted)
@@ -418,6 +412,13 @@ func (s *PinsService) Create(ctx context.Context, pin PinCreate, opts ...CallOpt
 func (s *PinsService) CreateOnce(ctx context.Context, key string, pin PinCreate, opts ...CallOption) (*Pin, error) {
 	pin = pin.marked()
 	return CreateOnce[Pin](ctx, s.client, key, OpPinsCreate, Request{Body: pin, Lookup: pin.want().lookup()}, opts...)
+}
+
+// Intent describes a pin that is about to be made, for a program that keeps records
+// of its own: see [Client.Intent].
+func (s *PinsService) Intent(pin PinCreate, opts ...CallOption) (*Uncertain, error) {
+	pin = pin.marked()
+	return s.client.Intent(OpPinsCreate, Request{Body: pin, Lookup: pin.want().lookup()}, opts...)
 }
 
 // Get returns a pin by its numeric id.

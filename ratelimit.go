@@ -11,43 +11,44 @@ import (
 	"github.com/pinterest-go/pinterest/internal/redact"
 )
 
-// RateLimit is what one answer said of the quota, in its x-ratelimit-* headers.
-// Remaining and Reset belong to Policy alone: the one nearest to exhaustion
-// when the answer was made.
+// RateLimit is what the x-ratelimit-* headers of one answer said about the quota.
+// Limit, Remaining and Reset are about Policy alone, the policy that was nearest
+// to exhaustion when the answer was made.
 type RateLimit struct {
-	Limit     int           // requests per window of Policy
-	Remaining int           // left in this window; -1 when the answer did not say
-	Reset     time.Duration // until the window ends
-	Policy    RatePolicy    // which policy Limit, Remaining and Reset speak of; zero when it cannot be told
-	Policies  []RatePolicy  // all policies the answer listed; not to be changed
+	Limit     int           // requests per window; 0 if the answer did not say
+	Remaining int           // requests left in this window; -1 if the answer did not say
+	Reset     time.Duration // until the window ends, in whole seconds; 0 if the answer did not say
+	Policy    RatePolicy    // the policy; zero if it cannot be told
+	Policies  []RatePolicy  // all policies that the answer listed; must not be modified
 }
 
-// Known reports whether the answer said all three: how many are left, of how
-// many, and until when.
+// Known reports whether the answer had plausible values for Limit, Remaining and
+// Reset.
 func (r *RateLimit) Known() bool {
 	return r.Limit > 0 && r.Remaining >= 0 && r.Remaining <= r.Limit && r.Reset > 0
 }
 
-// RatePolicy is one of the limits that hold at the same time.
+// RatePolicy is one of several limits that hold at the same time.
 type RatePolicy struct {
-	Name   string // such as "org_write_app_id_user_id"; "" when the API gave none
-	Limit  int
-	Window time.Duration
+	Name   string        // such as "org_write_app_id_user_id"; "" if the answer did not name it
+	Limit  int           // requests per window
+	Window time.Duration // whole seconds
 }
 
-// rateParser reads the rate headers. Nearly all answers list one of a few sets
-// of policies, which are read once and shared from then on.
+// rateParser parses the rate headers. Nearly all answers list one of a few sets of
+// policies, so each set is parsed once and shared.
 type rateParser struct {
 	mu    sync.RWMutex
 	known map[string][]RatePolicy
 }
 
-// maxPolicySets bounds what is remembered of an API that never says the same twice.
+// maxPolicySets bounds the memory if every answer lists another set.
 const maxPolicySets = 64
 
 // parse reads x-ratelimit-limit, -remaining and -reset, in the structured form
 // (`100, 100;w=1;name="a", 1000;w=60;name="b"`) and in the plain one (`100`).
-// What it cannot read it leaves out; it never fails a call.
+// It leaves out what it cannot parse, and reports whether anything is left: a bad
+// header never fails a call.
 func (p *rateParser) parse(h http.Header, hide *redact.Secrets) (RateLimit, bool) {
 	limit := headerValue(h, "X-Ratelimit-Limit")
 	remaining, okRemaining := parseCount(headerValue(h, "X-Ratelimit-Remaining"))
@@ -69,7 +70,7 @@ func (p *rateParser) parse(h http.Header, hide *redact.Secrets) (RateLimit, bool
 	return r, true
 }
 
-// policies reads a list of policies.
+// policies parses a list of policies.
 func (p *rateParser) policies(list string, hide *redact.Secrets) []RatePolicy {
 	if list == "" {
 		return nil
@@ -88,7 +89,7 @@ func (p *rateParser) policies(list string, hide *redact.Secrets) []RatePolicy {
 			policies = append(policies, policy)
 		}
 	}
-	if !plain { // what is not one of the API's names may be anything
+	if !plain { // not a name that the API uses: it may be different each time
 		return policies
 	}
 	p.mu.Lock()
@@ -102,9 +103,9 @@ func (p *rateParser) policies(list string, hide *redact.Secrets) []RatePolicy {
 	return policies
 }
 
-// attribute finds the policy that the leading number means. Two policies may
-// have the same limit; then the reset tells: more than a second is left only
-// in a window longer than a second.
+// attribute finds the policy that the leading number is about. If two policies
+// have the same limit, the reset decides: more than a second can be left only of a
+// window longer than a second. Of those that remain it is the shortest.
 func (r *RateLimit) attribute() {
 	for _, p := range r.Policies {
 		if p.Limit != r.Limit || p.Window < r.Reset {
@@ -137,9 +138,9 @@ func parsePolicy(item string) (RatePolicy, bool) {
 	return p, p.Window > 0
 }
 
-// retryAfter reads Retry-After, as seconds or as an HTTP date; 0 when it is
-// absent, past or garbage. A date is measured against the answer's own Date,
-// so that a wrong local clock does not matter.
+// retryAfter parses Retry-After, which is a number of seconds or an HTTP date. It
+// returns 0 if the header is absent, malformed or in the past. A date is compared
+// with the answer's own Date, so that a wrong local clock does not matter.
 func retryAfter(h http.Header, now time.Time) time.Duration {
 	value := strings.TrimSpace(headerValue(h, "Retry-After"))
 	if value == "" {
@@ -168,8 +169,8 @@ func secondsToDuration(n int64) time.Duration {
 	return time.Duration(n) * time.Second
 }
 
-// parseCount reads a whole number that is not negative. Digits beyond an int64
-// saturate; anything but digits is refused.
+// parseCount parses a whole number that is not negative. A number that does not
+// fit an int64 becomes the largest one.
 func parseCount(s string) (int64, bool) {
 	s = strings.TrimSpace(s)
 	if s == "" || strings.Trim(s, "0123456789") != "" {
@@ -182,7 +183,7 @@ func parseCount(s string) (int64, bool) {
 	return n, true
 }
 
-// headerValue is Header.Get for a name in canonical form, without its cost.
+// headerValue is Header.Get for a name that is in canonical form already.
 func headerValue(h http.Header, name string) string {
 	if v := h[name]; len(v) > 0 {
 		return v[0]

@@ -85,7 +85,7 @@ func TestRetryAfter(t *testing.T) {
 		assert.Equal(t, want, retryAfter(h, now), value)
 	}
 	h := http.Header{"Retry-After": {"Thu, 09 Jul 2026 09:00:40 GMT"}}
-	assert.Equal(t, 40*time.Second, retryAfter(h, now), "without a Date our own clock serves")
+	assert.Equal(t, 40*time.Second, retryAfter(h, now), "without a Date the local clock is used")
 }
 
 func FuzzParseRateLimit(f *testing.F) {
@@ -95,7 +95,7 @@ func FuzzParseRateLimit(f *testing.F) {
 	f.Fuzz(func(t *testing.T, limit, remaining, reset string) {
 		r, ok := new(rateParser).parse(rateHeader(limit, remaining, reset), redact.New())
 		if !ok {
-			assert.Equal(t, RateLimit{}, r, "what cannot be read says nothing")
+			assert.Equal(t, RateLimit{}, r, "what cannot be parsed says nothing")
 		}
 		if r.Limit < 0 || r.Remaining < -1 || r.Reset < 0 || r.Policy.Window < 0 {
 			t.Errorf("negative: %+v", r)

@@ -34,11 +34,9 @@ type Request struct {
 }
 
 // Options are the query parameters of an operation. If they have a method
-// Validate() error, it is asked before anything is sent.
-type Options interface {
-	// Query returns the parameters. It is called on nil pointers, too.
-	Query() url.Values
-}
+// Validate() error, it is asked before anything is sent. A nil pointer stands for
+// no options.
+type Options interface{ Query() url.Values }
 
 // Completer is a result that can tell whether it is one. A 2xx answer that is
 // decoded into a result whose Complete returns false is not a complete answer: a

@@ -163,7 +163,7 @@ func (cl *call) prepareResolve(ctx context.Context, c *Client, u *Uncertain, loo
 func (c *Client) resolve(ctx context.Context, cl *call, u *Uncertain) (verdict, error) {
 	pending := cl.pending
 	known := &pendingCreate{things: slices.Clone(pending.things), unresolved: max(0, u.Equals-len(pending.resolved))}
-	identity := u.identity()
+	identity := u.identity(cl.opts.jobKey)
 	own, again := pending.resolved[identity]
 	known.own = own
 	if n := pending.unresolved; n > 0 { // it is one of these itself
@@ -200,9 +200,9 @@ func (c *Client) resolve(ctx context.Context, cl *call, u *Uncertain) (verdict, 
 	return verdict, nil
 }
 
-// identity tells stored creates of one key apart.
-func (u *Uncertain) identity() string {
-	return fingerprint(u.Since.String(), u.Until.String(), strconv.Itoa(u.Equals), strings.Join(u.NotIDs, " "))
+// identity tells stored creates of equal content apart.
+func (u *Uncertain) identity(jobKey string) string {
+	return fingerprint(jobKey, u.Since.String(), u.Until.String(), strconv.Itoa(u.Equals), strings.Join(u.NotIDs, " "))
 }
 
 // uncertainty completes what the call was looking for with what is known now.
@@ -218,6 +218,23 @@ func (r *run) uncertainty() *Uncertain {
 	}
 	u.NotIDs, u.Equals = r.cl.pending.ids(), r.cl.pending.unresolved
 	return u
+}
+
+// Intent describes a create that is about to be sent, for a program that keeps
+// records of its own: stored before the create is called, it lets [Resolve] find
+// out, after a crash, what became of it. [CreateOnce] does this with a [Ledger].
+// The request needs a [Lookup]. Nothing is sent.
+func (c *Client) Intent(op Operation, req Request, opts ...CallOption) (*Uncertain, error) {
+	ctx := context.Background()
+	cl := &call{op: op, req: req, opts: callOptions{list: opts}}
+	err := cl.prepare(ctx, c)
+	if err == nil && cl.lookup == nil {
+		err = errNoLookup
+	}
+	if err != nil {
+		return nil, c.refuse(ctx, cl, cl.invalid(err))
+	}
+	return newUncertain(cl, c.apiClock, c.clock.Now()), nil
 }
 
 // newUncertain describes a create that is sent from this time on.

@@ -16,7 +16,7 @@ func Example() {
 		ContextTimeoutEnabled: true, // so that a Redis that hangs holds nobody up
 	})
 	defer client.Close()
-	limiter, err := redislimit.New(client, pinterest.Standard.Limits(),
+	limiter, err := redislimit.New(client, pinterest.AccessStandard.Limits(),
 		redislimit.WithFallback(redislimit.FailOpen(0.2)), // there are four processes
 		redislimit.WithOnDown(func(err error) {
 			if err != nil {

@@ -23,7 +23,7 @@ import (
 func TestTwoProcessesOfOneAccount(t *testing.T) {
 	for _, phase := range []int{0, 23, 59} {
 		t.Run(fmt.Sprint("the API's minute begins at second ", phase), func(t *testing.T) {
-			inBubble(t, pinterest.Standard.Limits(), 2, func(t *testing.T, fleet []*redislimit.Limiter, _ []*redis.Client) {
+			inBubble(t, pinterest.AccessStandard.Limits(), 2, func(t *testing.T, fleet []*redislimit.Limiter, _ []*redis.Client) {
 				r := simulation.Creates{
 					Server:   &simulation.Server{Phase: time.Duration(phase) * time.Second},
 					Limiters: []pinterest.Limiter{fleet[0], fleet[1]}, N: 500, Every: 10 * time.Millisecond,
@@ -66,8 +66,7 @@ func (m *model) call() (rate pinterest.RateLimit, ok bool) {
 	return said(m.limit, max(0, m.limit-m.n[index]), (reset + time.Second - 1).Truncate(time.Second)), ok
 }
 
-// What five processes get together is the quota, and what they tell Redis of
-// answers is little.
+// Five processes together get the quota, and send few of their answers to Redis.
 func TestSumOfAFleet(t *testing.T) {
 	for _, limit := range []int{60, 100, 1000} {
 		t.Run(fmt.Sprint(limit), func(t *testing.T) {
@@ -109,18 +108,17 @@ func TestSumOfAFleet(t *testing.T) {
 				for i, n := range shares {
 					assert.InEpsilon(t, m.served/len(fleet), n, 0.05, "process %d", i)
 				}
-				assert.Less(t, counts["observe"], m.served/10, "answers that Redis was told of")
+				assert.Less(t, counts["observe"], m.served/10, "answers that were sent to Redis")
 			})
 		})
 	}
 }
 
-// A random course of calls goes as it goes with a Pacer: the script's arithmetic
-// is the same.
+// Random calls go as they do with a Pacer: the arithmetic of the script is the same.
 func TestSameAsPacer(t *testing.T) {
 	for seed := range uint64(6) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			limits := pinterest.Standard.Limits()
+			limits := pinterest.AccessStandard.Limits()
 			limits.Account[pinterest.CategoryOrgAnalytics] = pinterest.Quota{Limit: 7, Window: time.Minute}
 			limits.Account[pinterest.CategoryOrgRead] = pinterest.Quota{Limit: 50, Window: time.Hour}
 			limits.App = map[pinterest.Category]pinterest.Quota{pinterest.CategoryAll: {Limit: 400, Window: time.Minute}}
@@ -183,7 +181,7 @@ func TestSameAsPacer(t *testing.T) {
 	}
 }
 
-// A 429 that one process met holds the others, and their waiters go spaced out.
+// A 429 of one process holds the others, whose waiters go spaced out after it.
 func TestHoldOfAll(t *testing.T) {
 	inBubble(t, writes(100, time.Minute), 3, func(t *testing.T, fleet []*redislimit.Limiter, _ []*redis.Client) {
 		for range 10 {
@@ -216,7 +214,8 @@ func TestHoldOfAll(t *testing.T) {
 	})
 }
 
-// Who will not wait for a closed quota is refused at once, though others do.
+// A call that may not wait for a closed quota is refused at once, although others
+// wait.
 func TestBoundedBehindUnbounded(t *testing.T) {
 	inBubble(t, writes(100, time.Minute), 2, func(t *testing.T, fleet []*redislimit.Limiter, _ []*redis.Client) {
 		fleet[0].Penalize(context.Background(), write("a"), pinterest.RateLimit{Remaining: -1}, time.Hour)
@@ -231,7 +230,7 @@ func TestBoundedBehindUnbounded(t *testing.T) {
 	})
 }
 
-// So are those in line already when an answer says that nothing is left.
+// So are waiters, when an answer says that nothing is left.
 func TestBoundedWhenUsedUp(t *testing.T) {
 	inBubble(t, writes(100, time.Minute), 1, func(t *testing.T, fleet []*redislimit.Limiter, _ []*redis.Client) {
 		for range 10 {
@@ -249,7 +248,7 @@ func TestBoundedWhenUsedUp(t *testing.T) {
 	})
 }
 
-// A process that shares its quota with another says so to those in line.
+// The estimate for waiters takes account of another process that uses the quota.
 func TestEstimateWithOthers(t *testing.T) {
 	inBubble(t, writes(60, time.Minute), 2, func(t *testing.T, fleet []*redislimit.Limiter, _ []*redis.Client) {
 		ctx, cancel := context.WithCancel(context.Background())
@@ -264,13 +263,13 @@ func TestEstimateWithOthers(t *testing.T) {
 		err := fleet[0].Wait(soon, write("a")) // at the pace of both it takes 40 seconds, of one 20
 		assert.Less(t, time.Since(began), time.Second)
 		assert.ErrorIs(t, err, context.DeadlineExceeded)
-		paced(t, err, pinterest.PaceLine)
+		paced(t, err, pinterest.PaceQueued)
 		cancel()
 		wg.Wait()
 	})
 }
 
-// One process learns a limit, all keep it.
+// A limit that one process learns holds for all.
 func TestLearnedForAll(t *testing.T) {
 	inBubble(t, pinterest.Limits{}, 2, func(t *testing.T, fleet []*redislimit.Limiter, _ []*redis.Client) {
 		require.NoError(t, fleet[0].Wait(context.Background(), write("a")))
@@ -301,18 +300,18 @@ func TestRevealedAtOnce(t *testing.T) {
 		list, err := fleet[0].Usage(context.Background(), "app", "a")
 		require.NoError(t, err)
 		require.Len(t, list, 1)
-		assert.Equal(t, 21, list[0].Used, "20 calls, and the one that told")
+		assert.Equal(t, 21, list[0].Used, "20 calls, and the one that revealed it")
 	})
 }
 
-// A permit that is free is one question, and one that is waited for two.
-func TestQuestions(t *testing.T) {
-	inBubble(t, pinterest.Standard.Limits(), 1, func(t *testing.T, fleet []*redislimit.Limiter, clients []*redis.Client) {
+// A permit that is free takes one request, and one that has to wait takes two.
+func TestRequestsOfAPermit(t *testing.T) {
+	inBubble(t, pinterest.AccessStandard.Limits(), 1, func(t *testing.T, fleet []*redislimit.Limiter, clients []*redis.Client) {
 		var asked counting
 		clients[0].AddHook(&asked)
 		for range 10 {
 			require.NoError(t, fleet[0].Wait(context.Background(), write("a")))
-			// The leading policy is the safety net's: nothing is told of the minute.
+			// The leading policy is the safety net's: it says nothing about the minute.
 			net := said(100, 99, time.Second)
 			net.Policy = net.Policies[0]
 			fleet[0].Observe(context.Background(), write("a"), net)
@@ -321,7 +320,7 @@ func TestQuestions(t *testing.T) {
 		assert.Equal(t, map[string]int{"reserve": 10}, asked.counts())
 		require.NoError(t, fleet[0].Wait(context.Background(), write("a")))
 		assert.Equal(t, map[string]int{"reserve": 11, "confirm": 1}, asked.counts())
-		for range 5 { // the first of them tells when the minute ends
+		for range 5 { // the first of them says when the minute ends
 			fleet[0].Observe(context.Background(), write("a"), said(100, 89, 30*time.Second))
 		}
 		assert.Equal(t, map[string]int{"reserve": 11, "confirm": 1, "observe": 1}, asked.counts())
@@ -333,7 +332,8 @@ func TestQuestions(t *testing.T) {
 	})
 }
 
-// Another's clock does not matter, and neither does one that is set back.
+// The clocks of other processes do not matter, and neither does a clock that is set
+// back.
 func TestClockIsSetBack(t *testing.T) {
 	clock := &movable{}
 	l, _, _ := connect(t, writes(1000, time.Minute), redislimit.WithClock(clock))

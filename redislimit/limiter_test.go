@@ -59,13 +59,13 @@ func server(t testing.TB) *redis.Options {
 
 var prefixes atomic.Int64
 
-// prefix keeps the keys of each test apart, and those of each run.
+// prefix returns a prefix that keeps the keys of each test and each run apart.
 func prefix() string {
 	return "test:" + strconv.Itoa(os.Getpid()) + ":" + strconv.FormatInt(time.Now().UnixNano(), 36) + ":" + strconv.FormatInt(prefixes.Add(1), 36) + ":"
 }
 
-// outside is a client for the test itself. It also starts what go-redis starts
-// once for all clients, which must not be started in a bubble.
+// outside returns a client for the test itself. It also starts the goroutines that
+// go-redis starts once for all clients, which must not start in a bubble.
 func outside(t testing.TB) *redis.Client {
 	t.Helper()
 	c := redis.NewClient(server(t))
@@ -74,8 +74,8 @@ func outside(t testing.TB) *redis.Client {
 	return c
 }
 
-// bubble returns a client that can be used inside of a bubble: the time there is
-// another than that of sockets.
+// bubble returns a client that can be used inside a bubble, where the time is not
+// that of sockets.
 func bubble(t testing.TB) *redis.Client {
 	t.Helper()
 	opts := server(t)
@@ -96,7 +96,7 @@ func TestLimiter(t *testing.T) {
 	})
 }
 
-// bubbleClock is the time of a bubble, or else the real one.
+// bubbleClock is the time of the bubble or, outside of one, the real time.
 type bubbleClock struct{}
 
 func (bubbleClock) Now() time.Time { return time.Now() }
@@ -112,7 +112,7 @@ func (bubbleClock) Sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// movable is the real time, ahead by what the test says.
+// movable is the real time, shifted by the test.
 type movable struct {
 	bubbleClock
 	ahead atomic.Int64
@@ -121,8 +121,8 @@ type movable struct {
 func (c *movable) Now() time.Time       { return time.Now().Add(time.Duration(c.ahead.Load())) }
 func (c *movable) move(d time.Duration) { c.ahead.Add(int64(d)) }
 
-// inBubble runs a test in a bubble, with as many limiters as it wants on one
-// prefix: each is a process that knows the others by the Redis alone.
+// inBubble runs a test in a bubble, with a number of limiters that share a prefix:
+// each is like a process that shares only Redis with the others.
 func inBubble(t *testing.T, limits pinterest.Limits, processes int, f func(t *testing.T, fleet []*redislimit.Limiter, clients []*redis.Client)) {
 	t.Helper()
 	outside(t)
@@ -140,7 +140,7 @@ func inBubble(t *testing.T, limits pinterest.Limits, processes int, f func(t *te
 	})
 }
 
-// connect returns a limiter by the real time, and its client and prefix.
+// connect returns a limiter that uses the real time, and its client and prefix.
 func connect(t testing.TB, limits pinterest.Limits, opts ...redislimit.Option) (*redislimit.Limiter, *redis.Client, string) {
 	t.Helper()
 	c, p := outside(t), prefix()
@@ -149,31 +149,31 @@ func connect(t testing.TB, limits pinterest.Limits, opts ...redislimit.Option) (
 	return l, c, p
 }
 
-// writes are limits of one category.
+// writes returns limits of one category.
 func writes(n int, window time.Duration) pinterest.Limits {
 	return pinterest.Limits{Account: map[pinterest.Category]pinterest.Quota{pinterest.CategoryOrgWrite: {Limit: n, Window: window}}}
 }
 
-// write is a call that those limits hold for.
+// write returns the permit of a call that those limits hold for.
 func write(account string) pinterest.Permit {
 	return pinterest.Permit{App: "app", Account: account, Category: pinterest.CategoryOrgWrite}
 }
 
-// bounded is one that does not wait for a quota that is used up.
+// bounded returns one that does not wait for a quota that is used up.
 func bounded(account string) pinterest.Permit {
 	pm := write(account)
 	pm.MaxHold = time.Second
 	return pm
 }
 
-// said is what an answer says of writes.
+// said returns what an answer says about writes.
 func said(limit, remaining int, reset time.Duration) pinterest.RateLimit {
 	p := pinterest.RatePolicy{Name: "org_write_app_id_user_id", Limit: limit, Window: time.Minute}
 	net := pinterest.RatePolicy{Name: "safety_net_app_id_user_id", Limit: 100, Window: time.Second}
 	return pinterest.RateLimit{Limit: limit, Remaining: remaining, Reset: reset, Policy: p, Policies: []pinterest.RatePolicy{net, p}}
 }
 
-// keys returns what is kept under a prefix.
+// keys returns the keys with a prefix.
 func keys(t testing.TB, c *redis.Client, prefix string) (list []string) {
 	t.Helper()
 	all := c.Scan(context.Background(), 0, prefix+"*", 1000).Iterator()
@@ -208,7 +208,7 @@ func paced(t testing.TB, err error, reason pinterest.PaceReason) pinterest.PaceW
 	return pinterest.PaceWait{}
 }
 
-// counting counts the operations that a client asks for.
+// counting counts the operations of the script.
 type counting struct {
 	mu sync.Mutex
 	n  map[string]int

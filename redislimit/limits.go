@@ -15,11 +15,11 @@ import (
 const (
 	// safetyNet is the API's name for the limit over all categories.
 	safetyNet = "safety_net"
-	// userScope and appScope end the API's names of an account's limits and of
-	// those of the app.
+	// userScope and appScope are the suffixes of the API's names for the limits of
+	// an account and of the app.
 	userScope = "_app_id_user_id"
 	appScope  = "_app_id"
-	// counted is from which length on a window is counted, not paced.
+	// counted is the shortest window that is counted, not paced.
 	counted = time.Hour
 	// longest is the longest window, and the longest hold.
 	longest = 366 * 24 * time.Hour
@@ -27,51 +27,51 @@ const (
 	maxShared = 16
 )
 
-// limit is one limit that a call has to keep.
+// limit is one limit that holds for a call.
 type limit struct {
 	name  string
 	key   string
 	app   bool
 	of    pinterest.Category
-	first pinterest.Quota // what it is while Redis knows nothing of it
-	quota pinterest.Quota // what it is now, as far as this process knows
+	first pinterest.Quota // the quota while Redis has none for it
+	quota pinterest.Quota // the quota now, as far as this process knows
 }
 
 func (l *limit) is(p *pinterest.RatePolicy) bool {
 	return l.quota.Limit == p.Limit && l.quota.Window == p.Window
 }
 
-// known is what this process knows of the limits. It may forget: Redis has it all.
-type known struct {
+// cache is what this process knows of the limits. It may forget: Redis has it all.
+type cache struct {
 	mu     sync.Mutex
 	young  map[string]state   // by key
-	old    map[string]state   // those of the generation before
-	shared map[string][]limit // by app, its limits that headers revealed
+	old    map[string]state   // the previous generation
+	shared map[string][]limit // by app, the limits that headers revealed
 }
 
-// generation is of how many limits is remembered where they stand, twice.
+// generation is how many limits a generation of the cache holds.
 const generation = 8192
 
-func newKnown() known { return known{young: map[string]state{}, shared: map[string][]limit{}} }
+func newCache() cache { return cache{young: map[string]state{}, shared: map[string][]limit{}} }
 
 // get returns where the limit stood. The lock is held.
-func (k *known) get(key string) (s state, ok bool) {
+func (k *cache) get(key string) (s state, ok bool) {
 	if s, ok = k.young[key]; !ok {
 		s, ok = k.old[key]
 	}
 	return s, ok
 }
 
-// state returns where the limit stood when Redis was last asked of it.
-func (k *known) state(x *limit) (state, bool) {
+// state returns where the limit stood when Redis was last asked about it.
+func (k *cache) state(x *limit) (state, bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.get(x.key)
 }
 
-// put remembers what Redis said of a limit. It reports whether it was closed for
-// longer since.
-func (k *known) put(x *limit, s state) (longer bool) {
+// put stores where a limit stands. It reports whether the limit is now closed for
+// longer than before.
+func (k *cache) put(x *limit, s state) (longer bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	before, _ := k.get(x.key)
@@ -82,26 +82,26 @@ func (k *known) put(x *limit, s state) (longer bool) {
 	return s.held.After(before.held)
 }
 
-// given is a quota that was given in advance, and the end of its keys.
-type given struct {
+// configured is a quota of the limiter's configuration, and the end of its keys.
+type configured struct {
 	quota pinterest.Quota
 	tail  string
 }
 
-// giveKeys prepares the ends of keys. The quota is a part of them: if another one
-// is given, that holds at once.
-func giveKeys(quotas map[pinterest.Category]pinterest.Quota) map[pinterest.Category]given {
-	all := map[pinterest.Category]given{}
+// configure prepares the ends of keys. The quota is a part of them, so that a
+// change of the configuration takes effect at once.
+func configure(quotas map[pinterest.Category]pinterest.Quota) map[pinterest.Category]configured {
+	all := map[pinterest.Category]configured{}
 	for c, q := range quotas {
 		if q.Limit > 0 {
-			all[c] = given{q, fmt.Sprintf("%s:%d/%ds", escape(limitName(c)), q.Limit, int64(q.Window/time.Second))}
+			all[c] = configured{q, fmt.Sprintf("%s:%d/%ds", escape(limitName(c)), q.Limit, int64(q.Window/time.Second))}
 		}
 	}
 	return all
 }
 
 // tail is the end of the keys of a limit.
-func tail(all map[pinterest.Category]given, c pinterest.Category) given {
+func tail(all map[pinterest.Category]configured, c pinterest.Category) configured {
 	g, ok := all[c]
 	if !ok {
 		g.tail = escape(limitName(c))
@@ -116,15 +116,15 @@ func limitName(c pinterest.Category) string {
 	return string(c)
 }
 
-// of returns the limits that a call has to keep: those of its account, first the
-// one over all and then that of the category, and those of the app.
+// of returns the limits that hold for a call: those of its account, first the one
+// over all categories and then that of the category, and those of the app.
 func (l *Limiter) of(pm *pinterest.Permit) []limit {
 	k := &l.known
 	app := l.appKey(pm.App)
 	account := app + "account:" + escape(pm.Account) + ":"
 	all, own := tail(l.account, pinterest.CategoryAll), tail(l.account, pm.Category)
 	if pm.Category == pinterest.CategoryAll {
-		own = given{tail: "%"} // it has no limit beside the one over all
+		own = configured{tail: "%"} // it has no limit besides the one over all
 	}
 	list := make([]limit, 2, 4)
 	list[0] = limit{name: safetyNet, key: account + all.tail, first: all.quota}
@@ -151,7 +151,7 @@ func (l *Limiter) of(pm *pinterest.Permit) []limit {
 	return list
 }
 
-// reveal adds a limit of the app that a header told of, unless it is known.
+// reveal adds a limit of the app that a header named, unless it is known.
 func (l *Limiter) reveal(pm *pinterest.Permit, p *pinterest.RatePolicy) {
 	name, app := p.Scope()
 	if !app || !usable(p) {
@@ -173,7 +173,7 @@ func (l *Limiter) reveal(pm *pinterest.Permit, p *pinterest.RatePolicy) {
 			n++
 		}
 		if s.of == x.of && s.key == x.key {
-			return // another answer told of it in this moment
+			return // another answer has added it in the meantime
 		}
 	}
 	if n < maxShared {
@@ -181,18 +181,18 @@ func (l *Limiter) reveal(pm *pinterest.Permit, p *pinterest.RatePolicy) {
 	}
 }
 
-// appKey begins the keys of an app's limits. The tag in braces keeps all of them
-// in one slot.
+// appKey is the beginning of the keys of an app's limits. The tag in braces keeps
+// all of them in one slot of a cluster.
 func (l *Limiter) appKey(app string) string { return l.prefix + "{" + escape(app) + "}:" }
 
-// lineKey is the key of the account's limit of the category, which is also that
-// of its line.
-func (l *Limiter) lineKey(pm *pinterest.Permit) string {
+// queueKey is the key of the account's limit of the category, which is also the
+// key of its queue.
+func (l *Limiter) queueKey(pm *pinterest.Permit) string {
 	return l.appKey(pm.App) + "account:" + escape(pm.Account) + ":" + tail(l.account, pm.Category).tail
 }
 
-// escape makes a name that can be any text a part of a key: different names stay
-// different, and an empty one does not make an empty hash tag, which is none.
+// escape makes any text fit to be a part of a key. Different names stay different,
+// and an empty name does not become an empty hash tag, which Redis ignores.
 func escape(name string) string {
 	plain := name != ""
 	for i := range len(name) {
@@ -223,10 +223,10 @@ func isPlain(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '_' || c == '-' || c == '.'
 }
 
-// meant returns the account's limit that a policy means, which its name tells.
-// One of another name or of none is told by its numbers, or else it is the
-// category's if nothing is known of that. nil: it cannot be told.
-func meant(limits []limit, p *pinterest.RatePolicy) *limit {
+// limitOf returns the account's limit that a policy is about, by the policy's name.
+// A policy with another name or none is matched by its numbers. If that fails, it
+// is the category's or, if that limit is known already, nil.
+func limitOf(limits []limit, p *pinterest.RatePolicy) *limit {
 	all, own := &limits[0], &limits[1]
 	name, app := p.Scope()
 	switch {
@@ -244,8 +244,9 @@ func meant(limits []limit, p *pinterest.RatePolicy) *limit {
 	return nil
 }
 
-// attributed returns the limit that the rate speaks of, nil if that cannot be
-// told. Without policies the number tells, or else the reset.
+// attributed returns the limit that the leading numbers of the rate are about, or
+// nil if that cannot be told. In the plain form, without policies, it is the one
+// with the same number, if its window is long enough for the reset.
 func attributed(limits []limit, rate *pinterest.RateLimit) *limit {
 	if rate.Policy.Limit > 0 {
 		name, app := rate.Policy.Scope()
@@ -254,7 +255,7 @@ func attributed(limits []limit, rate *pinterest.RateLimit) *limit {
 				return x
 			}
 		}
-		if x := meant(limits, &rate.Policy); x != nil && x.quota.Window == rate.Policy.Window {
+		if x := limitOf(limits, &rate.Policy); x != nil && x.quota.Window == rate.Policy.Window {
 			return x
 		}
 		return nil
@@ -270,13 +271,13 @@ func attributed(limits []limit, rate *pinterest.RateLimit) *limit {
 	return nil
 }
 
-// follows returns the policy that the limit is to follow: of several the one that
-// it follows already, or else the longest.
-func follows(limits []limit, x *limit, rate *pinterest.RateLimit) (found *pinterest.RatePolicy) {
+// policyFor returns the policy that the limit has to follow. Of several it is the
+// one whose window the limit has already, or else the longest.
+func policyFor(limits []limit, x *limit, rate *pinterest.RateLimit) (found *pinterest.RatePolicy) {
 	for i := range rate.Policies {
 		p := &rate.Policies[i]
 		name, app := p.Scope()
-		if !usable(p) || app != x.app || app && name != x.name || !app && meant(limits, p) != x {
+		if !usable(p) || app != x.app || app && name != x.name || !app && limitOf(limits, p) != x {
 			continue
 		}
 		if p.Window == x.quota.Window {
@@ -289,7 +290,7 @@ func follows(limits []limit, x *limit, rate *pinterest.RateLimit) (found *pinter
 	return found
 }
 
-// usable reports whether the policy can be meant.
+// usable reports whether the policy is plausible.
 func usable(p *pinterest.RatePolicy) bool {
 	return p.Limit > 0 && p.Window > 0 && p.Window%time.Second == 0 && p.Window <= longest
 }

@@ -23,8 +23,8 @@ import (
 
 const processEnv = "REDISLIMIT_TEST_PROCESS"
 
-// playProcess is a process of TestRealProcesses: it calls until the time is up,
-// and prints when each call went.
+// playProcess is a process of TestRealProcesses. It calls until the time is up, and
+// prints when each call went.
 func playProcess(role string, out io.Writer) error {
 	var limit, until int64
 	var common string
@@ -61,7 +61,7 @@ func playProcess(role string, out io.Writer) error {
 
 const processWindow = 2 * time.Second
 
-// Real processes share a quota, by Redis's clock.
+// Real processes share a quota, on the clock of Redis.
 func TestRealProcesses(t *testing.T) {
 	c := outside(t)
 	exe, err := os.Executable()

@@ -16,49 +16,50 @@ import (
 	"github.com/pinterest-go/pinterest"
 )
 
-//go:embed window.lua
+//go:embed bucket.lua
 var source string
 
 var script = redis.NewScript(source)
 
-// question is one run of the script.
-type question struct {
+// request is one run of the script.
+type request struct {
 	operation     string
 	cost          int
-	first, second int64 // what they mean depends on the operation
+	first, second int64 // their meaning depends on the operation
 	limits        []limit
-	epochs        []float64 // of what was reserved; nil: nothing was
+	epochs        []float64 // of the reservation; nil: there is none
 }
 
-// answer is what the script said of the limits, in their order.
-type answer struct {
-	now   float64
-	about []about
+// reply is what the script returned for the limits, in their order.
+type reply struct {
+	now     float64
+	results []result
 }
 
-// about is what it said of one limit.
-type about struct {
-	a, b float64 // what they mean depends on the operation
+// result is what it returned for one limit.
+type result struct {
+	a, b float64 // their meaning depends on the operation
 	state
 }
 
-// state is where a limit stood when Redis was last asked of it. Times are by our
-// clock.
+// state is where a limit stood when Redis was last asked about it. Times are on
+// the limiter's clock.
 type state struct {
 	quota        pinterest.Quota
 	epoch        float64
-	held, ends   time.Time // zero: it is not, and not known
+	held, ends   time.Time // zero: it is not held; the end is not known
 	used, others float64   // in the window that ends then
-	doubted      bool      // an answer told of another end
-	untold       bool      // Redis does not know that it is held
+	doubted      bool      // an answer named another end
+	unsent       bool      // the hold could not be sent to Redis
 }
 
-// ask runs the script. It fails with a *downError when Redis does not answer, and
-// at once while it is known not to. What was reserved is lost if the answer is, or
-// if the client asks again on a new connection: that costs a permit, and no more.
-func (l *Limiter) ask(ctx context.Context, q question) (*answer, error) {
+// run runs the script. It fails with a *downError when Redis does not answer, and
+// at once while the circuit is open. If the reply is lost, or if the client sends
+// the request again on a new connection, the reservation is lost as well: that
+// costs one permit and no more.
+func (l *Limiter) run(ctx context.Context, q request) (*reply, error) {
 	began := l.clock.Now()
-	if err := l.away.admit(began); err != nil {
+	if err := l.circuit.admit(began); err != nil {
 		return nil, err
 	}
 	bounded, cancel := context.WithTimeout(ctx, l.timeout)
@@ -68,18 +69,18 @@ func (l *Limiter) ask(ctx context.Context, q question) (*answer, error) {
 		if own := endedBy(ctx, bounded, err); own != nil {
 			return nil, own
 		}
-		return nil, l.away.lost(err, l)
+		return nil, l.circuit.failed(err, l)
 	}
 	a, err := l.read(text, len(q.limits))
 	if err != nil {
-		return nil, l.away.lost(err, l)
+		return nil, l.circuit.failed(err, l)
 	}
-	l.away.back()
+	l.circuit.succeeded()
 	return a, nil
 }
 
-// endedBy returns the error of the caller's own context if it was the reason for
-// err, and Redis is not to blame.
+// endedBy returns the error of the caller's own context if that was the reason for
+// err, so that Redis is not blamed for it.
 func endedBy(ctx, bounded context.Context, err error) error {
 	end, _ := bounded.Deadline()
 	own, ok := ctx.Deadline()
@@ -88,12 +89,12 @@ func endedBy(ctx, bounded context.Context, err error) error {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case ok && own.Equal(end) && errors.As(err, &timeout) && timeout.Timeout():
-		return context.DeadlineExceeded // the socket was a moment ahead of the context
+		return context.DeadlineExceeded // the socket's deadline came a moment before the context's
 	}
 	return nil
 }
 
-func (q *question) keys() []string {
+func (q *request) keys() []string {
 	keys := make([]string, len(q.limits))
 	for i := range q.limits {
 		keys[i] = q.limits[i].key
@@ -101,7 +102,7 @@ func (q *question) keys() []string {
 	return keys
 }
 
-func (q *question) args(l *Limiter, now time.Time) []any {
+func (q *request) args(l *Limiter, now time.Time) []any {
 	args := make([]any, 0, 5+3*len(q.limits))
 	args = append(args, q.operation, "", q.cost, q.first, q.second)
 	if l.ours {
@@ -120,17 +121,17 @@ func (q *question) args(l *Limiter, now time.Time) []any {
 	return args
 }
 
-// read reads an answer: big-endian doubles.
-func (l *Limiter) read(text string, limits int) (*answer, error) {
+// read reads a reply, which is big-endian doubles.
+func (l *Limiter) read(text string, limits int) (*reply, error) {
 	const each = 10
 	size := 8 * (1 + each*limits)
 	if limits > 0 && len(text) != size && len(text) != 8 {
-		return nil, fmt.Errorf("the script's answer has %d bytes, and not %d", len(text), size)
+		return nil, fmt.Errorf("the script's reply has %d bytes, want %d", len(text), size)
 	}
 	number := func(i int) float64 { return math.Float64frombits(binary.BigEndian.Uint64([]byte(text[8*i : 8*i+8]))) }
-	a := &answer{now: number(0)}
-	// By our clock: Redis looked at its own some time before this. So we are
-	// late rather than early.
+	a := &reply{now: number(0)}
+	// On the limiter's clock. Redis read its own a moment earlier, so the times are
+	// a little late rather than early.
 	now := l.clock.Now()
 	at := func(i int) (t time.Time) {
 		if n := number(i); n > a.now {
@@ -139,7 +140,7 @@ func (l *Limiter) read(text string, limits int) (*answer, error) {
 		return t
 	}
 	for i := 1; 8*i < len(text); i += each {
-		a.about = append(a.about, about{number(i), number(i + 1), state{
+		a.results = append(a.results, result{number(i), number(i + 1), state{
 			quota: pinterest.Quota{Limit: int(number(i + 2)), Window: time.Duration(number(i+3)) * time.Second},
 			epoch: number(i + 4), held: at(i + 5), ends: at(i + 6),
 			used: number(i + 7), others: number(i + 8), doubted: number(i+9) > 0,
@@ -158,7 +159,7 @@ const (
 	usage   = "usage"
 )
 
-// downError says that Redis could not be asked.
+// downError says that Redis does not answer.
 type downError struct{ err error }
 
 func (e *downError) Error() string { return "redislimit: Redis is away: " + e.err.Error() }

@@ -16,7 +16,7 @@ import (
 	"github.com/pinterest-go/pinterest/redislimit"
 )
 
-// heard is what the limiter told of Redis.
+// heard records the calls of the observer.
 type heard struct {
 	mu   sync.Mutex
 	list []error
@@ -28,7 +28,8 @@ func (h *heard) hear(err error) {
 	h.list = append(h.list, err)
 }
 
-// turns checks that it was told of so many turns: away, back, away ...
+// turns checks the number of its calls, which are alternately for the beginning and
+// the end of an outage.
 func (h *heard) turns(t *testing.T, n int) {
 	t.Helper()
 	h.mu.Lock()
@@ -39,8 +40,8 @@ func (h *heard) turns(t *testing.T, n int) {
 	}
 }
 
-// gate stands before the Redis of the tests. Shut, it lets nothing through, and
-// nobody hears of it: as a network that is cut.
+// gate is a proxy of the Redis of the tests. While it is shut, it silently drops
+// everything, like a network that is cut.
 type gate struct {
 	addr  string
 	asked counting // what clients have asked for
@@ -115,7 +116,7 @@ func (g *gate) set(shut bool) {
 	g.open.Broadcast()
 }
 
-// behind returns a limiter behind the gate.
+// behind returns a limiter whose client connects to the gate.
 func behind(t *testing.T, g *gate, limits pinterest.Limits, opts ...redislimit.Option) *redislimit.Limiter {
 	t.Helper()
 	c := redis.NewClient(&redis.Options{Addr: g.addr, ContextTimeoutEnabled: true})

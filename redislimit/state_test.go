@@ -17,7 +17,7 @@ import (
 )
 
 func TestKeys(t *testing.T) {
-	limits := pinterest.Standard.Limits()
+	limits := pinterest.AccessStandard.Limits()
 	limits.App = map[pinterest.Category]pinterest.Quota{pinterest.CategoryAll: {Limit: 1000, Window: 24 * time.Hour}}
 	l, c, p := connect(t, limits)
 	require.NoError(t, l.Wait(t.Context(), pinterest.Permit{App: "1478036", Account: "549755885175", Category: pinterest.CategoryOrgWrite}))
@@ -68,7 +68,7 @@ func TestNames(t *testing.T) {
 	assert.Len(t, tags, len(names), "one hash tag for each app")
 }
 
-// What Redis forgets is begun anew, and what stands in the way of a key goes.
+// State that Redis loses starts again, and values of other kinds are overwritten.
 func TestStateThatIsLost(t *testing.T) {
 	for name, lose := range map[string]func(ctx context.Context, c *redis.Client, key string) error{
 		"deleted":         func(ctx context.Context, c *redis.Client, key string) error { return c.Del(ctx, key).Err() },
@@ -107,7 +107,7 @@ func replace(ctx context.Context, c *redis.Client, key string) error {
 	return c.RPush(ctx, key, "x").Err()
 }
 
-// Those who wait when all is lost go on, and so does what headers have taught.
+// Waiters go on when all state is lost, and headers are learned again.
 func TestLostWhileTheyWait(t *testing.T) {
 	common := prefix()
 	c := outside(t)
@@ -128,14 +128,14 @@ func TestLostWhileTheyWait(t *testing.T) {
 		began := time.Now()
 		wg.Wait()
 		assert.Less(t, time.Since(began), time.Minute)
-		assert.Equal(t, 60, used(t, fleet[0], "a").Max, "as it was given")
+		assert.Equal(t, 60, used(t, fleet[0], "a").Max, "as configured")
 		fleet[0].Observe(context.Background(), write("a"), said(100, 60, time.Minute))
 		assert.Equal(t, 100, used(t, fleet[0], "a").Max, "as the API says")
 	})
 	assert.NotEmpty(t, keys(t, c, common))
 }
 
-// Another quota that is given in advance holds at once.
+// A change of the configured quota takes effect at once.
 func TestAnotherQuota(t *testing.T) {
 	common := redislimit.WithPrefix(prefix())
 	first, _, _ := connect(t, writes(100, time.Hour), common)
@@ -146,7 +146,7 @@ func TestAnotherQuota(t *testing.T) {
 	assert.Equal(t, 7, used(t, second, "a").Max)
 }
 
-// A quota that is counted is spent once among the fleet.
+// A quota that is counted is shared by the fleet.
 func TestCountedOnce(t *testing.T) {
 	common := redislimit.WithPrefix(prefix())
 	var fleet []*redislimit.Limiter
@@ -188,7 +188,7 @@ func BenchmarkPermit(b *testing.B) {
 	}
 }
 
-// BenchmarkPermits is one permit of many at once, of as many accounts.
+// BenchmarkPermits measures permits of many accounts at once.
 func BenchmarkPermits(b *testing.B) {
 	wide := pinterest.Quota{Limit: 1 << 30, Window: time.Second}
 	l, _, _ := connect(b, pinterest.Limits{Account: map[pinterest.Category]pinterest.Quota{
@@ -213,7 +213,7 @@ func BenchmarkPermits(b *testing.B) {
 	})
 }
 
-// BenchmarkPing is what a round trip costs alone.
+// BenchmarkPing measures the round trip alone.
 func BenchmarkPing(b *testing.B) {
 	c := outside(b)
 	for b.Loop() {

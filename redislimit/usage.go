@@ -10,23 +10,24 @@ import (
 	"github.com/pinterest-go/pinterest"
 )
 
-// Usage implements [pinterest.Limiter]. What is used is the whole fleet's, who
-// waits is this process's. It fails while Redis is away.
+// Usage implements [pinterest.Limiter]. Used counts the requests of the whole
+// fleet, Waiting the calls of this process. Usage fails while Redis does not
+// answer.
 func (l *Limiter) Usage(ctx context.Context, app, account string) ([]pinterest.Usage, error) {
 	limits := l.all(app, account)
-	a, err := l.ask(ctx, question{operation: usage, limits: limits})
+	a, err := l.run(ctx, request{operation: usage, limits: limits})
 	if err != nil {
 		return nil, err
 	}
 	var list []pinterest.Usage
 	for i := range limits {
-		x, about := &limits[i], &a.about[i]
-		if about.a < 0 {
+		x, res := &limits[i], &a.results[i]
+		if res.a < 0 {
 			continue
 		}
 		u := pinterest.Usage{
-			Limit: x.name, Category: x.of, App: x.app, Max: about.quota.Limit, Window: about.quota.Window,
-			Used: int(about.a), Reset: time.Duration(about.b) * time.Microsecond, HeldUntil: about.held,
+			Limit: x.name, Category: x.of, App: x.app, Max: res.quota.Limit, Window: res.quota.Window,
+			Used: int(res.a), Reset: time.Duration(res.b) * time.Microsecond, HeldUntil: res.held,
 		}
 		u.Free = max(0, u.Max-u.Used)
 		if !u.HeldUntil.IsZero() {
@@ -65,7 +66,7 @@ func (l *Limiter) all(app, account string) []limit {
 		categories[x.of] = true
 	}
 	l.known.mu.Unlock()
-	delete(categories, pinterest.CategoryAll) // it is a part of every other's
+	delete(categories, pinterest.CategoryAll) // its limits are among those of every other category
 	seen := map[string]bool{}
 	var list []limit
 	for _, c := range slices.Sorted(maps.Keys(categories)) {

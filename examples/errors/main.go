@@ -76,8 +76,7 @@ func whatToDo(pin *pinterest.Pin, err error, now time.Time) string {
 	case pinterest.DispositionPark:
 		return fmt.Sprintf("park: enqueue the job again, not before %v from now (%s)", e.RetryAt.Sub(now), e.Class)
 	case pinterest.DispositionUncertain:
-		return fmt.Sprintf("uncertain: store what to look for (a pin %q on board %s), and call Client.Resolve later",
-			e.Uncertain.Title, e.Uncertain.BoardID)
+		return "uncertain: store e.Uncertain as JSON, and call Pins.Resolve with it later"
 	case pinterest.DispositionReview, pinterest.DispositionNone:
 	}
 	return fmt.Sprintf("review: tell a person: %s, request %s", e.Message, e.RequestID)

@@ -15,7 +15,7 @@ func TestRun(t *testing.T) {
 fix: show the author that link must be an absolute URL, such as https://shop.example/p/1
 park: enqueue the job again, not before 4h0m0s from now (blocked)
 review: tell a person: Not permitted., request 4826385600000003
-uncertain: store what to look for (a pin "Oak kitchen" on board 813744226421000002), and call Client.Resolve later
+uncertain: store e.Uncertain as JSON, and call Pins.Resolve with it later
 reauthorize: pause the account, and ask its owner to connect it again
 `, out.String())
 }

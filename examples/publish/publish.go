@@ -143,14 +143,14 @@ func (p *publisher) lookUp(ctx context.Context, o *outcome, known entry, began t
 	}
 	want.NotIDs = slices.Concat(want.NotIDs, p.results.pinIDs())
 	ctx, waits := p.meter.follow(ctx, o.row)
-	res, err := p.client.Resolve(ctx, want)
+	res, err := p.client.Pins.Resolve(ctx, want)
 	o.waited = waits.duration()
 	switch res.Outcome {
 	case pinterest.OutcomeAbsent:
 		return true
 	case pinterest.OutcomeCreated:
-		o.kind, o.pinID = kindFound, res.Pin.ID
-		p.record(o, entry{State: statePublished, PinID: res.Pin.ID})
+		o.kind, o.pinID = kindFound, res.Result.ID
+		p.record(o, entry{State: statePublished, PinID: res.Result.ID})
 	case pinterest.OutcomeUnknown:
 		o.kind, o.err = kindUncertain, err
 		p.halt(hopeless(err))
@@ -161,8 +161,13 @@ func (p *publisher) lookUp(ctx context.Context, o *outcome, known entry, began t
 // send publishes one row: intent, call, result.
 func (p *publisher) send(ctx context.Context, o outcome) outcome {
 	o.reason = ""
-	now := p.meter.Now()
-	intent := entry{State: stateIntent, LookFor: lookFor(o.row.pin, now)}
+	lookFor, err := p.client.Pins.Intent(o.row.pin)
+	if err != nil {
+		o.kind, o.err = kindFailed, err
+		p.record(&o, entry{State: stateFailed, Problem: err.Error()})
+		return o
+	}
+	intent := entry{State: stateIntent, LookFor: lookFor}
 	if p.record(&o, intent); o.lost != nil {
 		return o // what cannot be recorded is not sent
 	}
@@ -205,15 +210,6 @@ func (p *publisher) record(o *outcome, e entry) {
 	if err := p.results.put(e); err != nil {
 		o.lost = err
 		p.halt("the results file cannot be written any more")
-	}
-}
-
-// lookFor says what to look for should this program not live to see the answer.
-func lookFor(pin pinterest.PinCreate, now time.Time) *pinterest.Uncertain {
-	return &pinterest.Uncertain{
-		Operation: pinterest.OpPinsCreate.ID, BoardID: pin.BoardID, SectionID: pin.BoardSectionID,
-		Title: pin.Title, Description: pin.Description, Link: pin.Link, AltText: pin.AltText,
-		Since: now, Local: true,
 	}
 }
 

@@ -230,10 +230,12 @@ func TestLeftAtIntent(t *testing.T) {
 
 	crashed, err := openResults(b.resultsPath(), false)
 	require.NoError(t, err)
+	client, err := pinterest.New(pinterest.WithAccessToken("token"), pinterest.WithBaseURL(b.srv.URL), pinterest.WithClock(b.srv.Clock()))
+	require.NoError(t, err)
 	for _, r := range []row{made, lost, older} {
-		require.NoError(t, crashed.put(entry{
-			Key: r.key(), Title: r.name(), State: stateIntent, LookFor: lookFor(r.pin, b.srv.Clock().Now()),
-		}))
+		lookFor, err := client.Pins.Intent(r.pin)
+		require.NoError(t, err)
+		require.NoError(t, crashed.put(entry{Key: r.key(), Title: r.name(), State: stateIntent, LookFor: lookFor}))
 	}
 	crashed.close()
 	pin := b.srv.AddPin(b.board, like(made))

@@ -15,7 +15,7 @@ import (
 	"github.com/pinterest-go/pinterest/internal/simulation"
 )
 
-// report is what all scenarios together have shown.
+// report is the result of all scenarios.
 type report struct {
 	creates            []simulation.Result
 	shared             simulation.FleetResult
@@ -24,27 +24,27 @@ type report struct {
 
 const intro = `# Pacing, simulated
 
-Written by the test, which also holds it against the code:
+Written by a test, which also compares it with the code:
 
     go test ./internal/simulation -run TestSimulation -args -simulation.out=$PWD/docs
 
 Real clients make real calls, in virtual time, to a server that counts as the API
-does: 100 writes a minute and 1,000 reads a minute for each account, 100 calls a
-second over all, in fixed windows that the client does not know; the rate headers
-as they were captured; answers after 80 to 300 ms. Retries have no jitter, so that
-the figures can be had again.
+does. Each account has 100 writes a minute, 1,000 reads a minute and 100 calls a
+second over all, in fixed windows that the client does not know. The rate headers
+have the captured form, and answers take 80 to 300 ms. Retries have no jitter, so
+that the figures can be reproduced.
 
 ![Pins made over time](pacing.svg)
 
 ## 500 pins on one account
 
-They arrive at 100 a second. The ideal is 500 pins / 100 a minute = 5 minutes: a
-sender who does not know where the API's minute begins can safely do no better. (One
-who does may be quicker, by using up one minute's quota at its end and the next at its
-start; hence figures below 1.) The wall is the time until the last pin was made;
-where pins have failed, it is not a comparison.
+They arrive at 100 a second. The ideal time is 500 pins / 100 a minute = 5 minutes. A
+sender that does not know when the API's minute begins cannot safely do better. (One
+that does know can be faster: it uses one minute's quota at its end and the next one's
+at its start. So there are ratios below 1.) The time is until the last pin was created.
+Where pins have failed, it cannot be compared.
 
-| sender | made | failed | 429s | wall | of the ideal |
+| sender | created | failed | 429s | time | ratio to the ideal |
 |---|--:|--:|--:|--:|--:|
 `
 
@@ -58,8 +58,9 @@ func (r *report) markdown() []byte {
 ## 200 accounts under a limit of the app
 
 The answers reveal that the app has 1,200 calls a minute for all its accounts. 20
-accounts always have calls waiting, reads and writes, from 4 to 12 at a time; 180 make
-a read a minute. Six minutes, the heavy accounts counted from second 20 on.
+heavy accounts always have 4 to 12 calls waiting, both reads and writes. 180 light
+accounts make a read a minute. The run takes six minutes. Calls of heavy accounts are
+counted from second 20 on.
 
 | | |
 |---|--:|
@@ -67,21 +68,21 @@ a read a minute. Six minutes, the heavy accounts counted from second 20 on.
 | calls of a heavy account, most | %d |
 | furthest from the mean | %.1f %% |
 | calls of light accounts | %d |
-| of them failed | %d |
-| the slowest of them took | %.1f s |
+| failed calls of light accounts | %d |
+| slowest call of a light account | %.1f s |
 | 429s | %d |
 `, slices.Min(r.shared.Heavy), slices.Max(r.shared.Heavy), 100*r.shared.Spread(), r.shared.Light, r.shared.Unserved,
 		r.shared.LightWait.Seconds(), r.shared.Refused)
 	fmt.Fprintf(&b, `
 ## One account is blocked
 
-Ten accounts write all they can for four minutes, counted from second 20 on. One of
-them is answered 429 with a reset of half an hour, or is not.
+Ten accounts write as much as they can for four minutes, counted from second 20 on. In
+the second run all calls of one account are answered 429, with a reset of half an hour.
 
-| | calls of the other nine |
+| run | calls of the other nine |
 |---|--:|
-| nobody is blocked | %d |
-| one is blocked | %d |
+| no account is blocked | %d |
+| one account is blocked | %d |
 `, others(r.unblocked), others(r.blocked))
 	return b.Bytes()
 }
@@ -191,16 +192,16 @@ func path(at []time.Duration) string {
 
 var figure = regexp.MustCompile(`\d+(\.\d+)?`)
 
-// sameFigures holds one text against another whose figures may be a little
-// different: events of one moment come in any order.
+// sameFigures compares two texts. Their figures may differ a little, because events
+// at the same moment come in any order.
 func sameFigures(t *testing.T, name string, want, got []byte) {
 	t.Helper()
-	again := "; to write it anew: go test ./internal/simulation -run TestSimulation -args -simulation.out=$PWD/docs"
+	again := "; to write it again: go test ./internal/simulation -run TestSimulation -args -simulation.out=$PWD/docs"
 	if !bytes.Equal(figure.ReplaceAll(want, []byte("#")), figure.ReplaceAll(got, []byte("#"))) {
-		if name == "pacing.svg" { // as many steps as there are
+		if name == "pacing.svg" { // the number of steps may differ
 			return
 		}
-		assert.Fail(t, name+" is not of this code"+again)
+		assert.Fail(t, name+" is out of date"+again)
 		return
 	}
 	old := figure.FindAll(got, -1)
@@ -208,7 +209,7 @@ func sameFigures(t *testing.T, name string, want, got []byte) {
 		a, _ := strconv.ParseFloat(string(now), 64)
 		b, _ := strconv.ParseFloat(string(old[i]), 64)
 		if math.Abs(a-b) > 2+0.02*a {
-			assert.Fail(t, fmt.Sprintf("%s says %s where it is %s%s", name, old[i], now, again))
+			assert.Fail(t, fmt.Sprintf("%s says %s, want %s%s", name, old[i], now, again))
 		}
 	}
 }

@@ -14,11 +14,10 @@ import (
 	"github.com/pinterest-go/pinterest"
 )
 
-// Server answers as the API does, without a connection: it counts in fixed
-// windows and tells of them in the real headers. Whose call it is it reads from
-// the token.
+// Server answers as the API does, without a connection. It counts in fixed windows
+// and reports them in the real headers. The token names the account of a call.
 type Server struct {
-	Phase   time.Duration // how far its windows are into their course at the start
+	Phase   time.Duration // how much of its windows has passed at the start
 	Quota   int           // writes a minute of each account; 0: 100
 	App     int           // calls a minute of the app, all accounts together; 0: no limit
 	Silent  bool          // it sends no rate headers
@@ -37,7 +36,7 @@ type window struct {
 	index           int64
 }
 
-// The latency that answers of the real API have, both ways together.
+// The latency of the real API, both ways together.
 const (
 	leastLatency = 80 * time.Millisecond
 	mostLatency  = 300 * time.Millisecond
@@ -51,7 +50,7 @@ func (s *Server) RoundTrip(req *http.Request) (*http.Response, error) {
 		_ = req.Body.Close()
 	}
 	latency := s.latency()
-	if err := rest(req, latency/2); err != nil {
+	if err := sleep(req, latency/2); err != nil {
 		return nil, err
 	}
 	account := strings.TrimPrefix(req.Header.Get("Authorization"), "Bearer ")
@@ -60,7 +59,7 @@ func (s *Server) RoundTrip(req *http.Request) (*http.Response, error) {
 		category = pinterest.CategoryOrgRead
 	}
 	header, ok := s.count(account, category, time.Now().Add(s.Phase))
-	if err := rest(req, latency-latency/2); err != nil {
+	if err := sleep(req, latency-latency/2); err != nil {
 		return nil, err
 	}
 	status, body := http.StatusOK, pin
@@ -76,8 +75,8 @@ func (s *Server) RoundTrip(req *http.Request) (*http.Response, error) {
 	}, nil
 }
 
-// rest lets time pass, unless the call ends.
-func rest(req *http.Request, d time.Duration) error {
+// sleep lets time pass, unless the call ends.
+func sleep(req *http.Request, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
@@ -116,7 +115,7 @@ func (s *Server) policies(category pinterest.Category) []pinterest.RatePolicy {
 	return list
 }
 
-// count counts a call in all its windows. The headers speak of the one with the
+// count counts a call in all its windows. The headers are about the one with the
 // least left. A call that is refused is counted, too.
 func (s *Server) count(account string, category pinterest.Category, now time.Time) (h http.Header, ok bool) {
 	s.mu.Lock()

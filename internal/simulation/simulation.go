@@ -1,6 +1,6 @@
-// Package simulation shows what pacing is worth: calls of real clients against
-// a server that counts as the API does, in virtual time. Its functions are
-// called inside a bubble of testing/synctest.
+// Package simulation measures what pacing achieves: real clients call a server
+// that counts as the API does, in virtual time. Its functions have to be called
+// inside a bubble of testing/synctest.
 package simulation
 
 import (
@@ -14,33 +14,33 @@ import (
 	"github.com/pinterest-go/pinterest"
 )
 
-// Creates is a load of pins that arrive faster than the quota allows.
+// Creates is a load of pins to create that arrive faster than the quota allows.
 type Creates struct {
 	Name   string
 	Server *Server
-	// Limiters are those of the processes that share the account; nil is a process
-	// without one.
+	// Limiters are the limiters of the processes that share the account; nil is a
+	// process without one.
 	Limiters []pinterest.Limiter
 	N        int           // how many pins, all processes together
 	Every    time.Duration // how often one arrives
 	Retry    pinterest.RetryPolicy
 }
 
-// Result is how a load went.
+// Result is the result of a load.
 type Result struct {
 	Name    string
 	N       int
 	Failed  int
 	Refused int             // answers 429
-	Wall    time.Duration   // until the last pin was made
-	Ideal   time.Duration   // of a sender who uses the quota in full from the first moment on
-	At      []time.Duration // when each was made
+	Wall    time.Duration   // until the last pin was created
+	Ideal   time.Duration   // of a sender that uses the whole quota from the first moment on
+	At      []time.Duration // when each pin was created
 }
 
-// Ratio returns the wall as a share of the ideal.
+// Ratio returns Wall divided by Ideal.
 func (r Result) Ratio() float64 { return float64(r.Wall) / float64(r.Ideal) }
 
-// Run makes the pins.
+// Run creates the pins.
 func (c Creates) Run() Result {
 	began := time.Now()
 	clients := make([]*pinterest.Client, len(c.Limiters))
@@ -78,7 +78,7 @@ func (c Creates) Run() Result {
 }
 
 // client returns a client of one account. Retries have no jitter, so that the
-// figures can be had again.
+// figures can be reproduced.
 func client(s *Server, l pinterest.Limiter, account string, retry pinterest.RetryPolicy) *pinterest.Client {
 	retry.Jitter = -1
 	opts := []pinterest.Option{
@@ -113,13 +113,13 @@ func get(c *pinterest.Client) error {
 type Fleet struct {
 	Server  *Server
 	Limiter pinterest.Limiter
-	Heavy   int  // accounts that always have calls waiting, reads and writes
-	Writes  bool // they have writes alone
-	Light   int  // accounts that make a call now and then
+	Heavy   int  // accounts that always have calls waiting, both reads and writes
+	Writes  bool // heavy accounts only write
+	Light   int  // accounts that make a call a minute
 	Time    time.Duration
 }
 
-// FleetResult is how a fleet fared.
+// FleetResult is the result of a fleet.
 type FleetResult struct {
 	Heavy     []int         // calls of each heavy account, after the first seconds
 	Light     int           // calls that light accounts made ...
@@ -160,7 +160,7 @@ func (f Fleet) Run() FleetResult {
 			}
 		})
 	}
-	// What comes first is the burst, which is whoever's who asks first.
+	// The first calls are the burst, which goes to those who ask first.
 	const burst = 20 * time.Second
 	time.Sleep(burst)
 	early := f.served()
@@ -174,7 +174,7 @@ func (f Fleet) Run() FleetResult {
 	return r
 }
 
-// work makes one call after another, of the worker's kind.
+// work makes one call after another: creates or reads, depending on the worker.
 func (f Fleet) work(c *pinterest.Client, worker int, end time.Time) {
 	for i := 0; time.Now().Before(end); i++ {
 		var err error
@@ -189,7 +189,7 @@ func (f Fleet) work(c *pinterest.Client, worker int, end time.Time) {
 	}
 }
 
-// served returns how many calls of each heavy account were.
+// served returns how many calls of each heavy account have succeeded.
 func (f Fleet) served() []int {
 	n := make([]int, f.Heavy)
 	for a := range n {
@@ -200,8 +200,8 @@ func (f Fleet) served() []int {
 
 func heavy(a int) string { return fmt.Sprint("heavy-", a) }
 
-// Spread returns how far the heavy accounts' shares are from their mean at the
-// most, as a share of it.
+// Spread returns the largest distance of a heavy account from their mean, divided
+// by the mean.
 func (r FleetResult) Spread() float64 {
 	total := 0
 	for _, n := range r.Heavy {

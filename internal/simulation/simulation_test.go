@@ -28,7 +28,7 @@ var phases = []int{0, 7, 23, 41, 59}
 
 func pacer(t *testing.T) pinterest.Limiter {
 	t.Helper()
-	p, err := pinterest.NewPacer(pinterest.Standard.Limits(), nil)
+	p, err := pinterest.NewPacer(pinterest.AccessStandard.Limits(), nil)
 	require.NoError(t, err)
 	return p
 }
@@ -54,8 +54,8 @@ func fleet(t *testing.T, f simulation.Fleet) (r simulation.FleetResult) {
 	return r
 }
 
-// TestSimulation runs all scenarios, holds them against what was promised, and
-// docs/pacing.md against them.
+// TestSimulation runs all scenarios, compares their results with what the library
+// promises, and docs/pacing.md with their results.
 func TestSimulation(t *testing.T) {
 	var rep report
 	for _, phase := range phases {
@@ -78,7 +78,7 @@ func TestSimulation(t *testing.T) {
 	rep.creates = append(rep.creates,
 		creates(t, "no limiter, 5 attempts as the headers say", 23, false, pinterest.RetryPolicy{}, none),
 		creates(t, "no limiter, plain backoff of 2 s to 60 s until it works", 23, true, pinterest.RetryPolicy{
-			MaxAttempts: 1000, ThrottleDelay: 2 * time.Second, Quota: -1,
+			MaxAttempts: 1000, ThrottleDelay: 2 * time.Second, Budget: -1,
 		}, none))
 
 	rep.shared = fleet(t, simulation.Fleet{
@@ -107,7 +107,7 @@ func TestSimulation(t *testing.T) {
 	}
 }
 
-// others adds up what all but the first account did.
+// others returns the number of calls of all accounts but the first.
 func others(r simulation.FleetResult) (n int) {
 	for _, calls := range r.Heavy[1:] {
 		n += calls

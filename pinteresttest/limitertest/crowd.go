@@ -19,10 +19,10 @@ func crowdTests() []test {
 	}
 }
 
-// crowd does everything at once. It is for the race detector, and for waiters
-// that are forgotten: a bubble does not end while anybody waits.
+// crowd does everything at once. It is for the race detector, and finds waiters
+// that are forgotten: a bubble does not end while one waits.
 func crowd(r *rig) {
-	limits := pinterest.Standard.Limits()
+	limits := pinterest.AccessStandard.Limits()
 	limits.App = map[pinterest.Category]pinterest.Quota{pinterest.CategoryAll: {Limit: 3000, Window: time.Minute}}
 	l := r.limiter(limits)
 	s := &server{policies: writePolicies(100)}

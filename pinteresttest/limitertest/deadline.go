@@ -14,9 +14,9 @@ func deadlineTests() []test {
 		{"a wait that cannot fit the deadline is refused at once", tooLate},
 		{"a wait that just fits the deadline is not refused", justFits},
 		{"a refusal spends nothing", refusalsAreFree},
-		{"a place in line that comes too late is refused at once", lineTooLate},
+		{"a place in the queue that comes too late is refused at once", queueTooLate},
 		{"a hold that ends after the deadline is refused at once", holdTooLate},
-		{"who waits already is refused when a hold makes it too late", heldTooLate},
+		{"a waiter is refused when a hold makes it too late", heldTooLate},
 	}
 }
 
@@ -41,7 +41,7 @@ func tooLate(r *rig) {
 	between(r, "it was refused after", took, 0, tick)
 }
 
-// justFits takes the measure of one account for another.
+// justFits measures a wait with one account, and uses it for another.
 func justFits(r *rig) {
 	l := r.limiter(perMinute(60))
 	var due time.Duration
@@ -73,21 +73,21 @@ func refusalsAreFree(r *rig) {
 	r.sameAs("after 200 refusals", l, write("control"), write("a"))
 }
 
-func lineTooLate(r *rig) {
+func queueTooLate(r *rig) {
 	l := r.limiter(perMinute(60))
 	r.empty(l, write("a"))
 	o, _ := r.queue(l, write("a"), 20)
 	deadline := time.Now().Add(5 * time.Second)
 	took := elapsed(func() {
 		paced := r.missed("a call", within(l, write("a"), 5*time.Second), deadline, 25*time.Second)
-		if paced.Reason != pinterest.PaceLine {
+		if paced.Reason != pinterest.PaceQueued {
 			r.Errorf("refused for %q", paced.Reason)
 		}
 		between(r, "ahead", paced.Ahead, 19, 20)
 	})
 	between(r, "it was refused after", took, 0, tick)
 	r.end()
-	between(r, "of those in line went", len(o.granted()), 20, 20)
+	between(r, "of those in the queue went", len(o.granted()), 20, 20)
 }
 
 func holdTooLate(r *rig) {

@@ -15,11 +15,11 @@ func headerTests() []test {
 		{"nothing left holds until the reset", nothingLeft},
 		{"a limit that grows is followed", func(r *rig) { followed(r, 100, 300) }},
 		{"a limit that shrinks is followed", func(r *rig) { followed(r, 300, 60) }},
-		{"a limit that nobody knew is learned", learned},
+		{"a limit that was not known is learned", learned},
 		{"a limit of the app is learned for all its accounts", learnedOfApp},
 		{"a limit of the app that is used up holds all its accounts", appUsedUp},
-		{"what cannot be read changes nothing", garbage},
-		{"what is of another limit changes nothing", unknownNames},
+		{"values that are not plausible change nothing", garbage},
+		{"values of another limit change nothing", unknownNames},
 	}
 }
 
@@ -39,7 +39,7 @@ func followed(r *rig, before, after int) {
 	p := write("a")
 	r.saturate(l, p, 2, 2*time.Minute)
 	l.Observe(context.Background(), p, writeRate(after, after*9/10, 59*time.Second))
-	r.saturate(l, p, 2, 61*time.Second) // in which they change
+	r.saturate(l, p, 2, 61*time.Second) // the window in which the limit changes
 	at := r.saturate(l, p, 2, 2*time.Minute)
 	between(r, fmt.Sprintf("2 minutes of %d a minute", after), len(at), after*2*97/100, after*2)
 }
@@ -60,7 +60,7 @@ func learned(r *rig) {
 	between(r, "100 calls of another category", took, 0, tick)
 }
 
-// reports is an answer that tells of a limit of the app.
+// reports is an answer that reveals a limit of the app.
 func reports(limit, remaining int, reset time.Duration) pinterest.RateLimit {
 	own := pinterest.RatePolicy{Name: "ads_analytics" + userScope, Limit: 300, Window: time.Minute}
 	apps := pinterest.RatePolicy{Name: "analytics_get_report" + appScope, Limit: limit, Window: time.Minute}
@@ -69,13 +69,13 @@ func reports(limit, remaining int, reset time.Duration) pinterest.RateLimit {
 	}
 }
 
-// report is a permit that the limit of reports holds for.
+// report is a permit for a call that this limit holds for.
 func report(account string) pinterest.Permit {
 	return pinterest.Permit{App: "app", Account: account, Category: pinterest.CategoryAdsAnalytics}
 }
 
 func learnedOfApp(r *rig) {
-	l := r.limiter(pinterest.Standard.Limits())
+	l := r.limiter(pinterest.AccessStandard.Limits())
 	r.must(l, report("a"))
 	l.Observe(context.Background(), report("a"), reports(80, 79, time.Minute))
 	began := time.Now()
@@ -101,14 +101,14 @@ func learnedOfApp(r *rig) {
 }
 
 func appUsedUp(r *rig) {
-	l := r.limiter(pinterest.Standard.Limits())
+	l := r.limiter(pinterest.AccessStandard.Limits())
 	r.must(l, report("a"))
 	l.Observe(context.Background(), report("a"), reports(800, 0, 20*time.Second))
 	took := elapsed(func() { r.must(l, report("b")) })
 	between(r, "another account", took, 20*time.Second-tick, 22*time.Second)
 }
 
-// sameAs checks that an account's pace is that of one of which nothing was told.
+// sameAs checks that an account has the same pace as a control account.
 func (r *rig) sameAs(what string, l pinterest.Limiter, control, p pinterest.Permit) {
 	r.Helper()
 	var counts [2]int
@@ -121,7 +121,7 @@ func (r *rig) sameAs(what string, l pinterest.Limiter, control, p pinterest.Perm
 }
 
 func garbage(r *rig) {
-	l := r.limiter(pinterest.Standard.Limits())
+	l := r.limiter(pinterest.AccessStandard.Limits())
 	known := writePolicies(100)[pinterest.CategoryOrgWrite]
 	for i, rate := range []pinterest.RateLimit{
 		{},
@@ -153,7 +153,7 @@ func garbage(r *rig) {
 }
 
 func unknownNames(r *rig) {
-	l := r.limiter(pinterest.Standard.Limits())
+	l := r.limiter(pinterest.AccessStandard.Limits())
 	for i, policy := range []pinterest.RatePolicy{
 		{Limit: 7, Window: time.Minute},
 		{Limit: 7, Window: time.Second},

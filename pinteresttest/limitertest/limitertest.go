@@ -1,6 +1,5 @@
-// Package limitertest tests implementations of pinterest.Limiter: it holds one
-// against everything that an App relies on, and against a model of the API's
-// own counting.
+// Package limitertest tests implementations of pinterest.Limiter: everything that
+// an App relies on, and calls against a model of how the API counts.
 //
 //	func TestLimiter(t *testing.T) {
 //		limitertest.Run(t, func(t *testing.T, limits pinterest.Limits, clock pinterest.Clock) pinterest.Limiter {
@@ -9,9 +8,9 @@
 //	}
 //
 // Run it with the race detector. Each test runs in a bubble of testing/synctest,
-// where hours pass in no time. The limiter is opened inside of it; it may talk
-// to a server over a socket, as long as it takes the time from the clock it is
-// given: while anybody waits for a socket, the time stands still.
+// where hours pass in no time. The limiter is opened inside the bubble. It may talk
+// to a server over a socket if it takes the time from the clock that it is given:
+// time stands still while a goroutine waits for a socket.
 package limitertest
 
 import (
@@ -26,11 +25,11 @@ import (
 	"github.com/pinterest-go/pinterest"
 )
 
-// Open returns a limiter that knows these limits, lives by the clock and has
-// counted nothing yet. It ends it with the test.
+// Open returns a new limiter with these limits, which uses the clock and has
+// counted nothing yet. It closes the limiter at the end of the test.
 type Open = func(t *testing.T, limits pinterest.Limits, clock pinterest.Clock) pinterest.Limiter
 
-// tick is what a limiter may take where it should take no time at all.
+// tick is how long a limiter may take for what should take no time at all.
 const tick = 50 * time.Millisecond
 
 // test is one behavior.
@@ -39,11 +38,11 @@ type test struct {
 	run  func(r *rig)
 }
 
-// Run runs the suite.
+// Run runs all tests, each with a limiter of its own from open.
 func Run(t *testing.T, open Open) {
 	t.Helper()
 	for _, test := range slices.Concat(
-		paceTests(), serverTests(), costTests(), headerTests(), refusalTests(), lineTests(), deadlineTests(), trialTests(), usageTests(), crowdTests(),
+		paceTests(), serverTests(), costTests(), headerTests(), refusalTests(), queueTests(), deadlineTests(), trialTests(), usageTests(), crowdTests(),
 	) {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { test.run(&rig{T: t, open: open}) })
@@ -51,7 +50,7 @@ func Run(t *testing.T, open Open) {
 	}
 }
 
-// rig is what a test works with.
+// rig is a test with its limiter, its clock and its calls.
 type rig struct {
 	*testing.T
 	open  Open
@@ -59,7 +58,7 @@ type rig struct {
 	wg    sync.WaitGroup // the calls in the background
 }
 
-// clock shows the bubble's time, ahead by so much.
+// clock shows the time of the bubble, shifted by ahead.
 type clock struct{ ahead time.Duration }
 
 func (c clock) Now() time.Time { return time.Now().Add(c.ahead) }
@@ -109,8 +108,8 @@ func read(account string) pinterest.Permit {
 	return p
 }
 
-// settle lets all that can happen now happen. The time does not move before
-// every goroutine of the bubble waits for it.
+// settle waits until nothing more can happen now: time moves on only when every
+// goroutine of the bubble is blocked.
 func (r *rig) settle() { time.Sleep(time.Millisecond) }
 
 // must waits for a permit.
@@ -121,14 +120,14 @@ func (r *rig) must(l pinterest.Limiter, p pinterest.Permit) {
 	}
 }
 
-// within asks for a permit that has to come in this time.
+// within waits for a permit with a deadline after d.
 func within(l pinterest.Limiter, p pinterest.Permit, d time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), d)
 	defer cancel()
 	return l.Wait(ctx, p)
 }
 
-// grab takes all that can be had at once, up to a bound.
+// grab takes all permits that are free now, up to a bound, and returns how many.
 func (r *rig) grab(l pinterest.Limiter, p pinterest.Permit, bound int) int {
 	r.Helper()
 	for n := range bound {
@@ -142,7 +141,7 @@ func (r *rig) grab(l pinterest.Limiter, p pinterest.Permit, bound int) int {
 	return bound
 }
 
-// empty takes all that can be had at once.
+// empty takes all permits that are free now.
 func (r *rig) empty(l pinterest.Limiter, p pinterest.Permit) {
 	r.Helper()
 	if n := r.grab(l, p, 1000); n == 1000 {
@@ -150,8 +149,8 @@ func (r *rig) empty(l pinterest.Limiter, p pinterest.Permit) {
 	}
 }
 
-// saturate asks for permits as fast as they come, for a time, and returns when
-// each came.
+// saturate takes permits as fast as they come for a time, and returns when each
+// came.
 func (r *rig) saturate(l pinterest.Limiter, p pinterest.Permit, workers int, d time.Duration) []time.Time {
 	r.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), d)
@@ -168,7 +167,7 @@ func (r *rig) saturate(l pinterest.Limiter, p pinterest.Permit, workers int, d t
 					r.Errorf("Wait: %v", err)
 					return
 				} else {
-					return // what comes next comes too late
+					return // the next permit comes after the end
 				}
 			}
 		})
@@ -213,7 +212,7 @@ func most(at []time.Time, window time.Duration) (n int) {
 type outcome struct {
 	name string
 	err  error
-	at   time.Duration // after the first was begun
+	at   time.Duration // after the first was started
 }
 
 // outcomes are those of several, in the order in which they ended.
@@ -223,7 +222,7 @@ type outcomes struct {
 	list  []outcome
 }
 
-// begin begins a call in the background, and returns when it waits.
+// begin starts a call in the background, and returns when it waits.
 func (r *rig) begin(ctx context.Context, o *outcomes, name string, l pinterest.Limiter, p pinterest.Permit) {
 	if o.begun.IsZero() {
 		o.begun = time.Now()
@@ -237,14 +236,14 @@ func (r *rig) begin(ctx context.Context, o *outcomes, name string, l pinterest.L
 	r.settle()
 }
 
-// all returns what has ended by now.
+// all returns the calls that have ended by now.
 func (o *outcomes) all() []outcome {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return slices.Clone(o.list)
 }
 
-// granted returns who got a permit, in order.
+// granted returns the calls that got a permit, in order.
 func (o *outcomes) granted() (names []string) {
 	for _, one := range o.all() {
 		if one.err == nil {
@@ -257,7 +256,7 @@ func (o *outcomes) granted() (names []string) {
 // end waits for all calls in the background.
 func (r *rig) end() { r.wg.Wait() }
 
-// between checks a number.
+// between checks that a number is in a range.
 func between[N int | int64 | float64 | time.Duration](r *rig, what string, got, least, most N) {
 	r.Helper()
 	if got < least || got > most {

@@ -14,19 +14,19 @@ import (
 func serverTests() []test {
 	return []test{
 		{"no call is refused, wherever the API's windows begin", noRefusals},
-		{"full speed against the API, whatever it tells", speedAgainstServer},
+		{"full speed against the API, whatever it reports", speedAgainstServer},
 		{"a burst at a window's edge", edgeBurst},
-		{"whoever uses half of the quota leaves half", othersShare},
+		{"another process that uses half of the quota leaves half", othersShare},
 		{"what others have used is taken off", othersUsed},
 		{"answers that come late and in any order", lateAnswers},
-		{"an API that begins its windows anew", windowsMove},
+		{"an API that restarts its windows", windowsMove},
 	}
 }
 
-// noRefusals calls a server whose clock is anywhere, that tells its limits in
-// any form and takes its time.
+// noRefusals calls servers with any clock, that report their limits in any form
+// and take some time to answer.
 func noRefusals(r *rig) {
-	limits := pinterest.Standard.Limits()
+	limits := pinterest.AccessStandard.Limits()
 	l := r.limiter(limits)
 	var wg sync.WaitGroup
 	for i := range 16 {
@@ -82,7 +82,7 @@ func speedAgainstServer(r *rig) {
 	wg.Wait()
 }
 
-// edgeBurst bursts where one window ends and the next begins.
+// edgeBurst sends a burst where one window ends and the next begins.
 func edgeBurst(r *rig) {
 	l := r.limiter(perMinute(100))
 	s := &server{policies: writePolicies(100)}
@@ -158,7 +158,7 @@ func lateAnswers(r *rig) {
 	between(r, fmt.Sprintf("refused of %d", answered), refused, 0, answered/20)
 }
 
-// windowsMove changes the server's clock, which is as if it counted anew.
+// windowsMove changes the server's clock, as if its windows started again.
 func windowsMove(r *rig) {
 	l := r.limiter(perMinute(100))
 	var mu sync.Mutex

@@ -17,14 +17,14 @@ func paceTests() []test {
 		{"never more than the quota in any stretch of a window's length", neverMore},
 		{"the quota is used in full, with the first burst and without", fullSpeed},
 		{"a limit of one a window", oneAWindow},
-		{"what has no limit is free", noLimit},
+		{"without a limit calls are not paced", noLimit},
 		{"the limit over all categories holds over all", overAll},
 		{"accounts, apps and categories do not share", keysApart},
 		{"a clock of any time", anyClock},
 	}
 }
 
-// category is one of the many that tests need.
+// category returns one of many categories.
 func category(n int) pinterest.Category { return pinterest.Category(fmt.Sprint("category_", n)) }
 
 // manyLimits are limits of so many categories, numbered from 0.
@@ -54,7 +54,7 @@ func restedBurst(r *rig) {
 	between(r, "at once a moment later", r.grab(l, write("a"), 100), 0, 1)
 }
 
-// neverMore asks for permits in random patterns.
+// neverMore takes permits in random patterns.
 func neverMore(r *rig) {
 	limits := []int{1, 2, 3, 5, 7, 10, 13, 19, 20, 21, 33, 50, 60, 66, 67, 76, 77, 99, 100, 101, 150, 333, 999, 1000}
 	for _, window := range []time.Duration{time.Second, time.Minute} {
@@ -73,14 +73,14 @@ func neverMore(r *rig) {
 	}
 }
 
-// pattern asks for a few windows' permits: one after another, many at once, with
-// rests in between, and some that are given up.
+// pattern takes permits for a few windows: one after another, many at once, with
+// pauses in between, and some calls that are canceled.
 func (r *rig) pattern(l pinterest.Limiter, p pinterest.Permit, limit int, window time.Duration, rnd *rand.Rand) []time.Time {
 	end := time.Now().Add(6 * window)
 	var got times
 	for n := 0; n < 2*limit+5 && time.Now().Before(end); {
 		switch rnd.IntN(4) {
-		case 0: // a rest
+		case 0: // a pause
 			time.Sleep(time.Duration(rnd.Float64() * rnd.Float64() * 1.3 * float64(window)))
 		case 1: // one after another
 			for range 1 + rnd.IntN(limit/2+1) {
@@ -88,7 +88,7 @@ func (r *rig) pattern(l pinterest.Limiter, p pinterest.Permit, limit int, window
 				got.add()
 				n++
 			}
-		default: // at once, and some do not wait for their turn
+		default: // at once, and some are canceled
 			var wg sync.WaitGroup
 			for range 1 + rnd.IntN(16) {
 				ctx, cancel := context.WithCancel(context.Background())

@@ -13,21 +13,21 @@ import (
 func refusalTests() []test {
 	return []test{
 		{"a 429 holds its key until the wait is over", holdsKey},
-		{"a 429 holds who waits already, and lets them go spaced out", spacedOut},
-		{"after a 429 those go spaced out who came during it", spacedOutLater},
+		{"a 429 holds the waiters, which go spaced out after it", spacedOut},
+		{"calls that come during a 429's hold go spaced out after it", spacedOutLater},
 		{"a 429 of one account delays no other", othersUnharmed},
 		{"a 429 of one category delays no other", categoriesUnharmed},
 		{"a 429 of the safety net delays all categories", safetyNetHolds},
 		{"a 429 of the app delays all its accounts", appHolds},
-		{"a 429 of a limit of the app that nobody knew", unknownAppHolds},
-		{"a 429 of a limit that nobody knows is the key's own", unknownHolds},
+		{"a 429 of a limit of the app that was not known", unknownAppHolds},
+		{"a 429 of a limit that is not known is the key's own", unknownHolds},
 		{"a 429 of something that has no limit", unlimitedHolds},
 		{"a shorter 429 does not shorten a longer one", longestHolds},
-		{"a 429 that names no time is no harm", noTime},
-		{"who has to wait for too long is refused at once", refusedAtOnce},
-		{"a short hold and a long line are not a long hold", longLine},
-		{"who waits already and would have to for too long is refused at once", refusedInLine},
-		{"the wait for what is used up is bounded, too", usedUpTooLong},
+		{"a 429 that names no time does no harm", noTime},
+		{"a call that would be held for too long is refused at once", refusedAtOnce},
+		{"a short hold and a long queue are not a long hold", longQueue},
+		{"a waiter that would be held for too long is refused at once", refusedInQueue},
+		{"the wait for a quota that is used up is bounded, too", usedUpTooLong},
 	}
 }
 
@@ -36,7 +36,7 @@ func penalty(wait time.Duration) pinterest.RateLimit { return writeRate(100, 0, 
 
 func holdsKey(r *rig) {
 	for i, rate := range []pinterest.RateLimit{{Remaining: -1}, {}, penalty(20 * time.Second), {Limit: 100, Remaining: 0, Reset: 20 * time.Second}} {
-		l := r.limiter(pinterest.Standard.Limits())
+		l := r.limiter(pinterest.AccessStandard.Limits())
 		p := write(fmt.Sprint("account ", i))
 		r.must(l, p)
 		l.Penalize(context.Background(), p, rate, 20*time.Second)
@@ -45,7 +45,7 @@ func holdsKey(r *rig) {
 	}
 }
 
-// queue has so many calls wait in line, one after another.
+// queue puts so many calls into the queue, one after another.
 func (r *rig) queue(l pinterest.Limiter, p pinterest.Permit, n int) (*outcomes, []string) {
 	o, names := &outcomes{}, []string{}
 	for i := range n {
@@ -73,7 +73,7 @@ func (r *rig) spaced(o *outcomes, names []string, from time.Duration) {
 }
 
 func spacedOut(r *rig) {
-	l := r.limiter(pinterest.Standard.Limits())
+	l := r.limiter(pinterest.AccessStandard.Limits())
 	p := write("a")
 	r.empty(l, p)
 	o, names := r.queue(l, p, 64)
@@ -81,14 +81,14 @@ func spacedOut(r *rig) {
 	held := time.Since(o.begun) + 20*time.Second
 	r.end()
 	early := len(slices.DeleteFunc(o.all(), func(one outcome) bool { return one.at > time.Second }))
-	if early > 0 { // a permit that was given before
+	if early > 0 { // a permit that was granted before
 		r.Errorf("%d went during the hold", early)
 	}
 	r.spaced(o, names, held)
 }
 
 func spacedOutLater(r *rig) {
-	l := r.limiter(pinterest.Standard.Limits())
+	l := r.limiter(pinterest.AccessStandard.Limits())
 	p := write("a")
 	r.must(l, p)
 	l.Penalize(context.Background(), p, penalty(20*time.Second), 20*time.Second)
@@ -98,7 +98,7 @@ func spacedOutLater(r *rig) {
 }
 
 func othersUnharmed(r *rig) {
-	l := r.limiter(pinterest.Standard.Limits())
+	l := r.limiter(pinterest.AccessStandard.Limits())
 	n := r.grab(l, write("control"), 100)
 	r.must(l, write("a"))
 	o, _ := r.queue(l, write("a"), 20)
@@ -112,7 +112,7 @@ func othersUnharmed(r *rig) {
 }
 
 func categoriesUnharmed(r *rig) {
-	l := r.limiter(pinterest.Standard.Limits())
+	l := r.limiter(pinterest.AccessStandard.Limits())
 	n := r.grab(l, read("control"), 1000)
 	r.must(l, write("a"))
 	l.Penalize(context.Background(), write("a"), penalty(time.Minute), time.Minute)
@@ -120,7 +120,7 @@ func categoriesUnharmed(r *rig) {
 }
 
 func safetyNetHolds(r *rig) {
-	l := r.limiter(pinterest.Standard.Limits())
+	l := r.limiter(pinterest.AccessStandard.Limits())
 	r.must(l, write("a"))
 	rate := penalty(time.Second)
 	rate.Policy = safetyNet
@@ -132,7 +132,7 @@ func safetyNetHolds(r *rig) {
 }
 
 func appHolds(r *rig) {
-	l := r.limiter(pinterest.Standard.Limits())
+	l := r.limiter(pinterest.AccessStandard.Limits())
 	rate := reports(800, 0, 20*time.Second)
 	for _, account := range []string{"a", "b"} {
 		r.must(l, report(account))
@@ -155,7 +155,7 @@ func appHolds(r *rig) {
 }
 
 func unknownAppHolds(r *rig) {
-	l := r.limiter(pinterest.Standard.Limits())
+	l := r.limiter(pinterest.AccessStandard.Limits())
 	r.must(l, report("a"))
 	l.Penalize(context.Background(), report("a"), reports(800, 0, 20*time.Second), 20*time.Second)
 	took := elapsed(func() { r.must(l, report("b")) })
@@ -163,7 +163,7 @@ func unknownAppHolds(r *rig) {
 }
 
 func unknownHolds(r *rig) {
-	l := r.limiter(pinterest.Standard.Limits())
+	l := r.limiter(pinterest.AccessStandard.Limits())
 	policy := pinterest.RatePolicy{Name: "something_else" + userScope, Limit: 10, Window: time.Minute}
 	r.must(l, write("a"))
 	l.Penalize(context.Background(), write("a"), pinterest.RateLimit{Limit: 10, Reset: 20 * time.Second, Policy: policy, Policies: []pinterest.RatePolicy{policy}}, 20*time.Second)
@@ -182,7 +182,7 @@ func unlimitedHolds(r *rig) {
 }
 
 func longestHolds(r *rig) {
-	l := r.limiter(pinterest.Standard.Limits())
+	l := r.limiter(pinterest.AccessStandard.Limits())
 	r.must(l, write("a"))
 	for _, wait := range []time.Duration{10 * time.Second, 30 * time.Second, 5 * time.Second} {
 		l.Penalize(context.Background(), write("a"), pinterest.RateLimit{Remaining: -1}, wait)
@@ -192,7 +192,7 @@ func longestHolds(r *rig) {
 }
 
 func noTime(r *rig) {
-	l := r.limiter(pinterest.Standard.Limits())
+	l := r.limiter(pinterest.AccessStandard.Limits())
 	for _, wait := range []time.Duration{0, -time.Hour} {
 		l.Penalize(context.Background(), write("a"), pinterest.RateLimit{Remaining: -1}, wait)
 	}
@@ -200,7 +200,7 @@ func noTime(r *rig) {
 	between(r, "the next", took, 0, 2*time.Second)
 }
 
-// heldUntil checks that err is a refusal for what is held until then.
+// heldUntil checks that err is a refusal because of a hold until then.
 func (r *rig) heldUntil(what string, err error, until time.Time) {
 	r.Helper()
 	var paced *pinterest.PaceError
@@ -215,7 +215,7 @@ func (r *rig) heldUntil(what string, err error, until time.Time) {
 }
 
 func refusedAtOnce(r *rig) {
-	l := r.limiter(pinterest.Standard.Limits())
+	l := r.limiter(pinterest.AccessStandard.Limits())
 	p := write("a")
 	r.must(l, p)
 	l.Penalize(context.Background(), p, penalty(2*time.Minute), 2*time.Minute)
@@ -228,8 +228,8 @@ func refusedAtOnce(r *rig) {
 	between(r, "the next", took, 50*time.Second-3*tick, 52*time.Second)
 }
 
-func longLine(r *rig) {
-	l := r.limiter(pinterest.Standard.Limits())
+func longQueue(r *rig) {
+	l := r.limiter(pinterest.AccessStandard.Limits())
 	p := write("a")
 	r.must(l, p)
 	l.Penalize(context.Background(), p, penalty(30*time.Second), 30*time.Second)
@@ -241,8 +241,8 @@ func longLine(r *rig) {
 	}
 }
 
-func refusedInLine(r *rig) {
-	l := r.limiter(pinterest.Standard.Limits())
+func refusedInQueue(r *rig) {
+	l := r.limiter(pinterest.AccessStandard.Limits())
 	p, bounded := write("a"), write("a")
 	bounded.MaxHold = time.Minute
 	r.empty(l, p)
@@ -270,7 +270,7 @@ func refusedInLine(r *rig) {
 }
 
 func usedUpTooLong(r *rig) {
-	l := r.limiter(pinterest.Standard.Limits())
+	l := r.limiter(pinterest.AccessStandard.Limits())
 	p := write("a")
 	p.MaxHold = 10 * time.Second
 	r.must(l, p)

@@ -13,7 +13,7 @@ import (
 // A call that it refuses is counted, too.
 type server struct {
 	policies map[pinterest.Category][]pinterest.RatePolicy
-	ahead    func(account string) time.Duration // its clock against the bubble's; nil: the same
+	ahead    func(account string) time.Duration // how far its clock is ahead of the bubble's; nil: not at all
 	form     form
 	latency  func() time.Duration // of one way; nil: none
 
@@ -29,7 +29,7 @@ type counter struct {
 	index                int64
 }
 
-// form is how a server tells of its limits.
+// form is how a server reports its limits.
 type form uint8
 
 const (

@@ -13,10 +13,10 @@ func trialTests() []test {
 	return []test{
 		{"a day's quota is counted, not paced, and shared by all accounts", countedNotPaced},
 		{"a day's quota that is used up is refused until the API's reset", dayUsedUp},
-		{"a day's quota begins anew at the API's reset", dayBegins},
+		{"a day's quota is available again at the API's reset", dayBegins},
 		{"a day's quota that others have used is used up", dayOthers},
-		{"those who wait for a new day's quota do not get more than it", dayWaiters},
-		{"a day's quota of one category leaves the others", dayCategories},
+		{"waiters for a new day's quota do not get more than the quota", dayWaiters},
+		{"a day's quota of one category does not affect the others", dayCategories},
 		{"a day's quota that a 429 closes", dayPenalty},
 	}
 }
@@ -32,14 +32,14 @@ func (r *rig) day(l pinterest.Limiter) {
 	between(r, "300 calls", took, 0, tick)
 }
 
-// dayRate is what the API says of the writes of a day.
+// dayRate is what the API says about the writes of a day.
 func dayRate(remaining int, reset time.Duration) pinterest.RateLimit {
 	p := pinterest.RatePolicy{Name: "org_write" + appScope, Limit: 300, Window: 24 * time.Hour}
 	return pinterest.RateLimit{Limit: 300, Remaining: remaining, Reset: reset, Policy: p, Policies: []pinterest.RatePolicy{p}}
 }
 
 func countedNotPaced(r *rig) {
-	l := r.limiter(pinterest.Trial.Limits())
+	l := r.limiter(pinterest.AccessTrial.Limits())
 	r.day(l)
 	p := write("account 8")
 	p.MaxHold = time.Minute
@@ -54,21 +54,21 @@ func countedNotPaced(r *rig) {
 }
 
 func dayUsedUp(r *rig) {
-	l := r.limiter(pinterest.Trial.Limits())
+	l := r.limiter(pinterest.AccessTrial.Limits())
 	r.day(l)
 	l.Observe(context.Background(), write("account 1"), dayRate(0, 5*time.Hour))
 	reset := time.Now().Add(5 * time.Hour)
 	p := write("account 2")
 	p.MaxHold = time.Minute
 	r.heldUntil("a call", l.Wait(context.Background(), p), reset)
-	p.MaxHold = 0 // however long it takes
+	p.MaxHold = 0 // no limit
 	r.must(l, p)
 	between(r, "it went after the reset", time.Since(reset), -tick, 2*time.Second)
 }
 
-// dayBegins has the API's day begin at another time than ours would.
+// dayBegins has the API's day begin at another time than midnight UTC.
 func dayBegins(r *rig) {
-	l := r.limiter(pinterest.Trial.Limits())
+	l := r.limiter(pinterest.AccessTrial.Limits())
 	r.must(l, write("a"))
 	l.Observe(context.Background(), write("a"), dayRate(299, 3*time.Hour))
 	for range 299 {
@@ -79,7 +79,7 @@ func dayBegins(r *rig) {
 }
 
 func dayOthers(r *rig) {
-	l := r.limiter(pinterest.Trial.Limits())
+	l := r.limiter(pinterest.AccessTrial.Limits())
 	r.must(l, write("a"))
 	l.Observe(context.Background(), write("a"), dayRate(10, 5*time.Hour))
 	u := r.usage(l, "a", "org_write")
@@ -89,7 +89,7 @@ func dayOthers(r *rig) {
 }
 
 func dayWaiters(r *rig) {
-	l := r.limiter(pinterest.Trial.Limits())
+	l := r.limiter(pinterest.AccessTrial.Limits())
 	r.must(l, write("a"))
 	l.Observe(context.Background(), write("a"), dayRate(0, time.Hour))
 	o := &outcomes{}
@@ -103,13 +103,13 @@ func dayWaiters(r *rig) {
 }
 
 func dayCategories(r *rig) {
-	l := r.limiter(pinterest.Trial.Limits())
+	l := r.limiter(pinterest.AccessTrial.Limits())
 	r.day(l)
 	between(r, "reads at once, of 1000 calls a day", r.grab(l, read("a"), 1000), 700, 700)
 }
 
 func dayPenalty(r *rig) {
-	l := r.limiter(pinterest.Trial.Limits())
+	l := r.limiter(pinterest.AccessTrial.Limits())
 	r.must(l, write("a"))
 	l.Penalize(context.Background(), write("a"), dayRate(0, 67150*time.Second), 67150*time.Second)
 	p := write("b")

@@ -10,12 +10,12 @@ import (
 
 func usageTests() []test {
 	return []test{
-		{"the usage of nobody is none", noUsage},
-		{"usage tells what was used", usageCounts},
-		{"usage tells what the API said", usageHeaders},
-		{"usage tells of a hold", usageHeld},
-		{"usage tells who waits", usageWaiting},
-		{"usage tells of the app's limits", usageApp},
+		{"without calls there is no usage", noUsage},
+		{"usage counts calls", usageCounts},
+		{"usage follows the headers", usageHeaders},
+		{"usage shows a hold", usageHeld},
+		{"usage counts the waiters", usageWaiting},
+		{"usage includes the app's limits", usageApp},
 		{"what was used is free again after a window", usageRested},
 		{"asking for the usage uses nothing", usageIsFree},
 	}
@@ -37,7 +37,7 @@ func (r *rig) usage(l pinterest.Limiter, account, limit string) pinterest.Usage 
 }
 
 func noUsage(r *rig) {
-	l := r.limiter(pinterest.Standard.Limits())
+	l := r.limiter(pinterest.AccessStandard.Limits())
 	r.must(l, write("a"))
 	for _, key := range [][2]string{{"app", "b"}, {"another app", "a"}} {
 		if list, err := l.Usage(context.Background(), key[0], key[1]); err != nil || len(list) > 0 {
@@ -47,7 +47,7 @@ func noUsage(r *rig) {
 }
 
 func usageCounts(r *rig) {
-	l := r.limiter(pinterest.Standard.Limits())
+	l := r.limiter(pinterest.AccessStandard.Limits())
 	for range 5 {
 		r.must(l, write("a"))
 	}
@@ -68,7 +68,7 @@ func usageCounts(r *rig) {
 }
 
 func usageHeaders(r *rig) {
-	l := r.limiter(pinterest.Standard.Limits())
+	l := r.limiter(pinterest.AccessStandard.Limits())
 	r.must(l, write("a"))
 	l.Observe(context.Background(), write("a"), writeRate(100, 40, 30*time.Second))
 	u := r.usage(l, "a", "org_write")
@@ -78,7 +78,7 @@ func usageHeaders(r *rig) {
 }
 
 func usageHeld(r *rig) {
-	l := r.limiter(pinterest.Standard.Limits())
+	l := r.limiter(pinterest.AccessStandard.Limits())
 	r.must(l, write("a"))
 	l.Penalize(context.Background(), write("a"), penalty(20*time.Second), 20*time.Second)
 	u := r.usage(l, "a", "org_write")
@@ -94,7 +94,7 @@ func usageHeld(r *rig) {
 }
 
 func usageWaiting(r *rig) {
-	l := r.limiter(pinterest.Standard.Limits())
+	l := r.limiter(pinterest.AccessStandard.Limits())
 	r.empty(l, write("a"))
 	r.queue(l, write("a"), 4)
 	between(r, "waiting", r.usage(l, "a", "org_write").Waiting, 4, 4)
@@ -103,7 +103,7 @@ func usageWaiting(r *rig) {
 }
 
 func usageApp(r *rig) {
-	l := r.limiter(pinterest.Trial.Limits())
+	l := r.limiter(pinterest.AccessTrial.Limits())
 	for i := range 30 {
 		r.must(l, write(fmt.Sprint("account ", i)))
 	}
@@ -117,7 +117,7 @@ func usageApp(r *rig) {
 		between(r, "reset of "+limit, u.Reset, time.Second, 24*time.Hour)
 	}
 
-	revealed := r.limiter(pinterest.Standard.Limits())
+	revealed := r.limiter(pinterest.AccessStandard.Limits())
 	r.must(revealed, report("a"))
 	revealed.Observe(context.Background(), report("a"), reports(800, 700, 30*time.Second))
 	u := r.usage(revealed, "a", "analytics_get_report")
@@ -128,7 +128,7 @@ func usageApp(r *rig) {
 }
 
 func usageRested(r *rig) {
-	l := r.limiter(pinterest.Standard.Limits())
+	l := r.limiter(pinterest.AccessStandard.Limits())
 	for _, reset := range []time.Duration{0, 30 * time.Second} {
 		r.empty(l, write("a"))
 		if reset > 0 {

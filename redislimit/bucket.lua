@@ -1,25 +1,24 @@
--- One step on the limits in KEYS. The arithmetic is that of the in-process pacer
--- (window.go of the root module, function for function): a bucket that fills at
--- 98.5 % of the limit and whose burst is paid back over the next window, so that
--- no stretch of time as long as the window sees more requests than the limit. A
--- window of an hour or more is counted, not paced.
+-- One operation on the limits in KEYS. The arithmetic is that of the in-process
+-- pacer, function for function (internal/bucket of the root module): a bucket that
+-- fills at 98.5 % of the limit and whose burst is paid back over the next window,
+-- so that no stretch of time as long as the window sees more requests than the
+-- limit. A window of an hour or more is counted, not paced.
 --
--- Times are microseconds since 1970, which doubles hold exactly. A limit is kept,
--- and answered, as packed doubles: numbers would be cut to integers on their way
--- out of the script, and as text they take most of its time.
+-- Times are microseconds since 1970, which doubles represent exactly. Limits are
+-- stored and returned as packed doubles: Redis would cut numbers to integers on
+-- their way out of the script, and formatting them as text takes most of its time.
 --
--- ARGV: the operation; now ('': by this server's clock); the cost; two numbers
--- whose meaning is the operation's; then for each key the limit and the seconds
--- that it is taken to have if nothing is kept of it, and the epoch of what was
--- reserved.
+-- ARGV: the operation; now ('': this server's clock); the cost; two numbers whose
+-- meaning depends on the operation; then for each key the limit and the seconds
+-- that it has if nothing is stored for it, and the epoch of the reservation.
 
 local EDGE = 2000000 -- how far ideas of a window's end may be apart
 local COUNTED = 3600 -- seconds from which on a window is counted
 local SMALL = 20     -- limits below have no burst
-local BELIEVED = 3   -- answers in a row that have to tell of another end
+local BELIEVED = 3   -- answers in a row that have to name another end
 local BACK = 10000000 -- a clock that goes back further than this was set
 
--- The first byte is the format's. What is of another is begun anew.
+-- The first byte is the version of the format. State of another version is ignored.
 local KEPT, SIZE, VERSION = '>Bddddddddddd', 89, 1
 
 local min, max, floor, ceil = math.min, math.max, math.floor, math.ceil
@@ -31,7 +30,7 @@ if not now then
   now = tonumber(t[1]) * 1000000 + tonumber(t[2])
 end
 
--- shape works out what follows from limit and length.
+-- shape computes what follows from limit and length.
 local function shape(w)
   w.span = w.length * 1000000
   w.counts = w.length >= COUNTED
@@ -62,8 +61,8 @@ local function fresh(limit, length, epoch)
   return w
 end
 
--- load returns what is kept under the i-th key, or a new one and false: where
--- something is that is not ours, GET may fail, and SET goes over it.
+-- load returns the limit of the i-th key and true, or a new one and false. If the
+-- key holds something else, GET may fail, and SET overwrites it.
 local function load(i)
   local s = redis.pcall('GET', KEYS[i])
   if type(s) == 'string' and #s == SIZE and s:byte(1) == VERSION then
@@ -101,11 +100,11 @@ local function fill(w, to)
   w.level = min(w.level, w.burst)
 end
 
--- advance brings a window to now, over the end of the API's own if need be.
+-- advance brings a bucket to now, past the end of the API's window if need be.
 local function advance(w)
   if w.limit == 0 then return end
   local back = w.at - now
-  if back > BACK and w.at > w.held then -- the clock was set, or is another server's
+  if back > BACK and w.at > w.held then -- the clock was set, or it is another server's
     w.at, w.high = now, w.high - back
     if w.ends ~= 0 and not w.counts then w.ends = w.ends - back end
   end
@@ -118,14 +117,14 @@ local function advance(w)
       w.level = min(w.limit, w.level + (1 + periods) * w.limit)
       w.at = max(w.at, began)
     elseif w.level < 0 then
-      w.level = min(0, w.level + w.others) -- what others used goes, what is reserved stays
+      w.level = min(0, w.level + w.others) -- what is reserved is still charged
     end
     w.own, w.others = 0, 0
   end
   fill(w, now)
 end
 
--- due is when so many requests could go, some time in the past if that is now.
+-- due is when so many requests could go, a time that has passed if they can now.
 local function due(w, n)
   if w.limit == 0 then return w.held end
   local missing = min(n, w.limit) - w.level
@@ -144,8 +143,8 @@ local function due(w, n)
   return at
 end
 
--- take spends n, a negative one gives back. What is more than a burst is spent
--- twice, since it goes at once.
+-- take spends n; a negative n gives back. What is more than a burst is spent
+-- twice, because it goes at once.
 local function take(w, n)
   if w.limit == 0 then return end
   n = min(max(n, -w.limit), w.limit)
@@ -157,7 +156,7 @@ local function take(w, n)
   end
 end
 
--- reserve takes n for when it is due, and returns when that is.
+-- reserve takes n for the time when it is due, and returns that time.
 local function reserve(w, n)
   local at = due(w, n)
   take(w, n)
@@ -165,7 +164,7 @@ local function reserve(w, n)
   return at
 end
 
--- hold closes the limit. What was reserved is void from then on.
+-- hold closes the limit. All reservations become void.
 local function hold(w, to)
   if w.limit == 0 or to <= w.held then return end
   w.held = to
@@ -186,37 +185,37 @@ local function resize(w, limit)
   if not w.counts then w.level = min(w.level, w.burst) end
 end
 
--- ends compares our idea of the window's end with the API's, and tells whether
--- the answer speaks of this window.
-local function ends(w, at, used)
+-- follow compares our idea of the window's end with the API's, and corrects it. It
+-- returns whether the answer is about the current window.
+local function follow(w, at, used)
   local apart, ours = at - w.ends, used
-  if not w.counts then ours = used + floor(w.burst) end -- as answers overtake each other
+  if not w.counts then ours = used + floor(w.burst) end -- because answers overtake each other
   if w.ends == 0 then
     w.ends, w.own = at, min(w.own, ours)
   elseif apart > -EDGE and apart < EDGE then
-    w.ends = min(w.ends, at) -- a reset is rounded up, and an answer takes its time
+    w.ends = min(w.ends, at) -- a reset is rounded up, and an answer takes time
   elseif apart <= 2 * EDGE - w.span then
-    return false -- it is of the window before
+    return false -- it is about the previous window
   elseif apart < w.span - 2 * EDGE and not w.counts and w.doubts + 1 < BELIEVED then
     w.doubts = w.doubts + 1
     return false
-  else -- we had it wrong, or the next one has begun
+  else -- we were wrong, or the next window has begun
     w.ends, w.own, w.others = at, ours, 0
   end
   w.doubts = 0
   return true
 end
 
--- observe learns what the API said is left of the window, and until when. What
--- others have used counts as ours.
+-- observe follows what the API said: how many requests are left of the window, and
+-- how long until it ends. What others have used is charged here.
 local function observe(w, remaining, reset)
   if reset > w.span + EDGE or w.span < 2 * EDGE then
-    -- An end in whole seconds says nothing of a window of seconds.
+    -- An end in whole seconds says nothing about a window of a few seconds.
     if remaining == 0 and reset <= w.span + EDGE then hold(w, now + reset) end
     return
   end
   local at, used = now + reset, w.limit - remaining
-  if not ends(w, at, used) then return end
+  if not follow(w, at, used) then return end
   if w.counts then
     w.own = max(w.own, used)
     w.level = min(w.level, remaining)
@@ -229,7 +228,7 @@ local function observe(w, remaining, reset)
   if remaining == 0 then hold(w, at) end
 end
 
--- save keeps a limit until it is as good as a new one, and a while longer.
+-- save stores a limit until it is as good as a new one, and a while longer.
 local function save(i, w)
   local rest = max(2 * w.span, 120000000, w.held - now + w.span, w.ends - now)
   if w.limit > 0 and not w.counts then rest = max(rest, due(w, w.burst) - now + w.span) end
@@ -237,16 +236,16 @@ local function save(i, w)
     w.held, w.ends, w.own, w.others, w.epoch, w.doubts), 'PX', string.format('%.0f', ceil(rest / 1000)))
 end
 
--- The answer is now, and then of each limit two numbers that are the operation's
--- and what else the caller should know of it.
-local answer = {struct.pack('>d', now)}
-local function tell(a, b, w)
-  answer[#answer + 1] = struct.pack('>dddddddddd', a, b, w.limit, w.length, w.epoch, w.held, w.ends,
+-- The reply is now, and then for each limit two numbers that depend on the
+-- operation, and its state.
+local reply = {struct.pack('>d', now)}
+local function add(a, b, w)
+  reply[#reply + 1] = struct.pack('>dddddddddd', a, b, w.limit, w.length, w.epoch, w.held, w.ends,
     w.own + w.others, w.others, w.doubts)
 end
 
 if operation == 'reserve' or operation == 'confirm' then
-  -- a: when it is due; -1 if what was reserved is good. b: microseconds a request.
+  -- a: when it is due; -1 if the reservation is valid. b: microseconds a request.
   for i = 1, #KEYS do
     local w, known = load(i)
     advance(w)
@@ -255,10 +254,10 @@ if operation == 'reserve' or operation == 'confirm' then
       at = reserve(w, cost)
       if w.limit > 0 then save(i, w) end
     end
-    tell(at, w.limit > 0 and not w.counts and 1 / w.fast or 0, w)
+    add(at, w.limit > 0 and not w.counts and 1 / w.fast or 0, w)
   end
 elseif operation == 'give' then
-  -- What is reserved of a limit that was closed since is forgotten already.
+  -- If a limit was closed since, its reservation is void already.
   for i = 1, #KEYS do
     local w, known = load(i)
     if known and w.epoch == tonumber(ARGV[5 + 3 * i]) then
@@ -268,9 +267,9 @@ elseif operation == 'give' then
     end
   end
 elseif operation == 'observe' then
-  -- The key's limit and length are what the API says they are. first is what is
-  -- left, second the reset, 0 if the answer did not say; cost is what a limit that
-  -- was not known has cost so far: the call that brought it.
+  -- The key's limit and length are those that the API named. first is how many are
+  -- left, second the reset, 0 if the answer did not say. cost is what to take from a
+  -- limit that was not known: the cost of the call that revealed it.
   local limit, length = tonumber(ARGV[6]), tonumber(ARGV[7])
   local w, known = load(1)
   if limit > 0 and (w.limit == 0 or w.length ~= length) then
@@ -283,15 +282,15 @@ elseif operation == 'observe' then
   if not known then take(w, cost) end
   if second > 0 and w.limit > 0 then observe(w, first, second) end
   if w.limit > 0 then save(1, w) end
-  tell(0, 0, w)
+  add(0, 0, w)
 elseif operation == 'hold' then
-  -- first is for how long. Of a limit of which nothing is known, that is all.
+  -- first is for how long. If nothing else is known of the limit, it is a new one.
   local w = load(1)
   if w.limit == 0 then w = fresh(100, 1, w.epoch + 1) end
   advance(w)
   hold(w, now + first)
   save(1, w)
-  tell(0, 0, w)
+  add(0, 0, w)
 elseif operation == 'usage' then
   -- a: how many are used; -1 if the limit is not in use. b: the reset.
   for i = 1, #KEYS do
@@ -307,7 +306,7 @@ elseif operation == 'usage' then
         reset = due(w, whole) - now
       end
     end
-    tell(used, reset, w)
+    add(used, reset, w)
   end
 end
-return table.concat(answer)
+return table.concat(reply)

@@ -18,7 +18,7 @@ import (
 	"github.com/pinterest-go/pinterest/redislimit"
 )
 
-// A Redis that hangs costs one call its timeout, and the others nothing.
+// A Redis that hangs costs one call its timeout, and the other calls nothing.
 func TestRedisHangs(t *testing.T) {
 	g, clock, told := newGate(t), &movable{}, heard{}
 	l := behind(t, g, writes(100, time.Minute), redislimit.WithFallback(redislimit.FailOpen(1)), redislimit.WithClock(clock), redislimit.WithOnDown(told.hear))
@@ -52,7 +52,7 @@ func TestRedisHangs(t *testing.T) {
 	assert.Equal(t, 1, used(t, l, "1").Used, "it counts again")
 }
 
-// Those who wait in one line do not find out one after another.
+// All waiters of a queue learn of an outage at once, not one after another.
 func TestRedisHangsWhileTheyWait(t *testing.T) {
 	g, told := newGate(t), heard{}
 	l := behind(t, g, writes(1, 2*time.Second), redislimit.WithFallback(redislimit.FailClosed()), redislimit.WithOnDown(told.hear))
@@ -79,7 +79,7 @@ func TestRedisHangsWhileTheyWait(t *testing.T) {
 	told.turns(t, 1)
 }
 
-// A caller's context ends its question to Redis, and Redis is not blamed.
+// A caller's context ends its request to Redis, and Redis is not blamed.
 func TestCallersDeadline(t *testing.T) {
 	g, told := newGate(t), heard{}
 	l := behind(t, g, writes(100, time.Minute), redislimit.WithTimeout(time.Minute), redislimit.WithOnDown(told.hear))
@@ -94,7 +94,7 @@ func TestCallersDeadline(t *testing.T) {
 	told.turns(t, 0)
 }
 
-// A dialer that never returns holds nobody either.
+// A dialer that never returns blocks no call either.
 func TestDialerHangs(t *testing.T) {
 	release := make(chan struct{})
 	c := redis.NewClient(&redis.Options{ContextTimeoutEnabled: true, Dialer: func(context.Context, string, string) (net.Conn, error) {
@@ -112,7 +112,7 @@ func TestDialerHangs(t *testing.T) {
 	assert.Less(t, time.Since(began), time.Second)
 }
 
-// Answers do not lift the fraction, and a 429 holds as ever.
+// Answers do not raise the fraction, and a 429 holds as usual.
 func TestFallbackKeepsItsFraction(t *testing.T) {
 	g, clock := newGate(t), &movable{}
 	l := behind(t, g, writes(100, 24*time.Hour), redislimit.WithFallback(redislimit.FailOpen(0.2)), redislimit.WithClock(clock))
@@ -140,10 +140,10 @@ func TestFallbackKeepsItsFraction(t *testing.T) {
 	assert.WithinDuration(t, clock.Now().Add(time.Hour), used(t, l, "c").HeldUntil, 10*time.Second)
 }
 
-// What was closed stays closed when Redis goes.
+// A limit that is closed stays closed when Redis stops answering.
 func TestFallbackKnowsOfHolds(t *testing.T) {
 	g := newGate(t)
-	limits := pinterest.Standard.Limits()
+	limits := pinterest.AccessStandard.Limits()
 	limits.App = map[pinterest.Category]pinterest.Quota{pinterest.CategoryOrgRead: {Limit: 100, Window: time.Minute}}
 	l := behind(t, g, limits, redislimit.WithFallback(redislimit.FailOpen(0.5)))
 	l.Penalize(t.Context(), write("a"), pinterest.RateLimit{Remaining: -1}, time.Hour)
@@ -160,9 +160,9 @@ func TestFallbackKnowsOfHolds(t *testing.T) {
 	require.NoError(t, l.Wait(t.Context(), other))
 }
 
-// Those who wait in their process's own line return to the fleet's: one of them
-// asks whether Redis is back, after a second or two, and they return at once when
-// another call has found out.
+// Calls that wait for their process's own pacer return to the fleet's queue. One of
+// them asks Redis after a second or two, and all return at once when any call was
+// answered.
 func TestWaitersReturn(t *testing.T) {
 	t.Run("one of them asks", func(t *testing.T) { waitersReturn(t, false) })
 	t.Run("another asks", func(t *testing.T) { waitersReturn(t, true) })
@@ -204,7 +204,7 @@ func waitersReturn(t *testing.T, other bool) {
 	told.turns(t, 2)
 }
 
-// What the observer does may take its time, and ask the limiter itself.
+// The observer may take its time, and may use the limiter itself.
 func TestOnDownMayAsk(t *testing.T) {
 	g, clock, told := newGate(t), &movable{}, heard{}
 	var l *redislimit.Limiter
@@ -223,8 +223,8 @@ func TestOnDownMayAsk(t *testing.T) {
 	told.turns(t, 6)
 }
 
-// It is told one thing after the other, even if Redis is back while it hears that
-// it is away.
+// The calls of the observer do not overlap, even if Redis answers again while the
+// observer runs.
 func TestOnDownInOrder(t *testing.T) {
 	g, clock, inside, turns := newGate(t), &movable{}, false, 0
 	var l *redislimit.Limiter
@@ -294,7 +294,7 @@ func TestRedisGoesAwayAndComesBack(t *testing.T) {
 	}
 }
 
-// A Redis that answers with errors alone is as good as none.
+// A Redis that only answers with errors counts as one that does not answer.
 func TestRedisRefuses(t *testing.T) {
 	p, told := newPrivate(t), heard{}
 	c := redis.NewClient(&redis.Options{Addr: p.addr, ContextTimeoutEnabled: true})
@@ -307,7 +307,7 @@ func TestRedisRefuses(t *testing.T) {
 	assert.ErrorContains(t, told.list[0], "OOM")
 }
 
-// A Redis Cluster takes the script: its keys are in one slot.
+// The script runs on a Redis Cluster: its keys are in one slot.
 func TestCluster(t *testing.T) {
 	p := newPrivate(t, "--cluster-enabled", "yes")
 	node := redis.NewClient(&redis.Options{Addr: p.addr})
@@ -316,7 +316,7 @@ func TestCluster(t *testing.T) {
 	require.Eventually(t, func() bool { return node.Set(t.Context(), "ready", 1, 0).Err() == nil }, 20*time.Second, 10*time.Millisecond)
 	c := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{p.addr}, ContextTimeoutEnabled: true})
 	defer c.Close()
-	limits := pinterest.Standard.Limits()
+	limits := pinterest.AccessStandard.Limits()
 	limits.App = map[pinterest.Category]pinterest.Quota{pinterest.CategoryAll: {Limit: 1000, Window: time.Minute}}
 	l, err := redislimit.New(c, limits, redislimit.WithFallback(redislimit.FailClosed()), redislimit.WithTimeout(5*time.Second))
 	require.NoError(t, err)

@@ -11,22 +11,22 @@ import (
 	"github.com/pinterest-go/pinterest"
 )
 
-func lineTests() []test {
+func queueTests() []test {
 	return []test{
 		{"first come, first served", firstCome},
-		{"nobody overtakes the line", nobodyOvertakes},
+		{"nobody overtakes the queue", nobodyOvertakes},
 		{"a call that is sent again keeps its place", keepsItsPlace},
-		{"the higher priority goes first, then who came first", priorities},
+		{"higher priorities go first, and earlier calls within a priority", priorities},
 		{"reads and writes do not starve each other", noStarving},
 		{"accounts share a limit of the app evenly", evenShares},
 		{"an account with little to do does not wait for those with much", lightAccounts},
 		{"a waiter leaves at once when its context ends", leavesAtOnce},
-		{"what a waiter leaves goes to the next", nothingLost},
+		{"the permit of a waiter that leaves goes to the next", nothingLost},
 		{"nobody goes early because another leaves", nobodyEarly},
-		{"a context that has ended gets nothing", endedContext},
-		{"it tells once that it waits, before it does", tellsOnce},
-		{"it tells how many are ahead", tellsTheLine},
-		{"it does not tell of a wait when it is free", freeIsSilent},
+		{"a call whose context has ended gets no permit", endedContext},
+		{"a waiter is notified once, before it waits", notifiesOnce},
+		{"a waiter is notified how many are ahead", notifiesAhead},
+		{"a call that need not wait is not notified", freeIsSilent},
 	}
 }
 
@@ -40,7 +40,7 @@ func firstCome(r *rig) {
 	}
 }
 
-// nobodyOvertakes asks just when a permit becomes free.
+// nobodyOvertakes asks at the moment at which a permit becomes free.
 func nobodyOvertakes(r *rig) {
 	l := r.limiter(perMinute(60))
 	r.empty(l, write("a"))
@@ -67,7 +67,7 @@ func keepsItsPlace(r *rig) {
 	o, _ := r.queue(l, write("a"), 5)
 	r.begin(context.Background(), o, "older", l, p)
 	r.end()
-	// The first may have its permit in hand already.
+	// The first may have its permit already.
 	if at := slices.Index(o.granted(), "older"); at > 1 {
 		r.Errorf("it came in place %d", at)
 	}
@@ -77,7 +77,7 @@ func priorities(r *rig) {
 	l := r.limiter(perMinute(100))
 	r.empty(l, write("a"))
 	o := &outcomes{}
-	r.begin(context.Background(), o, "first", l, write("a")) // it may have its permit in hand
+	r.begin(context.Background(), o, "first", l, write("a")) // it may have its permit already
 	for i := range 4 {
 		for _, priority := range []pinterest.Priority{pinterest.PriorityBulk, pinterest.PriorityNormal, pinterest.PriorityInteractive} {
 			p := write("a")
@@ -98,8 +98,8 @@ func priorities(r *rig) {
 	}
 }
 
-// noStarving has one kind of call fill the limit over all, and the other ask for
-// little.
+// noStarving has calls of one kind use up the limit over all categories, while
+// there are few of the other.
 func noStarving(r *rig) {
 	l := r.limiter(pinterest.Limits{Account: map[pinterest.Category]pinterest.Quota{
 		pinterest.CategoryAll:      {Limit: 20, Window: time.Second},
@@ -121,7 +121,7 @@ func noStarving(r *rig) {
 func evenShares(r *rig) {
 	l := r.limiter(pinterest.Limits{App: map[pinterest.Category]pinterest.Quota{pinterest.CategoryOrgWrite: {Limit: 600, Window: time.Minute}}})
 	counts := make([]int, 12)
-	r.empty(l, write("who comes first may burst"))
+	r.empty(l, write("the first one may burst"))
 	for i := range counts {
 		r.wg.Go(func() { counts[i] = len(r.saturate(l, write(fmt.Sprint("account ", i)), 1+i%4, 2*time.Minute)) })
 	}
@@ -185,10 +185,10 @@ func nothingLost(r *rig) {
 	r.settle()
 	cancel()
 	wg.Wait()
-	r.sameAs("after 1000 that left", l, write("control"), write("a"))
+	r.sameAs("after 1000 waiters that left", l, write("control"), write("a"))
 }
 
-// nobodyEarly has whoever is first in line leave, over and over.
+// nobodyEarly has the first in the queue leave, again and again.
 func nobodyEarly(r *rig) {
 	l := r.limiter(perMinute(60))
 	r.empty(l, write("a"))
@@ -232,69 +232,69 @@ func endedContext(r *rig) {
 	between(r, "at once, after 50 calls that came to nothing", r.grab(l, write("a"), 100), n, n)
 }
 
-// told is what a limiter has told of waits.
-type told struct {
+// notices records the waits that a limiter has reported.
+type notices struct {
 	mu   sync.Mutex
 	list []pinterest.PaceWait
 	at   []time.Time
 }
 
-func (t *told) tell(w pinterest.PaceWait) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.list, t.at = append(t.list, w), append(t.at, time.Now())
+func (n *notices) add(w pinterest.PaceWait) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.list, n.at = append(n.list, w), append(n.at, time.Now())
 }
 
-func tellsOnce(r *rig) {
+func notifiesOnce(r *rig) {
 	l := r.limiter(perMinute(60))
 	r.empty(l, write("a"))
 	for _, reason := range []pinterest.PaceReason{pinterest.PacePace, pinterest.PaceHeld} {
 		if reason == pinterest.PaceHeld {
 			l.Penalize(context.Background(), write("a"), penalty(20*time.Second), 20*time.Second)
 		}
-		var t told
+		var n notices
 		p := write("a")
-		p.Waiting = t.tell
+		p.Waiting = n.add
 		began := time.Now()
 		r.must(l, p)
-		if len(t.list) != 1 {
-			r.Fatalf("it told %d times, want once", len(t.list))
+		if len(n.list) != 1 {
+			r.Fatalf("notified %d times, want once", len(n.list))
 		}
-		w := t.list[0]
+		w := n.list[0]
 		if w.Reason != reason || w.Ahead != 0 {
-			r.Errorf("it told %+v, want %v with nobody ahead", w, reason)
+			r.Errorf("notified of %+v, want %v with nobody ahead", w, reason)
 		}
 		if w.Limit == "" {
-			r.Error("it did not tell which limit decides")
+			r.Error("notified without the limit that decides")
 		}
-		between(r, "it told after", t.at[0].Sub(began), 0, tick)
-		between(r, "it went after the time that it told", time.Since(w.Until), -tick, tick)
+		between(r, "notified after", n.at[0].Sub(began), 0, tick)
+		between(r, "it went after the time that was reported", time.Since(w.Until), -tick, tick)
 	}
 }
 
-func tellsTheLine(r *rig) {
+func notifiesAhead(r *rig) {
 	l := r.limiter(perMinute(60))
 	r.empty(l, write("a"))
 	o, _ := r.queue(l, write("a"), 9)
-	var t told
+	var n notices
 	p := write("a")
-	p.Waiting = t.tell
+	p.Waiting = n.add
 	r.must(l, p)
 	r.end()
-	if len(o.granted()) != 9 || len(t.list) != 1 {
-		r.Fatalf("%d went, and it told %d times", len(o.granted()), len(t.list))
+	if len(o.granted()) != 9 || len(n.list) != 1 {
+		r.Fatalf("%d went, and there were %d notices", len(o.granted()), len(n.list))
 	}
-	w := t.list[0]
-	if w.Reason != pinterest.PaceLine {
-		r.Errorf("it told of %q", w.Reason)
+	w := n.list[0]
+	if w.Reason != pinterest.PaceQueued {
+		r.Errorf("notified of %q", w.Reason)
 	}
 	between(r, "ahead", w.Ahead, 8, 9)
-	between(r, "it went after the time that it told", time.Since(w.Until), -time.Second-tick, time.Second+tick)
+	between(r, "it went after the time that was reported", time.Since(w.Until), -time.Second-tick, time.Second+tick)
 }
 
 func freeIsSilent(r *rig) {
 	l := r.limiter(perMinute(60))
 	p := write("a")
-	p.Waiting = func(w pinterest.PaceWait) { r.Errorf("it told %+v", w) }
+	p.Waiting = func(w pinterest.PaceWait) { r.Errorf("notified of %+v", w) }
 	r.must(l, p)
 }

@@ -1,4 +1,4 @@
-package line
+package waitqueue
 
 import (
 	"context"
@@ -26,13 +26,13 @@ func (clock) Sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// source gives a slot a second.
+// source provides a slot a second.
 type source struct {
 	mu     sync.Mutex
 	next   time.Time
 	held   time.Time // closed until then
-	void   bool      // the reservation
-	back   int       // what was given back
+	void   bool      // the reservation is void
+	back   int       // the cost that was given back
 	failed error
 }
 
@@ -81,11 +81,11 @@ func (s *source) Estimate(cost int) Slot {
 
 func latest(times ...time.Time) time.Time { return slices.MaxFunc(times, time.Time.Compare) }
 
-// rig is a line whose calls are recorded.
+// rig is a queue whose calls are recorded.
 type rig struct {
 	mu     sync.Mutex
 	source source
-	line   *Line
+	queue  *Queue
 	begun  time.Time
 	done   sync.Mutex
 	ended  []ended
@@ -97,12 +97,12 @@ type ended struct {
 	err  error
 }
 
-// within runs a test of a line whose next slot is due in a second.
+// within runs a test of a queue whose next slot is due in a second.
 func within(t *testing.T, test func(r *rig)) {
 	synctest.Test(t, func(*testing.T) {
 		r := &rig{begun: time.Now()}
 		r.source.next = r.begun.Add(time.Second)
-		r.line = New(&r.mu, clock{}, &r.source)
+		r.queue = New(&r.mu, clock{}, &r.source)
 		test(r)
 	})
 }
@@ -114,7 +114,7 @@ func (r *rig) wait(ctx context.Context, name string, w *Waiter) {
 	}
 	go func() {
 		r.mu.Lock()
-		err := r.line.Wait(ctx, w)
+		err := r.queue.Wait(ctx, w)
 		r.done.Lock()
 		r.ended = append(r.ended, ended{name, time.Since(r.begun), err})
 		r.done.Unlock()
@@ -127,12 +127,12 @@ func (r *rig) close(until time.Time) {
 	r.source.held, r.source.void = until, true
 	r.source.mu.Unlock()
 	r.mu.Lock()
-	r.line.Changed()
+	r.queue.Changed()
 	r.mu.Unlock()
 	synctest.Wait()
 }
 
-// take returns who has ended since it was asked last.
+// take returns the calls that have ended since it was last called.
 func (r *rig) take() []ended {
 	r.done.Lock()
 	defer r.done.Unlock()
@@ -141,7 +141,7 @@ func (r *rig) take() []ended {
 	return all
 }
 
-// want checks who has ended since it was asked last, and when.
+// want checks which calls have ended since take was last called, and when.
 func (r *rig) want(t *testing.T, want ...ended) {
 	t.Helper()
 	all := r.take()
@@ -165,8 +165,8 @@ func TestOneSlotAfterAnother(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		r.want(t, ended{"a", time.Second, nil}, ended{"b", 2 * time.Second, nil}, ended{"c", 3 * time.Second, nil})
-		if r.line.Len() != 0 || r.source.back != 0 {
-			t.Errorf("%d left in line, %d given back", r.line.Len(), r.source.back)
+		if r.queue.Len() != 0 || r.source.back != 0 {
+			t.Errorf("%d left in the queue, %d given back", r.queue.Len(), r.source.back)
 		}
 	})
 }
@@ -181,15 +181,15 @@ func TestTheSlotGoesToWhoeverIsFirstByThen(t *testing.T) {
 	})
 }
 
-func TestWhoTakesTheWatchOverTakesTheSlotAsItIs(t *testing.T) {
+func TestANewLeaderKeepsTheReservedSlot(t *testing.T) {
 	within(t, func(r *rig) {
 		ctx, cancel := context.WithCancel(background)
-		r.wait(ctx, "watcher", &Waiter{})
+		r.wait(ctx, "leader", &Waiter{})
 		r.wait(background, "next", &Waiter{})
 		time.Sleep(300 * time.Millisecond)
 		cancel()
 		time.Sleep(time.Minute)
-		r.want(t, ended{"watcher", 300 * time.Millisecond, context.Canceled}, ended{"next", time.Second, nil})
+		r.want(t, ended{"leader", 300 * time.Millisecond, context.Canceled}, ended{"next", time.Second, nil})
 		if r.source.back != 0 {
 			t.Errorf("%d given back", r.source.back)
 		}
@@ -199,12 +199,12 @@ func TestWhoTakesTheWatchOverTakesTheSlotAsItIs(t *testing.T) {
 func TestTheLastOneGivesTheSlotBack(t *testing.T) {
 	within(t, func(r *rig) {
 		ctx, cancel := context.WithCancel(background)
-		r.wait(ctx, "watcher", &Waiter{Cost: 3})
+		r.wait(ctx, "leader", &Waiter{Cost: 3})
 		r.wait(ctx, "next", &Waiter{})
 		cancel()
 		synctest.Wait()
-		if r.source.back != 3 || r.line.Len() != 0 {
-			t.Errorf("%d left in line, %d given back, want 0 and 3", r.line.Len(), r.source.back)
+		if r.source.back != 3 || r.queue.Len() != 0 {
+			t.Errorf("%d left in the queue, %d given back, want 0 and 3", r.queue.Len(), r.source.back)
 		}
 	})
 }
@@ -271,16 +271,16 @@ func TestWhatTheSourceFailsWithIsReturned(t *testing.T) {
 	})
 }
 
-func TestItTellsOnceThatItWaits(t *testing.T) {
+func TestEachWaiterIsNotifiedOnce(t *testing.T) {
 	within(t, func(r *rig) {
-		told := []int{}
-		tell := func(_ Slot, ahead int) { told = append(told, ahead) }
-		r.wait(background, "a", &Waiter{Waiting: tell})
-		r.wait(background, "b", &Waiter{Waiting: tell, Cost: 7})
-		r.wait(background, "c", &Waiter{Waiting: tell})
+		notified := []int{}
+		notify := func(_ Slot, ahead int) { notified = append(notified, ahead) }
+		r.wait(background, "a", &Waiter{Waiting: notify})
+		r.wait(background, "b", &Waiter{Waiting: notify, Cost: 7})
+		r.wait(background, "c", &Waiter{Waiting: notify})
 		time.Sleep(time.Minute)
-		if !slices.Equal(told, []int{0, 1, 2}) {
-			t.Errorf("it told of %v ahead", told)
+		if !slices.Equal(notified, []int{0, 1, 2}) {
+			t.Errorf("notified of %v ahead", notified)
 		}
 	})
 }
