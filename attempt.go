@@ -15,11 +15,9 @@ import (
 	"net/url"
 	"reflect"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
-	"unicode"
 
 	"github.com/pinterest-go/pinterest/internal/errbody"
 )
@@ -103,7 +101,7 @@ func (at *attempt) pace() {
 }
 
 // authorize gives the request its credentials: the app's for a token call, else
-// the account's access token, renewed first when it has expired. With it the
+// the account's access token, refreshed first when it has expired. With it the
 // attempt's timeout begins.
 func (at *attempt) authorize() {
 	if at.failed {
@@ -117,7 +115,7 @@ func (at *attempt) authorize() {
 	switch cl := at.run.cl; {
 	case cl.foreign(): // no credential leaves for another host
 		return
-	case cl.op.Auth == AuthApp:
+	case cl.op.AppAuth:
 		at.credential.header = at.run.c.appAuth
 		return
 	case cl.opts.token != "":
@@ -126,8 +124,6 @@ func (at *attempt) authorize() {
 	}
 	cred, err := at.run.c.tokens.token(at.ctx)
 	switch {
-	case err == nil && strings.ContainsFunc(cred.token.AccessToken, unicode.IsControl):
-		at.fail(PhaseNotSent, ReasonRequest, errors.New("the access token has control characters in it, such as a line's end"))
 	case err == nil:
 		at.credential = cred
 		at.checkScopes()
@@ -423,7 +419,7 @@ func requestID(h http.Header) string {
 // what the API did not accept.
 func (at *attempt) refreshable() bool {
 	cl := at.run.cl
-	return !cl.foreign() && cl.op.Auth == AuthAccount && cl.opts.token == ""
+	return !cl.foreign() && !cl.op.AppAuth && cl.opts.token == ""
 }
 
 // limitTime bounds the attempt's time. For a transfer it bounds the time without

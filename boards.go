@@ -122,7 +122,7 @@ type BoardListOptions struct {
 	Privacy BoardPrivacy // BoardAll, BoardPublicAndSecret or one of the levels; empty: the API's default
 }
 
-// Query implements [Options].
+// Query returns the parameters, for [Request].Options.
 func (o *BoardListOptions) Query() url.Values {
 	q := o.ListOptions.Query()
 	if o.Privacy != "" {
@@ -147,7 +147,7 @@ type BoardPinsOptions struct {
 	Metrics       bool           // fill Pin.PinMetrics
 }
 
-// Query implements [Options].
+// Query returns the parameters, for [Request].Options.
 func (o *BoardPinsOptions) Query() url.Values {
 	q := o.ListOptions.Query()
 	addPinQuery(q, o.CreativeTypes, o.Metrics)

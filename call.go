@@ -63,8 +63,8 @@ func (cl *call) prepare(ctx context.Context, c *Client) error {
 	if err := errors.Join(cl.address(c), validate(cl.req.Options), validate(cl.req.Body)); err != nil {
 		return err
 	}
-	if len(cl.req.Secrets) > 0 {
-		cl.secrets = cl.secrets.With(cl.req.Secrets...)
+	if len(cl.req.Secrets) > 0 || cl.opts.token != "" {
+		cl.secrets = cl.secrets.With(append(slices.Clip(cl.req.Secrets), cl.opts.token)...)
 	}
 	if cl.req.Lookup != nil {
 		lookup, err := cl.req.Lookup.bind(cl.op.ID, cl.out)
@@ -86,7 +86,7 @@ func (cl *call) address(c *Client) error {
 	if cl.req.URL != "" {
 		return cl.foreignAddress()
 	}
-	if cl.op.Auth == AuthApp && c.appAuth == nil {
+	if cl.op.AppAuth && c.appAuth == nil {
 		return errNoOAuth
 	}
 	cl.url = *c.base
@@ -222,7 +222,7 @@ func (cl *call) describe(ctx context.Context, c *Client) {
 	switch {
 	case cl.foreign():
 		authorization = nil
-	case cl.op.Auth == AuthApp:
+	case cl.op.AppAuth:
 		authorization = []string{"Basic " + redact.Mark}
 	}
 	req := cl.request(ctx, c, authorization)

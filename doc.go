@@ -24,7 +24,7 @@
 //
 // It is validated before anything is sent: all wrong fields come back at once.
 // Each attempt waits for its turn below the rate limits; gets an access token,
-// renewed when it is due, and is checked for the scopes it needs; is sent once, with a
+// refreshed when it is due, and is checked for the scopes it needs; is sent once, with a
 // timeout of its own; and its answer is read whole, within a bound. A failure is
 // looked up in the table, and the library acts on what the table says. Equal
 // creates of one client take this path one after another. The methods of the
@@ -98,7 +98,7 @@
 // # Accounts and tokens
 //
 // The tokens of an App's accounts are in a [TokenStore]. [App].OAuth connects
-// accounts, with two HTTP handlers; from then on tokens are renewed ahead of their
+// accounts, with two HTTP handlers; from then on tokens are refreshed ahead of their
 // end and after a 401, once however many processes there are. When Pinterest
 // refuses a refresh token for good the account is marked as disconnected, its calls
 // end at once with [ErrDisconnected], and an [EventDisconnected] tells of it, until

@@ -206,8 +206,8 @@ func ExampleApp_RefreshDue() {
 	if err != nil {
 		log.Panic(err)
 	}
-	fmt.Println("renewed:", report.Renewed, "failed:", len(report.Failed))
+	fmt.Println("refreshed:", report.Refreshed, "failed:", len(report.Failed))
 
 	// Output:
-	// renewed: 2 failed: 0
+	// refreshed: 2 failed: 0
 }

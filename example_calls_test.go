@@ -175,7 +175,7 @@ func ExampleClient_Do() {
 	// alice 1
 }
 
-// A refused access token is renewed once, and the new pair of tokens is stored
+// A refused access token is refreshed once, and the new pair of tokens is stored
 // before it is used.
 func ExampleWithRefreshToken() {
 	ctx := context.Background()

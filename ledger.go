@@ -22,15 +22,9 @@ type Ledger interface {
 	Lock(ctx context.Context, names ...string) (held context.Context, unlock func(), err error)
 	// Load returns the record under name, or nil when there is none.
 	Load(ctx context.Context, name string) (record []byte, err error)
-	// Save replaces the records under their names: all of them, or none when it
+	// Save replaces the records under these names: all of them, or none when it
 	// fails. When it returns nil they survive a crash of the process.
-	Save(ctx context.Context, records ...LedgerRecord) error
-}
-
-// LedgerRecord is one record of a [Ledger].
-type LedgerRecord struct {
-	Name string
-	Data []byte
+	Save(ctx context.Context, records map[string][]byte) error
 }
 
 // MemoryLedger is a [Ledger] for one process: it forgets everything when the
@@ -60,11 +54,11 @@ func (l *MemoryLedger) Load(_ context.Context, name string) ([]byte, error) {
 }
 
 // Save implements [Ledger].
-func (l *MemoryLedger) Save(_ context.Context, records ...LedgerRecord) error {
+func (l *MemoryLedger) Save(_ context.Context, records map[string][]byte) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, r := range records {
-		l.records[r.Name] = bytes.Clone(r.Data)
+	for name, record := range records {
+		l.records[name] = bytes.Clone(record)
 	}
 	return nil
 }

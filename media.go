@@ -185,10 +185,22 @@ func checkImage(c *Check, field, typeName, contentType, dataName, data string) {
 	}
 }
 
+// MediaType is the kind of a pin's media. Values that are not named here survive.
+type MediaType string
+
+// The kinds of media.
+const (
+	MediaImage          MediaType = "image"
+	MediaVideo          MediaType = "video"
+	MediaMultipleImages MediaType = "multiple_images"
+	MediaMultipleVideos MediaType = "multiple_videos"
+	MediaMultipleMixed  MediaType = "multiple_mixed" // images and videos
+)
+
 // PinMedia is the media of a pin.
 type PinMedia struct {
-	MediaType     string           `json:"media_type"` // image, video, multiple_images, multiple_videos or multiple_mixed
-	Images        map[string]Image `json:"images"`     // by size: 150x150, 400x300, 600x, 1200x
+	MediaType     MediaType        `json:"media_type"`
+	Images        map[string]Image `json:"images"` // by size: 150x150, 400x300, 600x, 1200x
 	CoverImageURL string           `json:"cover_image_url"`
 	VideoURL      string           `json:"video_url"` // not for all apps
 	Duration      *float64         `json:"duration"`  // milliseconds; nil while a video is processed

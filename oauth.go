@@ -4,174 +4,213 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
-	"iter"
+	"fmt"
 	"log/slog"
-	"net"
+	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
-
-	"golang.org/x/oauth2"
-
-	"github.com/pinterest-go/pinterest/internal/errbody"
 )
 
-// RefreshConfig is what a client needs to renew an account's access token.
-type RefreshConfig struct {
-	ClientID     string // the app's id
-	ClientSecret string // the app's secret, sent to the token endpoint alone (HTTP Basic)
-	RefreshToken string // the account's refresh token ("pinr...")
+// AuthorizeURL is the page on which an account's owner gives access to an app.
+const AuthorizeURL = "https://www.pinterest.com/oauth/"
 
-	// AccessToken and Expiry are the last known access token. Without it the
-	// first call renews; with a zero Expiry the token is used until it is refused.
-	AccessToken string
-	Expiry      time.Time
+var (
+	// OpOAuthToken is the token call. A refresh may be sent again, so its kind
+	// is KindWrite. Treat it as a constant.
+	OpOAuthToken = Operation{ID: "oauth/token", Method: http.MethodPost, Path: "/oauth/token", Kind: KindWrite, Category: CategoryOrgRead, AppAuth: true}
+	// OpTokenRevoke ends a token. Treat it as a constant.
+	OpTokenRevoke = Operation{ID: "token/revoke", Method: http.MethodPost, Path: "/oauth/token/revoke", Kind: KindWrite, Category: CategoryOrgWrite, AppAuth: true, NoBody: true}
+	// OpConversionToken makes a token. A second one does no harm. Treat it as a
+	// constant.
+	OpConversionToken = Operation{ID: "oauth/conversion_token", Method: http.MethodPost, Path: "/oauth/conversion_token", Kind: KindWrite, Category: CategoryOrgWrite, Scopes: []Scope{ScopeAdsWrite}}
+)
 
-	// Store keeps a renewed token. Pinterest rotates the refresh token with every
-	// renewal, so the new one is stored before it is used, and a token that could
-	// not be stored is stored again, not renewed again, by the next call. Store
-	// both AccessToken and RefreshToken, at once. Required: an account whose
-	// rotated token is forgotten is lost in 60 days.
-	Store func(ctx context.Context, tok *oauth2.Token) error
+// OAuth is the app's side of the OAuth flow. Its secret is sent to the token
+// endpoint only (HTTP Basic). The token endpoint belongs to the base URL: with
+// [WithSandbox] it is the sandbox's.
+type OAuth struct {
+	ClientID     string  // the app's id
+	ClientSecret string  // the app's secret
+	RedirectURL  string  // where Pinterest sends the owner back to: exactly as registered for the app
+	Scopes       []Scope // what to ask for, see [ScopesFor]
 
-	// Early is how long before its expiry a token is renewed. Default 5 minutes.
+	// PKCE adds a code challenge (S256). Pinterest does not document it, but has
+	// been seen to accept it.
+	PKCE bool
+	// Early is how long before its expiry an access token is refreshed, at least;
+	// up to as much again is added at random. Default 5 minutes.
 	Early time.Duration
+	// RefreshWithin is how long before its expiry an access token or a refresh
+	// token is refreshed by [App.RefreshDue]. Default 7 days.
+	RefreshWithin time.Duration
+	// AuthorizeURL replaces [AuthorizeURL], for tests.
+	AuthorizeURL string
 }
 
 // String names the app; it prints no credentials.
-func (cfg RefreshConfig) String() string { return "pinterest.RefreshConfig(" + cfg.ClientID + ")" }
+func (o OAuth) String() string { return "pinterest.OAuth(" + o.ClientID + ")" }
 
 // GoString keeps %#v from printing more than String does.
-func (cfg RefreshConfig) GoString() string { return cfg.String() }
+func (o OAuth) GoString() string { return o.String() }
 
 // LogValue keeps structured logs from printing more than String does.
-func (cfg RefreshConfig) LogValue() slog.Value { return slog.StringValue(cfg.String()) }
+func (o OAuth) LogValue() slog.Value { return slog.StringValue(o.String()) }
 
-func (cfg *RefreshConfig) check() error {
+func (o *OAuth) check() error {
 	switch {
-	case cfg.ClientID == "":
-		return errors.New("pinterest: WithRefreshToken: ClientID is empty")
-	case cfg.ClientSecret == "":
-		return errors.New("pinterest: WithRefreshToken: ClientSecret is empty")
-	case cfg.RefreshToken == "":
-		return errors.New("pinterest: WithRefreshToken: RefreshToken is empty")
-	case cfg.Store == nil:
-		return errors.New("pinterest: WithRefreshToken: Store is nil: a rotated token has to be kept")
+	case o.ClientID == "":
+		return errors.New("pinterest: WithOAuth: ClientID is empty")
+	case o.ClientSecret == "":
+		return errors.New("pinterest: WithOAuth: ClientSecret is empty")
+	case o.Early < 0:
+		return fmt.Errorf("pinterest: WithOAuth: Early must not be negative, is %v", o.Early)
+	case o.RefreshWithin < 0:
+		return fmt.Errorf("pinterest: WithOAuth: RefreshWithin must not be negative, is %v", o.RefreshWithin)
 	}
-	return nil
-}
-
-// checkTokens refuses a source of tokens that cannot give any.
-func (cfg *config) checkTokens() error {
-	switch {
-	case cfg.refresh != nil:
-		return cfg.refresh.check()
-	case cfg.sources[0] == "WithTokenStore" && cfg.store == nil:
-		return errors.New("pinterest: WithTokenStore: the store is nil")
-	case cfg.sources[0] == "WithTokenSource" && cfg.source == nil:
-		return errors.New("pinterest: WithTokenSource: the source is nil")
-	case cfg.sources[0] == "WithAccessToken" && cfg.static == "":
-		return errors.New("pinterest: WithAccessToken: the token is empty")
-	}
-	return nil
-}
-
-// tokens makes an account's source of tokens.
-func (cfg *config) tokens(c *Client) *tokens {
-	t := &tokens{clock: cfg.clock, secrets: c.secrets, source: fixedToken{}, early: cfg.early()}
-	first := &Token{AccessToken: cfg.static}
-	switch {
-	case cfg.store != nil:
-		t.source = &storedToken{client: c, store: cfg.store, id: cfg.oauth.ClientID, secret: cfg.oauth.ClientSecret}
-	case cfg.refresh != nil:
-		r := cfg.refresh
-		first = &Token{AccessToken: r.AccessToken, RefreshToken: r.RefreshToken, Expiry: r.Expiry}
-		store := &callersStore{save: r.Store, token: *first}
-		t.source = &storedToken{client: c, store: store, id: r.ClientID, secret: r.ClientSecret}
-	case cfg.source != nil:
-		t.source = callersSource{source: cfg.source, report: c.reportRenewal, clock: cfg.clock}
-	}
-	t.keep(first)
-	return t
-}
-
-// early is how long before its expiry a token is renewed, at least.
-func (cfg *config) early() time.Duration {
-	early := cfg.oauth.Early
-	if cfg.refresh != nil {
-		early = cfg.refresh.Early
-	}
-	setDefault(&early, 5*time.Minute)
-	return early
-}
-
-// callersStore is the token store of a RefreshConfig: the token is here, and the
-// caller is told of each new one.
-type callersStore struct {
-	save func(ctx context.Context, tok *oauth2.Token) error
-
-	mu    sync.Mutex
-	token Token
-	saves int
-}
-
-func (s *callersStore) Lock(context.Context, string) (func(), error) { return func() {}, nil }
-
-func (s *callersStore) Load(context.Context, string) (*Token, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	tok := s.token
-	return &tok, nil
-}
-
-func (s *callersStore) Save(ctx context.Context, _ string, tok *Token) (string, error) {
-	if tok.Disconnected == nil { // else there is no new token to keep
-		if err := s.save(ctx, tok.OAuth2()); err != nil {
-			return "", err
+	for name, text := range map[string]string{"RedirectURL": o.RedirectURL, "AuthorizeURL": o.AuthorizeURL} {
+		u, err := url.Parse(text)
+		if text != "" && (err != nil || u.Host == "" || u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(u.Hostname()))) {
+			return fmt.Errorf("pinterest: WithOAuth: %s must be https, or http to a loopback address", name)
 		}
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.saves++
-	s.token = *tok
-	s.token.Version = strconv.Itoa(s.saves)
-	return s.token.Version, nil
-}
-
-func (s *callersStore) Delete(context.Context, string) error { return nil }
-
-func (s *callersStore) Due(context.Context, time.Time) iter.Seq2[string, error] {
-	return func(func(string, error) bool) {}
-}
-
-// reportRenewal tells the observers of one renewal, however many calls waited for it.
-func (c *Client) reportRenewal(began time.Time, err error) {
-	c.note(Event{Type: EventRefresh, Time: began, Err: err})
-}
-
-// note tells the observers something of the account's token.
-func (c *Client) note(e Event) {
-	if c.watched() {
-		e.Account, e.Operation, e.Err = c.name, OpOAuthToken.ID, c.secrets.Hide(e.Err)
-		c.observe(e)
+	for _, s := range o.Scopes {
+		if s == "" || strings.ContainsAny(string(s), ", +") {
+			return fmt.Errorf("pinterest: WithOAuth: %q is not a scope", string(s))
+		}
 	}
+	return nil
+}
+
+func (o *OAuth) refreshWithin() time.Duration {
+	within := o.RefreshWithin
+	setDefault(&within, 7*day)
+	return within
+}
+
+// OAuthService connects accounts and makes token calls. It is [App].OAuth. All
+// of its methods need the app's credentials, [WithOAuth], and return an error
+// without them.
+type OAuthService struct{ *core }
+
+// String names the app; it prints no credentials.
+func (s *OAuthService) String() string { return "pinterest.OAuthService(" + s.oauth.ClientID + ")" }
+
+// GoString keeps %#v from printing more than String does.
+func (s *OAuthService) GoString() string { return s.String() }
+
+var errNoOAuth = errors.New("pinterest: the app's credentials are missing: use WithOAuth")
+
+// Exchange exchanges an authorization code for a token, without saving it.
+// verifier is that of PKCE, "" without it. A refused code is an
+// [ErrUnauthenticated] with disposition reauthorize.
+//
+// [OAuthService.Callback] does this for a login that [OAuthService.Login] began.
+func (s *OAuthService) Exchange(ctx context.Context, code, verifier string) (*Token, error) {
+	return s.exchange(ctx, s.client(""), code, verifier)
+}
+
+func (s *OAuthService) exchange(ctx context.Context, c *Client, code, verifier string) (*Token, error) {
+	form := url.Values{
+		"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {s.oauth.RedirectURL},
+		// Without it, apps from before 2025-09-25 get a refresh token that is not rotated.
+		"continuous_refresh": {"true"},
+	}
+	if verifier != "" {
+		form.Set("code_verifier", verifier)
+	}
+	return s.grant(ctx, c, form)
+}
+
+// Refresh exchanges a refresh token for a new pair, without saving it. A refused
+// refresh token is an [ErrUnauthenticated] with disposition reauthorize; what cannot
+// be a refresh token is an [ErrInvalid], and is not sent. Accounts in a [TokenStore]
+// are refreshed without it.
+func (s *OAuthService) Refresh(ctx context.Context, refreshToken string) (*Token, error) {
+	if err := checkRefresh("the refresh token", refreshToken); err != nil {
+		return nil, (&call{op: OpOAuthToken}).invalid(err)
+	}
+	form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refreshToken}}
+	tok, err := s.grant(ctx, s.client(""), form)
+	if err != nil {
+		return nil, err
+	}
+	return tok.completedFrom(&Token{RefreshToken: refreshToken}), nil
+}
+
+// ClientCredentials returns a token for the app owner's own account, with these
+// scopes, of which there must be at least one. It has no refresh token: ask again
+// when it has expired.
+func (s *OAuthService) ClientCredentials(ctx context.Context, scopes ...Scope) (*Token, error) {
+	return s.grant(ctx, s.client(""), url.Values{"grant_type": {"client_credentials"}, "scope": {joinScopes(scopes)}})
+}
+
+func (s *OAuthService) grant(ctx context.Context, c *Client, form url.Values) (*Token, error) {
+	if s.oauth.ClientID == "" {
+		return nil, errNoOAuth
+	}
+	for _, name := range []string{"code", "refresh_token", "scope"} {
+		if form.Has(name) && form.Get(name) == "" {
+			return nil, (&call{op: OpOAuthToken}).invalid(FieldError{Field: name, Problem: "must not be empty"})
+		}
+	}
+	c.secrets.AddToken(form.Get("code"), form.Get("code_verifier"), form.Get("refresh_token"))
+	tok, err := c.grant(ctx, form)
+	if err == nil {
+		c.secrets.AddToken(tok.AccessToken, tok.RefreshToken)
+	}
+	return tok, err
+}
+
+// Revoke ends a token at Pinterest. Pinterest revokes the tokens of system users
+// only, and answers [ErrForbidden] for others (operation token/revoke).
+// https://developers.pinterest.com/docs/api/v5/token-revoke
+func (s *OAuthService) Revoke(ctx context.Context, token string) error {
+	switch {
+	case s.oauth.ClientID == "":
+		return errNoOAuth
+	case token == "":
+		return (&call{op: OpTokenRevoke}).invalid(FieldError{Field: "token", Problem: "must not be empty"})
+	}
+	c := s.client("")
+	c.secrets.AddToken(token)
+	return c.Do(ctx, OpTokenRevoke, Request{Body: url.Values{"token": {token}}}, nil)
+}
+
+// ConversionToken makes a long-lived token for sending conversions, from an
+// account's token (operation oauth/conversion_token).
+// https://developers.pinterest.com/docs/api/v5/oauth-conversion_token
+func (s *OAuthService) ConversionToken(ctx context.Context, account string) (*Token, error) {
+	c := s.client(account)
+	answer, err := Call[tokenAnswer](ctx, c, OpConversionToken, Request{})
+	if err != nil {
+		return nil, err
+	}
+	tok := answer.token(c.clock.Now())
+	c.secrets.AddToken(tok.AccessToken)
+	return tok, nil
 }
 
 // refreshGrant exchanges a refresh token for a new pair.
-func (c *Client) refreshGrant(ctx context.Context, id, secret, refreshToken string) (*Token, error) {
-	return c.grant(ctx, id, secret, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refreshToken}})
+func (c *Client) refreshGrant(ctx context.Context, refreshToken string) (*Token, error) {
+	return c.grant(ctx, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refreshToken}})
 }
 
 // grant makes a token call (operation oauth/token).
 // https://developers.pinterest.com/docs/api/v5/oauth-token
-func (c *Client) grant(ctx context.Context, id, secret string, form url.Values) (*Token, error) {
+func (c *Client) grant(ctx context.Context, form url.Values) (*Token, error) {
 	var answer tokenAnswer
 	if err := c.Do(ctx, OpOAuthToken, Request{Body: form}, &answer); err != nil {
 		return nil, err
 	}
 	return answer.token(c.clock.Now()), nil
+}
+
+// basicAuth is the Authorization header of the app's credentials.
+func basicAuth(id, secret string) []string {
+	pair := url.QueryEscape(id) + ":" + url.QueryEscape(secret)
+	return []string{"Basic " + base64.StdEncoding.EncodeToString([]byte(pair))}
 }
 
 // tokenAnswer is the token endpoint's answer. Numbers have been seen as strings.
@@ -184,10 +223,9 @@ type tokenAnswer struct {
 	RefreshExpiresAt seconds `json:"refresh_token_expires_at"` // since 1970
 }
 
-// Complete implements [Completer].
 func (a *tokenAnswer) Complete() bool { return a.AccessToken != "" }
 
-// token turns the answer into a Token. What was not said is left zero.
+// token turns the answer into a Token. What the answer leaves out stays zero.
 func (a *tokenAnswer) token(now time.Time) *Token {
 	tok := &Token{AccessToken: a.AccessToken, RefreshToken: a.RefreshToken, Scopes: parseScopes(a.Scope)}
 	if a.ExpiresIn > 0 {
@@ -195,7 +233,7 @@ func (a *tokenAnswer) token(now time.Time) *Token {
 	}
 	switch {
 	case a.RefreshToken == "":
-	case a.RefreshExpiresIn > 0: // by our own clock, which may be another than the API's
+	case a.RefreshExpiresIn > 0: // preferred: our own clock may differ from the API's
 		tok.RefreshExpiry = now.Add(secondsToDuration(int64(a.RefreshExpiresIn))).UTC()
 	case a.RefreshExpiresAt > 0:
 		tok.RefreshExpiry = time.Unix(int64(a.RefreshExpiresAt), 0).UTC()
@@ -203,78 +241,14 @@ func (a *tokenAnswer) token(now time.Time) *Token {
 	return tok
 }
 
-// OAuth2 returns the token as golang.org/x/oauth2's, with the scopes as its
-// extra "scope".
-func (t *Token) OAuth2() *oauth2.Token {
-	tok := &oauth2.Token{AccessToken: t.AccessToken, TokenType: "bearer", RefreshToken: t.RefreshToken, Expiry: t.Expiry}
-	return tok.WithExtra(map[string]any{"scope": joinScopes(t.Scopes)})
-}
-
 // seconds is a number of seconds, sent as a number or as a string.
 type seconds int64
 
 func (s *seconds) UnmarshalJSON(data []byte) error {
-	// An expiry that cannot be read is one that is not known: it must not cost
-	// the token that came with it.
+	// An expiry that cannot be read counts as unknown: it must not cost the token
+	// that came with it.
 	if f, err := strconv.ParseFloat(strings.Trim(string(data), `"`), 64); err == nil && f > 0 && f < 1e12 {
 		*s = seconds(f)
 	}
 	return nil
-}
-
-// tokenRule says what a failure to get a token is. refused tells that the API
-// did not accept the last one.
-func (c *Client) tokenRule(rule Rule, err error, refused bool) Rule {
-	var (
-		call      *Error
-		retrieve  *oauth2.RetrieveError
-		network   net.Error
-		unsaved   saveError
-		unloaded  loadError
-		forbidden = Rule{Name: rule.Name, Action: ActionFail, Class: ClassUnauthenticated, Disposition: DispositionReauthorize}
-	)
-	switch {
-	case errors.As(err, &call):
-		// The token call's own verdict, which was made by the same table.
-		forbidden.Class, forbidden.Disposition = call.Class, call.Disposition
-		if !call.RetryAt.IsZero() {
-			forbidden.ParkFor = max(0, call.RetryAt.Sub(c.clock.Now()))
-		}
-		return forbidden
-	case errors.Is(err, ErrDisconnected):
-		return forbidden
-	case errors.As(err, &unsaved):
-		forbidden.Class, forbidden.Disposition = ClassTokenStore, DispositionReview
-		return forbidden
-	case errors.As(err, &unloaded):
-		forbidden.Class, forbidden.Disposition = ClassTokenStore, DispositionPark
-		return forbidden
-	case errors.As(err, &retrieve) && retrieve.Response != nil:
-		return c.retrieveRule(retrieve)
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		forbidden.Class, forbidden.Disposition = ClassCanceled, DispositionPark
-		return forbidden
-	case errors.As(err, &network):
-		return c.table.classify(&Failure{Operation: OpOAuthToken, Phase: PhaseNotSent})
-	}
-	if refused {
-		return forbidden
-	}
-	// An error of the caller's own token source: only its owner can read it.
-	forbidden.Disposition = DispositionReview
-	return forbidden
-}
-
-// retrieveRule passes the answer that an oauth2 source met through the table.
-func (c *Client) retrieveRule(e *oauth2.RetrieveError) Rule {
-	body := errbody.Parse(e.Body)
-	return c.table.classify(&Failure{
-		Operation: OpOAuthToken, Phase: PhaseAnswered, Status: e.Response.StatusCode, Code: body.Code, Message: body.Message,
-	})
-}
-
-// basicAuth is the Authorization header of the app's credentials.
-func basicAuth(id, secret string) []string {
-	pair := url.QueryEscape(id) + ":" + url.QueryEscape(secret)
-	return []string{"Basic " + base64.StdEncoding.EncodeToString([]byte(pair))}
 }

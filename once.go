@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -134,7 +135,7 @@ func (o *once) run(ctx context.Context) (made bool, err error) {
 	// Until stays zero: a process that dies with this intent may have sent the
 	// create again and again, up to its last moment.
 	want := newUncertain(o.cl, o.c.apiClock, o.c.clock.Now())
-	if err := o.save(ctx, onceRecord{State: onceIntent, Want: want}); err != nil {
+	if err := o.save(ctx, onceRecord{State: onceIntent, Want: want}, nil); err != nil {
 		return false, err
 	}
 	return o.finish(ctx, o.c.do(ctx, o.cl))
@@ -205,11 +206,11 @@ func (o *once) finish(ctx context.Context, err error) (made bool, _ error) {
 		}
 		return true, nil
 	case errors.As(err, &e) && e.Uncertain != nil:
-		return false, withError(err, o.save(ctx, onceRecord{State: onceIntent, Want: e.Uncertain}))
+		return false, withError(err, o.save(ctx, onceRecord{State: onceIntent, Want: e.Uncertain}, nil))
 	case errors.Is(err, ErrUncertain):
 		return false, err // the intent stands
 	}
-	return false, withError(err, o.save(ctx, onceRecord{State: onceFailed}))
+	return false, withError(err, o.save(ctx, onceRecord{State: onceFailed}, nil))
 }
 
 // record keeps the result and, in the same step, that it belongs to the key, so
@@ -219,17 +220,20 @@ func (o *once) record(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	owner := LedgerRecord{Name: o.c.ledgerName("made", o.id()), Data: []byte(o.cl.opts.jobKey)}
+	owner := map[string][]byte{o.c.ledgerName("made", o.id()): []byte(o.cl.opts.jobKey)}
 	return o.save(ctx, onceRecord{State: onceDone, Result: result}, owner)
 }
 
-func (o *once) save(ctx context.Context, rec onceRecord, more ...LedgerRecord) error {
+// save saves the key's record, and more with it.
+func (o *once) save(ctx context.Context, rec onceRecord, more map[string][]byte) error {
 	rec.Content = o.content
 	data, err := json.Marshal(rec)
 	if err != nil {
 		return err
 	}
-	return ledgerError(o.cl.op, o.c.ledger.Save(ctx, append(more, LedgerRecord{Name: o.keyName, Data: data})...))
+	records := map[string][]byte{o.keyName: data}
+	maps.Copy(records, more)
+	return ledgerError(o.cl.op, o.c.ledger.Save(ctx, records))
 }
 
 // ledgerError is a failure of the caller's ledger.

@@ -42,17 +42,6 @@ func (k Kind) String() string {
 	return fmt.Sprintf("Kind(%d)", uint8(k))
 }
 
-// Auth says which credential an operation takes.
-type Auth uint8
-
-const (
-	// AuthAccount is the account's access token, or the token of [UsingToken].
-	AuthAccount Auth = iota
-	// AuthApp is the app's id and secret (HTTP Basic), as for the token call. It
-	// needs [WithOAuth] or [WithRefreshToken].
-	AuthApp
-)
-
 // Category is the rate-limit category of an operation. Operations in one
 // category share one quota per (app, user).
 type Category string
@@ -97,7 +86,7 @@ type Operation struct {
 	Kind     Kind     // what sending it twice would do
 	Category Category // rate-limit category
 	Scopes   []Scope  // OAuth scopes that the token must hold
-	Auth     Auth     // the credential that it takes
+	AppAuth  bool     // it takes the app's id and secret (HTTP Basic, see [WithOAuth]) in place of an access token
 
 	// Removes says that a success takes the thing which the last path value names
 	// out of the list where it stood: it is deleted, or may be moved. Lists are then
@@ -122,9 +111,6 @@ func (o Operation) check() error {
 	}
 	if o.Kind > KindCreate {
 		c.Add("Operation.Kind", strconv.Itoa(int(o.Kind)), "is not a Kind")
-	}
-	if o.Auth > AuthApp {
-		c.Add("Operation.Auth", strconv.Itoa(int(o.Auth)), "is not an Auth")
 	}
 	return c.Err()
 }

@@ -61,39 +61,38 @@ type config struct {
 	nilOption int // the number of an option that is nil; 0: none
 }
 
-// WithAccessToken uses one access token, which is never renewed: when it
-// expires, calls end with disposition reauthorize.
+// WithAccessToken uses one access token ("pina_...", without "Bearer"), which is
+// never refreshed: when it has expired, calls end with disposition reauthorize.
 func WithAccessToken(token string) Option {
 	return func(c *config) { c.sources, c.static = append(c.sources, "WithAccessToken"), token }
 }
 
 // WithTokenSource asks src for tokens: when the last one has expired, and once
-// after a 401. A token that it gives is kept until then. For Pinterest's
-// rotating refresh tokens [WithRefreshToken] is the better choice, since
-// oauth2's own sources do not say when a token was rotated and cannot be told
-// that the API refused one.
+// after a 401. A token is kept until then. For Pinterest's rotating refresh tokens
+// [WithRefreshToken] is the better choice: oauth2's own sources do not say when a
+// token was rotated, and cannot be told that the API refused one.
 func WithTokenSource(src oauth2.TokenSource) Option {
 	return func(c *config) { c.sources, c.source = append(c.sources, "WithTokenSource"), src }
 }
 
-// WithRefreshToken renews access tokens with a refresh token: before they
-// expire, and once after a 401. See [RefreshConfig].
+// WithRefreshToken refreshes the access token before it expires, and once after a
+// 401. See [RefreshConfig].
 func WithRefreshToken(cfg RefreshConfig) Option {
 	return func(c *config) { c.sources, c.refresh = append(c.sources, "WithRefreshToken"), &cfg }
 }
 
-// WithTokenStore takes the tokens of all accounts from a store, and keeps the
-// renewed ones there. To renew them it needs the app's credentials, [WithOAuth];
-// without them it takes what others have renewed.
+// WithTokenStore takes the tokens of all accounts from a store, and saves the
+// refreshed ones there. To refresh tokens it needs the app's credentials,
+// [WithOAuth]; without them it uses what other processes have refreshed.
 func WithTokenStore(s TokenStore) Option {
 	return func(c *config) { c.sources, c.store = append(c.sources, "WithTokenStore"), s }
 }
 
-// WithOAuth gives the app's credentials, by which accounts are connected and
-// tokens in a [TokenStore] renewed.
+// WithOAuth gives the app's credentials, which connecting accounts and refreshing
+// tokens in a [TokenStore] need.
 func WithOAuth(o OAuth) Option { return func(c *config) { c.oauth, c.hasOAuth = o, true } }
 
-// WithoutScopeCheck sends calls for which the token is known to lack a scope, too.
+// WithoutScopeCheck also sends calls for which the token is known to lack a scope.
 func WithoutScopeCheck() Option { return func(c *config) { c.anyScope = true } }
 
 // WithAccount names the account of a client that [New] makes: in its events, in
@@ -414,7 +413,7 @@ func (o *callOptions) apply(c *Client) error {
 	if o.maxDownload < 0 {
 		check.Add("MaxDownload", strconv.FormatInt(o.maxDownload, 10), "must not be negative")
 	}
-	return check.Err()
+	return errors.Join(check.Err(), checkAccess("the token of UsingToken", o.token))
 }
 
 // AttemptTimeout bounds each attempt of this call; see [RetryPolicy]. The

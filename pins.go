@@ -249,7 +249,7 @@ type PinListOptions struct {
 	Metrics          bool           // fill Pin.PinMetrics
 }
 
-// Query implements [Options].
+// Query returns the parameters, for [Request].Options.
 func (o *PinListOptions) Query() url.Values {
 	q := o.ListOptions.Query()
 	addPinQuery(q, o.CreativeTypes, o.Metrics)

@@ -10,9 +10,10 @@ type Request struct {
 	// one value with commas in it, a repeated one has several values, and a deep
 	// object is one parameter for each of its keys, such as "parameters[start]".
 	Query url.Values
-	// Options are query parameters that can check themselves, such as a
-	// *[PinListOptions]. Query takes precedence over them.
-	Options Options
+	// Options are query parameters that are made when the call begins, such as a
+	// *[PinListOptions]. If they have a method Validate() error, it is asked before
+	// anything is sent. A nil pointer stands for none. Query takes precedence.
+	Options interface{ Query() url.Values }
 
 	// Body is sent as JSON, but for url.Values, which are sent as a form, and a
 	// *[Stream]. nil sends none. A Body, or the elements of a list, with a method
@@ -32,11 +33,6 @@ type Request struct {
 	// event or a log line, such as the signature in an upload's form.
 	Secrets []string
 }
-
-// Options are the query parameters of an operation. If they have a method
-// Validate() error, it is asked before anything is sent. A nil pointer stands for
-// no options.
-type Options interface{ Query() url.Values }
 
 // Completer is a result that can tell whether it is one. A 2xx answer that is
 // decoded into a result whose Complete returns false is not a complete answer: a

@@ -26,6 +26,7 @@ type run struct {
 	throttles    backoff.BackOff
 	servers      backoff.BackOff
 	refreshed    bool // the one refresh was made
+	refused      int  // access tokens that the API did not accept
 	mayExist     bool // an earlier attempt may have taken effect
 	adopted      bool // the result was looked up, not answered
 	sentAt       time.Time
@@ -40,7 +41,7 @@ func (c *Client) begin(ctx context.Context, cl *call) *run {
 			App: c.appID, Account: c.name, Category: cl.op.Category, Priority: cl.opts.priority,
 			Since: c.clock.Now(), MaxHold: cl.opts.policy.MaxServerWait, Waiting: r.waits,
 		}
-		if cl.op.Auth == AuthApp {
+		if cl.op.AppAuth {
 			r.permit.Priority = priorityToken // all calls of the account wait for it
 		}
 	}
@@ -115,17 +116,26 @@ func (r *run) doneBefore(at *attempt) bool {
 		(at.failure.Status == http.StatusNotFound || at.failure.Status == http.StatusGone)
 }
 
-// refresh refreshes the token once and has the call sent once more.
+// refresh has the call sent once more with another token. A new one is granted to
+// a call only once. If that is refused, too, it can have ended meanwhile: then the
+// token that another call or process has refreshed since is tried.
 func (r *run) refresh(at *attempt, rule Rule) (again bool, err error) {
-	if r.refreshed || !at.refreshable() {
+	if r.refused++; r.refused == maxTokenTries || !at.refreshable() {
 		return false, r.fail(at, rule, 0, nil)
 	}
-	r.refreshed = true
 	r.finish(at, 0, nil)
-	if _, err = r.c.tokens.renew(r.ctx, at.credential); err == nil {
+	if r.refreshed {
+		err = r.c.tokens.awaitNewer(r.ctx, at.credential)
+	} else {
+		r.refreshed, err = r.c.tokens.refresh(r.ctx, at.credential)
+	}
+	switch {
+	case err == nil:
 		at.release()
 		r.counted--
 		return true, nil
+	case errors.Is(err, errNoNewerToken):
+		return false, r.fail(at, rule, 0, nil)
 	}
 	at.err = err
 	rule = r.c.tokenRule(rule, err, true)

@@ -18,7 +18,7 @@ const (
 	ScopeBizAccessRead     Scope = "biz_access:read"
 	ScopeBizAccessWrite    Scope = "biz_access:write"
 	ScopeBoardsRead        Scope = "boards:read"
-	ScopeBoardsReadSecret  Scope = "boards:read_secret" //nolint:gosec // a scope, no secret
+	ScopeBoardsReadSecret  Scope = "boards:read_secret"
 	ScopeBoardsWrite       Scope = "boards:write"
 	ScopeBoardsWriteSecret Scope = "boards:write_secret"
 	ScopeCatalogsRead      Scope = "catalogs:read"
@@ -27,14 +27,14 @@ const (
 	ScopePinsRead          Scope = "pins:read"
 	ScopePinsReadSecret    Scope = "pins:read_secret"
 	ScopePinsWrite         Scope = "pins:write"
-	ScopePinsWriteSecret   Scope = "pins:write_secret" //nolint:gosec // a scope, no secret
+	ScopePinsWriteSecret   Scope = "pins:write_secret"
 	ScopeUserAccountsRead  Scope = "user_accounts:read"
 	ScopeUserAccountsWrite Scope = "user_accounts:write"
 )
 
 // ScopesFor returns the scopes that a token needs for all of these operations,
-// sorted: what to ask for in [OAuth].Scopes. Secret boards and their pins need
-// the scopes that end in _secret besides.
+// sorted, for [OAuth].Scopes. Secret boards and their pins also need the scopes
+// that end in _secret.
 func ScopesFor(ops ...Operation) []Scope {
 	var scopes []Scope
 	for _, op := range ops {
@@ -44,8 +44,8 @@ func ScopesFor(ops ...Operation) []Scope {
 	return slices.Compact(scopes)
 }
 
-// MissingScopes returns those of the wanted scopes that were not granted, in
-// their order.
+// MissingScopes returns the wanted scopes that were not granted, in their order
+// and each once.
 func MissingScopes(granted, wanted []Scope) []Scope {
 	var missing []Scope
 	for _, s := range wanted {
@@ -56,8 +56,8 @@ func MissingScopes(granted, wanted []Scope) []Scope {
 	return missing
 }
 
-// parseScopes reads the token endpoint's scope, which has been seen with commas
-// and with spaces. nil means that nothing was said.
+// parseScopes reads the scope field of the token endpoint's answer, which has been
+// seen with commas and with spaces. It returns nil if the field is empty.
 func parseScopes(s string) []Scope {
 	var scopes []Scope
 	for _, name := range strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' || r == '+' }) {
@@ -67,7 +67,7 @@ func parseScopes(s string) []Scope {
 	return slices.Compact(scopes)
 }
 
-// joinScopes writes scopes the way the authorize page documents: with commas.
+// joinScopes joins scopes by commas, as the authorize page documents.
 func joinScopes(scopes []Scope) string {
 	names := make([]string, len(scopes))
 	for i, s := range scopes {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -73,4 +74,54 @@ func TestContractScopes(t *testing.T) {
 			assert.Contains(t, have, string(scope), op.ID)
 		}
 	}
+}
+
+func TestScopesAreCheckedBeforeSending(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		granted []pinterest.Scope
+		opts    []pinterest.Option
+		missing string
+	}{
+		"one is missing":       {[]pinterest.Scope{"boards:read"}, nil, "pins:read"},
+		"all are missing":      {[]pinterest.Scope{}, nil, "boards:read,pins:read"},
+		"none is missing":      {[]pinterest.Scope{"boards:read", "pins:read"}, nil, ""},
+		"it is not known":      {nil, nil, ""},
+		"nobody wants to know": {[]pinterest.Scope{"ads:read"}, []pinterest.Option{pinterest.WithoutScopeCheck()}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newServer(t, okPin().always())
+			tok := oldToken()
+			tok.Scopes = tt.granted
+			err := get(t.Context(), shop(storedApp(t, s, newTokenStore(t, tok), tt.opts...)))
+			if tt.missing == "" {
+				require.NoError(t, err)
+				return
+			}
+			e := failure(t, err)
+			require.ErrorIs(t, err, pinterest.ErrMissingScope)
+			assert.Equal(t, tt.missing, e.RequiredScope)
+			assert.Equal(t, fix, e.Disposition)
+			assert.Empty(t, s.kinds())
+		})
+	}
+}
+
+// An owner who connects again to give more is heard of, whichever process it was.
+func TestScopeThatIsGivenLater(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, okPin().always())
+	tok := oldToken()
+	tok.Scopes = []pinterest.Scope{"boards:read"}
+	store := newTokenStore(t, tok)
+	app := storedApp(t, s, store)
+	require.ErrorIs(t, get(t.Context(), shop(app)), pinterest.ErrMissingScope)
+	_, err := store.MemoryTokenStore.Save(t.Context(), "shop-1", &pinterest.Token{
+		AccessToken: newAccess, RefreshToken: newRefresh, Scopes: []pinterest.Scope{"boards:read", "pins:read"}, Version: store.stored(t).Version,
+	})
+	require.NoError(t, err)
+	s.clock.advance(2 * time.Second)
+	require.NoError(t, get(t.Context(), shop(app)))
+	assert.Equal(t, []string{"Bearer " + newAccess}, s.bearers())
 }

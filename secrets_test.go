@@ -150,7 +150,7 @@ func (x *secretive) assertClean(t *testing.T) {
 	assertClean(t, "its services", fmt.Sprintf("%+v / %#v", x.client.Pins, x.client.Boards))
 }
 
-// regranted renews the credentials.
+// regranted refreshes the credentials.
 func regranted() reply {
 	return answer(200, `{"access_token":"`+secretNext+`","refresh_token":"`+secretRefresh+`","expires_in":2592000}`)
 }
@@ -188,7 +188,7 @@ func TestNoCredentialLeaves(t *testing.T) {
 		{name: "a refresh whose answer is no token", steps: []reply{refused}, token: repeated(5, answer(200, `{"echo":`+echo+`}`))},
 		{name: "a refresh that echoes its request", steps: []reply{refused}, token: []reply{echoRequest()}},
 		{name: "a call that echoes its request", steps: []reply{echoRequest()}},
-		{name: "a renewed token", steps: []reply{refused, answer(404, strings.ReplaceAll(echo, secretAccess, secretNext))}, token: []reply{regranted()}},
+		{name: "a refreshed token", steps: []reply{refused, answer(404, strings.ReplaceAll(echo, secretAccess, secretNext))}, token: []reply{regranted()}},
 		{name: "the token before it", steps: []reply{refused, answer(404, echo)}, token: []reply{regranted()}},
 		{name: "a store that tells", steps: []reply{refused}, token: []reply{regranted()}, change: func(cfg *pinterest.RefreshConfig) {
 			cfg.Store = func(_ context.Context, tok *oauth2.Token) error {
@@ -300,18 +300,18 @@ func TestTokenAtTheEndOfALongBodyIsClean(t *testing.T) {
 	}
 }
 
-// Many renewals must not push the app's secret out of what is known.
-func TestSecretIsKnownAfterManyRenewals(t *testing.T) {
+// Many refreshes must not push the app's secret out of what is known.
+func TestSecretIsKnownAfterManyRefreshes(t *testing.T) {
 	t.Parallel()
-	const renewals = 40
+	const refreshes = 40
 	steps, tokens := []reply{}, []reply{}
-	for i := range renewals {
+	for i := range refreshes {
 		steps = append(steps, refused, okPin())
 		tokens = append(tokens, answer(200, fmt.Sprintf(`{"access_token":"access-%d-%s","refresh_token":"refresh-%d-%s","expires_in":100000}`, i, "0123456789", i, "0123456789")))
 	}
 	x := newSecretive(t, nil, nil, append(steps, answer(404, echoBody()))...)
 	x.onToken(tokens...)
-	for range renewals {
+	for range refreshes {
 		require.NoError(t, get(t.Context(), x.client))
 	}
 	err := get(t.Context(), x.client)

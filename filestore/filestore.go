@@ -291,7 +291,7 @@ func (s *Store) due(ctx context.Context, before time.Time, yield func(account st
 	return s.wrap(errors.Join(unreadable...))
 }
 
-// dueAt returns whose token the file has, and when it has to be renewed.
+// dueAt returns whose token the file has, and when it has to be refreshed.
 func (s *Store) dueAt(name string) (account string, at time.Time, err error) {
 	rec, err := readRecord(filepath.Join(s.dir, name))
 	if err != nil {

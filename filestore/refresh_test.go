@@ -20,7 +20,7 @@ import (
 	"github.com/pinterest-go/pinterest/pinteresttest"
 )
 
-// These tests show that an account stays connected, and is renewed once, when
+// These tests show that an account stays connected, and is refreshed once, when
 // many processes call for it and die.
 
 // newApp makes an App of the role's store and API.
@@ -117,8 +117,8 @@ func TestOneTokenCallOfManyProcesses(t *testing.T) {
 			assert.NoError(t, err, "%s", out)
 		})
 	}
-	// A call is sent once more after a 401, no oftener: all that met a surprise have
-	// to be through before the next, which takes two requests of each goroutine.
+	// A call tries three tokens at most. Between two surprises there is time for most
+	// calls to end; one that meets the second of them, too, still has a try left.
 	total := processes * callers * callsEach
 	for i := range surprises {
 		at := processes * callers * (1 + 4*i)
@@ -142,7 +142,7 @@ func died(t *testing.T, err error) {
 // A process is killed after the token answer, before or after the save. The
 // account survives where the answer was saved, or where Pinterest takes the old
 // refresh token again. Otherwise it is disconnected, once.
-func TestProcessThatDiesInTheMiddleOfARenewal(t *testing.T) {
+func TestProcessThatDiesInTheMiddleOfARefresh(t *testing.T) {
 	for _, tt := range []struct {
 		play     string
 		rotation pinteresttest.Rotation

@@ -144,7 +144,7 @@ func (s *Server) CountTokenCalls(a Account, grant string) int {
 
 // Reuses returns the refreshes that were made with a refresh token in whose place
 // another had been issued, whether they succeeded or not, in the order in which
-// they were noticed. A client that keeps each new token, and renews once for all
+// they were noticed. A client that keeps each new token, and refreshes once for all
 // its goroutines and processes, has none, unless an answer was lost.
 func (s *Server) Reuses() []Request {
 	s.books.mu.Lock()

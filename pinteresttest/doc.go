@@ -39,7 +39,7 @@
 // without a browser. Register redirect URIs with [WithRedirectURIs] or
 // [Server.AddRedirectURI]. [Server.RevokeAccount], [Server.ExpireToken],
 // [Server.ExpireAllTokens] and [Server.SetScopes] do what owners and Pinterest do
-// to tokens later. [Server.Reuses] is empty when a client has renewed each token
+// to tokens later. [Server.Reuses] is empty when a client has refreshed each token
 // once, and [Server.CountTokenCalls] says how often it asked.
 //
 // # Quotas

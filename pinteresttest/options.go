@@ -125,7 +125,7 @@ func WithoutPKCE() Option {
 
 // WithLegacyRefresh makes the app one from before 2025-09-25: a code exchanged
 // without continuous_refresh=true gives a refresh token that lives for 365 days
-// and cannot be renewed. Refreshes with it give access tokens alone. Other apps
+// and is not rotated. Refreshes with it give access tokens alone. Other apps
 // get tokens of 60 days in any case, each refresh another one.
 func WithLegacyRefresh() Option {
 	return func(c *config) { c.legacyRefresh = true }

@@ -209,7 +209,7 @@ const page = 500
 
 // Due implements pinterest.TokenStore. It reads some hundred accounts at a time,
 // in no order that means anything, and holds no connection while they are worked
-// on. The order is not that of expiry, because a token that is renewed meanwhile
+// on. The order is not that of expiry, because a token that is refreshed meanwhile
 // would move to where it is met again.
 func (s *Store) Due(ctx context.Context, before time.Time) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {

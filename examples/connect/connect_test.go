@@ -59,13 +59,13 @@ func TestMissingPermissions(t *testing.T) {
 	assert.Equal(t, "Connected as alice", page.title())
 
 	page = v.press("/demo/narrow")
-	assert.Equal(t, "Connected as alice, permissions missing", page.title(), "a renewed token has lost some")
+	assert.Equal(t, "Connected as alice, permissions missing", page.title(), "a refreshed token has lost some")
 	page.has(t, "<code>pins:write</code>")
 
 	f.srv.SetScopes(f.demo.accounts[1], "boards:read")
 	page = v.open("/")
 	page.has(t, "An account is connected", "its counts <code>user_accounts:read</code>", "Ask again</button>")
-	assert.Contains(t, page.body, "<code>pins:read</code>", "what else is gone shows when the token is renewed")
+	assert.Contains(t, page.body, "<code>pins:read</code>", "what else is gone shows when the token is refreshed")
 	assert.Equal(t, "Connected as alice", v.connect("alice").title())
 }
 
@@ -214,22 +214,22 @@ func TestHeaders(t *testing.T) {
 	assert.Contains(t, (&site{}).contentPolicy(), "form-action 'self' https:;", "of Pinterest itself")
 }
 
-func TestRenew(t *testing.T) {
+func TestRefresh(t *testing.T) {
 	f := newFixture(t)
 	v := f.visitor()
 	v.connect("alice")
 	before := v.token()
 	f.clock.Advance(25 * 24 * time.Hour)
-	f.renew(t.Context())
+	f.refresh(t.Context())
 	after := v.token()
 	assert.NotEqual(t, before.AccessToken, after.AccessToken)
-	assert.Contains(t, f.logs.String(), `msg="renewing tokens" renewed=1 current=0 failed=0`)
+	assert.Contains(t, f.logs.String(), `msg="refreshing tokens" refreshed=1 current=0 failed=0`)
 	v.open("/").has(t, "(in 30 days)", "(in 60 days)")
 
 	require.NoError(t, os.RemoveAll(f.dir))
-	f.renew(t.Context())
-	assert.Contains(t, f.logs.String(), `level=ERROR msg="renewing tokens"`)
+	f.refresh(t.Context())
+	assert.Contains(t, f.logs.String(), `level=ERROR msg="refreshing tokens"`)
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	f.renewOften(ended)
+	f.refreshOften(ended)
 }

@@ -31,7 +31,7 @@ func (d *demo) close() { d.srv.Close() }
 func (d *demo) handle(mux *http.ServeMux) {
 	for path, act := range map[string]func(pinteresttest.Account){
 		"/demo/revoke": d.srv.RevokeAccount,
-		// The next call meets an expired token and renews it, with fewer scopes.
+		// The next call meets an expired token and refreshes it, with fewer scopes.
 		"/demo/narrow": func(a pinteresttest.Account) {
 			d.srv.SetScopes(a, "boards:read", "pins:read", "user_accounts:read")
 			d.srv.ExpireAllTokens()

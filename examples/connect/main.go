@@ -60,7 +60,7 @@ func run(ctx context.Context, args []string, env func(string) string, stdout, st
 	if err != nil {
 		return err
 	}
-	go site.renewOften(ctx)
+	go site.refreshOften(ctx)
 	s.tell(stdout, base)
 	if s.open {
 		openBrowser(ctx, base, log)
@@ -99,11 +99,11 @@ func newSite(s settings, base string, d *demo, log *slog.Logger) (*site, error) 
 	return &site{app: app, store: store, oauth: oauth, demo: d, base: base, now: now, log: log}, nil
 }
 
-// renewOften keeps the accounts connected that nobody calls for. A cron job that
+// refreshOften keeps the accounts connected that nobody calls for. A cron job that
 // calls RefreshDue once a day does as well.
-func (s *site) renewOften(ctx context.Context) {
+func (s *site) refreshOften(ctx context.Context) {
 	for {
-		s.renew(ctx)
+		s.refresh(ctx)
 		select {
 		case <-ctx.Done():
 			return
@@ -112,15 +112,15 @@ func (s *site) renewOften(ctx context.Context) {
 	}
 }
 
-// renew renews the tokens that end soon, those of all accounts.
-func (s *site) renew(ctx context.Context) {
+// refresh refreshes the tokens of all accounts that expire soon.
+func (s *site) refresh(ctx context.Context) {
 	report, err := s.app.RefreshDue(ctx)
 	switch {
 	case ctx.Err() != nil:
 	case err != nil:
-		s.log.Error("renewing tokens", "error", err)
+		s.log.Error("refreshing tokens", "error", err)
 	default:
-		s.log.Info("renewing tokens", "renewed", report.Renewed, "current", report.Current, "failed", len(report.Failed))
+		s.log.Info("refreshing tokens", "refreshed", report.Refreshed, "current", report.Current, "failed", len(report.Failed))
 	}
 }
 

@@ -20,7 +20,7 @@ func (s *site) stateOf(r *http.Request, name string) page {
 	var unread error
 	if err == nil && tok != nil && tok.Disconnected == nil {
 		p.Account, unread = s.ask(r.Context(), name)
-		tok, err = s.store.Load(r.Context(), name) // the call may have renewed it
+		tok, err = s.store.Load(r.Context(), name) // the call may have refreshed it
 	}
 	switch {
 	case err != nil:

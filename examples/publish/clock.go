@@ -32,7 +32,7 @@ type meter struct {
 	total   atomic.Int64
 }
 
-// waits is what one row has waited. A renewal of the token can wait on a row's
+// waits is what one row has waited. A refresh of the token can wait on a row's
 // behalf in a goroutine of its own, so it is counted atomically.
 type waits struct {
 	row   row

@@ -76,7 +76,7 @@ func (d *demo) target() target {
 	}}
 }
 
-// store keeps a renewed pair of tokens, as a program does in its database. The
+// store keeps a refreshed pair of tokens, as a program does in its database. The
 // old refresh token is worth nothing from now on.
 func (d *demo) store(_ context.Context, tok *oauth2.Token) error {
 	d.mu.Lock()
@@ -164,7 +164,7 @@ func (d *demo) report(p paper, sent int) {
 		{"duplicates", duplicates, ""},
 		{"creates received", sent, "some more than once, but never after one that took effect"},
 		{"board looked up", d.srv.Count(pinterest.OpBoardsListPins.ID), "lists show a new pin only after 2 s here"},
-		{"token renewals", d.srv.Count("oauth/token"), ""},
+		{"token refreshes", d.srv.Count("oauth/token"), ""},
 		{"sent by a second run", again, "the same command again: all are known to be published"},
 	} {
 		fmt.Fprintf(p, "  %-22s %s", line.what, p.paint(bold, fmt.Sprintf("%3d", line.n)))

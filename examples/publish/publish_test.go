@@ -112,7 +112,7 @@ func TestDemo(t *testing.T) {
 	assert.Regexp(t, `pins on the board +12\n`, text)
 	assert.Regexp(t, `duplicates +0\n`, text)
 	assert.Regexp(t, `sent by a second run +0 `, text)
-	assert.Regexp(t, `token renewals +1\n`, text)
+	assert.Regexp(t, `token refreshes +1\n`, text)
 	assert.Contains(t, text, "12 pins: ")
 	assert.Contains(t, text, "found on the board")
 	assert.Contains(t, text, "not on the board, sent again")

@@ -49,9 +49,9 @@ func reportWay(p paper, j *journal, outcomes []outcome) {
 	}
 	j.mu.Lock()
 	for _, e := range j.refreshes {
-		text := "renewed once, for all pins under way"
+		text := "refreshed once, for all pins under way"
 		if e.Err != nil {
-			text = "could not be renewed: " + e.Err.Error()
+			text = "could not be refreshed: " + e.Err.Error()
 		}
 		list = append(list, happening{e.Time, "(the access token)", text})
 	}

@@ -131,7 +131,7 @@ func inUTC(tok pinterest.Token) pinterest.Token {
 	return tok
 }
 
-// DueAt returns when a token has to be renewed: when the first of its two
+// DueAt returns when a token has to be refreshed: when the first of its two
 // credentials expires. It is the zero time for one that is never due.
 func DueAt(tok *pinterest.Token) time.Time {
 	switch at := tok.Expiry; {

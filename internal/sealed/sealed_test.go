@@ -86,11 +86,11 @@ func TestRotation(t *testing.T) {
 	require.NoError(t, err)
 	got, err := during.Open("alice", old)
 	require.NoError(t, err, "opened with the old key")
-	renewed, err := during.Seal("alice", got)
+	resealed, err := during.Seal("alice", got)
 	require.NoError(t, err)
-	_, err = after.Open("alice", renewed)
+	_, err = after.Open("alice", resealed)
 	require.NoError(t, err, "sealed with the new key")
-	_, err = before.Open("alice", renewed)
+	_, err = before.Open("alice", resealed)
 	require.ErrorIs(t, err, sealed.ErrKey)
 	_, err = after.Open("alice", old)
 	require.ErrorIs(t, err, sealed.ErrKey)
@@ -163,13 +163,13 @@ func TestDueAt(t *testing.T) {
 		tok  pinterest.Token
 		want time.Time
 	}{
-		"access first":          {pinterest.Token{RefreshToken: "r", Expiry: early, RefreshExpiry: late}, early},
-		"refresh first":         {pinterest.Token{RefreshToken: "r", Expiry: late, RefreshExpiry: early}, early},
-		"access alone":          {pinterest.Token{RefreshToken: "r", Expiry: early}, early},
-		"refresh alone":         {pinterest.Token{RefreshToken: "r", RefreshExpiry: late}, late},
-		"neither is known":      {pinterest.Token{RefreshToken: "r"}, time.Time{}},
-		"nothing to renew with": {pinterest.Token{Expiry: early, RefreshExpiry: early}, time.Time{}},
-		"disconnected":          {pinterest.Token{RefreshToken: "r", Expiry: early, Disconnected: &pinterest.Disconnection{}}, time.Time{}},
+		"access first":            {pinterest.Token{RefreshToken: "r", Expiry: early, RefreshExpiry: late}, early},
+		"refresh first":           {pinterest.Token{RefreshToken: "r", Expiry: late, RefreshExpiry: early}, early},
+		"access alone":            {pinterest.Token{RefreshToken: "r", Expiry: early}, early},
+		"refresh alone":           {pinterest.Token{RefreshToken: "r", RefreshExpiry: late}, late},
+		"neither is known":        {pinterest.Token{RefreshToken: "r"}, time.Time{}},
+		"nothing to refresh with": {pinterest.Token{Expiry: early, RefreshExpiry: early}, time.Time{}},
+		"disconnected":            {pinterest.Token{RefreshToken: "r", Expiry: early, Disconnected: &pinterest.Disconnection{}}, time.Time{}},
 	} {
 		t.Run(name, func(t *testing.T) { assert.Equal(t, test.want, sealed.DueAt(&test.tok)) })
 	}

@@ -55,7 +55,7 @@ func whatIsDue(t *testing.T, s pinterest.TokenStore) {
 		"no: at that very time":                             {RefreshToken: "r", Expiry: before, RefreshExpiry: before},
 		"no: no expiry is known":                            {RefreshToken: "r"},
 		"no: of the access token, and the refresh later":    {RefreshToken: "r", RefreshExpiry: later},
-		"no: nothing to renew it with":                      {AccessToken: "a", Expiry: sooner, RefreshExpiry: sooner},
+		"no: nothing to refresh it with":                    {AccessToken: "a", Expiry: sooner, RefreshExpiry: sooner},
 		"no: disconnected":                                  {RefreshToken: "r", Expiry: sooner, RefreshExpiry: sooner, Disconnected: &pinterest.Disconnection{}},
 	} {
 		save(t, s, account, tok)
@@ -138,9 +138,9 @@ func dueIsLeft(t *testing.T, s pinterest.TokenStore) {
 	wantDue(t, s, now, accounts[1:]...)
 }
 
-// Whoever iterates saves what is yielded. The renewed tokens expire later, but
+// Whoever iterates saves what is yielded. The refreshed tokens expire later, but
 // before the given time, too: that must not yield them again, or there were no end.
-func dueWhileRenewed(t *testing.T, s pinterest.TokenStore) {
+func dueWhileRefreshed(t *testing.T, s pinterest.TokenStore) {
 	now := time.Now()
 	accounts := many(t, s, 20, now.Add(-time.Hour))
 	var yielded []string

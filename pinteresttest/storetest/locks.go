@@ -165,7 +165,7 @@ func nothingIsLost(t *testing.T, s pinterest.TokenStore) {
 	}
 }
 
-// increment counts up in a token, as one renews it.
+// increment counts up in a token, as a refresh does.
 func increment(t *testing.T, s pinterest.TokenStore) bool {
 	t.Helper()
 	defer lock(t, s, "counter")()

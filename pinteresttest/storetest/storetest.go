@@ -55,7 +55,7 @@ func Run(t *testing.T, open func(t *testing.T) pinterest.TokenStore) {
 		{"due follows the last save", dueFollows},
 		{"due of many accounts", dueOfMany},
 		{"due is left early", dueIsLeft},
-		{"due while its accounts are renewed", dueWhileRenewed},
+		{"due while its accounts are refreshed", dueWhileRefreshed},
 		{"due while others save", dueWhileOthersSave},
 
 		{"locks exclude", locksExclude},

@@ -118,7 +118,7 @@ var breaks = map[string]struct {
 			return b.MemoryTokenStore.Due(ctx, before.Add(1))
 		}
 	}},
-	"due without end": {"due while its accounts are renewed", dueWithoutEnd},
+	"due without end": {"due while its accounts are refreshed", dueWithoutEnd},
 	"no lock": {"locks exclude", func(b *broken) {
 		b.lock = func(ctx context.Context, _ string) (func(), error) { return func() {}, ctx.Err() }
 	}},

@@ -1,7 +1,6 @@
 package pinterest_test
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"net/http/cookiejar"
@@ -277,107 +276,6 @@ func TestOwnerWhoGivesLess(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// A code, a redirect URL or a secret that is not right ends with the token
-// endpoint's verdict, and nothing is saved.
-func TestExchangeThatIsRefused(t *testing.T) {
-	t.Parallel()
-	for name, tt := range map[string]struct {
-		change func(*pinterest.OAuth)
-		spoil  func(s *site, code string)
-	}{
-		"a wrong secret":       {func(o *pinterest.OAuth) { o.ClientSecret = "wrong-secret-0123456789" }, nil},
-		"a wrong redirect URL": {func(o *pinterest.OAuth) { o.RedirectURL += "/elsewhere" }, nil},
-		"a used code": {nil, func(s *site, code string) {
-			_, err := s.app.OAuth.Exchange(context.Background(), code, "")
-			require.NoError(s.t, err)
-		}},
-		"an old code": {nil, func(s *site, _ string) { s.clock.Advance(11 * time.Minute) }},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := newSite(t, nil)
-			login, err := s.app.OAuth.Login("shop-1")
-			require.NoError(t, err)
-			back, err := s.srv.Authorize(login.URL, s.alice)
-			require.NoError(t, err)
-			code := mustQuery(t, back).Get("code")
-			if tt.spoil != nil {
-				tt.spoil(s, code)
-			}
-			_, err = s.newApp(tt.change).OAuth.Exchange(t.Context(), code, "")
-			e := failure(t, err)
-			require.ErrorIs(t, err, pinterest.ErrUnauthenticated)
-			assert.Equal(t, reauthorize, e.Disposition)
-			text := fmt.Sprintf("%v %+v %#v %s", err, err, err, e.Body)
-			assert.NotContains(t, text, code)
-			assert.NotContains(t, text, "wrong-secret")
-		})
-	}
-}
-
-func TestOtherTokenCalls(t *testing.T) {
-	t.Parallel()
-	s := newSite(t, nil)
-	ctx := t.Context()
-	tok, err := s.app.OAuth.ClientCredentials(ctx, pinterest.ScopePinsRead, pinterest.ScopeBoardsRead)
-	require.NoError(t, err)
-	assert.True(t, strings.HasPrefix(tok.AccessToken, "pinc"))
-	assert.Empty(t, tok.RefreshToken)
-	assert.Equal(t, []pinterest.Scope{"boards:read", "pins:read"}, tok.Scopes)
-	require.NoError(t, s.app.OAuth.Revoke(ctx, tok.AccessToken))
-	require.ErrorIs(t, s.app.OAuth.Revoke(ctx, s.alice.AccessToken), pinterest.ErrForbidden, "system users' alone")
-	_, err = s.app.OAuth.ClientCredentials(ctx)
-	require.ErrorIs(t, err, pinterest.ErrInvalid)
-	require.ErrorIs(t, s.app.OAuth.Revoke(ctx, ""), pinterest.ErrInvalid)
-
-	fresh, err := s.app.OAuth.Refresh(ctx, s.alice.RefreshToken)
-	require.NoError(t, err)
-	assert.NotEqual(t, s.alice.RefreshToken, fresh.RefreshToken)
-	_, err = s.app.OAuth.Refresh(ctx, s.alice.RefreshToken)
-	e := failure(t, err)
-	assert.Equal(t, 283, e.Code)
-	assert.Equal(t, reauthorize, e.Disposition)
-
-	_, err = s.store.Save(ctx, "ads", &pinterest.Token{AccessToken: s.srv.AddAccount("ads", "ads:write").AccessToken})
-	require.NoError(t, err)
-	conversion, err := s.app.OAuth.ConversionToken(ctx, "ads")
-	require.NoError(t, err)
-	assert.NotEmpty(t, conversion.AccessToken)
-}
-
-// The shapes in which the token endpoint has been seen to answer.
-func TestShapesOfTheTokenAnswer(t *testing.T) {
-	t.Parallel()
-	for name, tt := range map[string]struct {
-		shape  pinteresttest.TokenShape
-		scopes bool
-	}{
-		"spaces":            {pinteresttest.TokenShape{Scope: pinteresttest.SpaceSeparatedScopes}, true},
-		"commas and a 201":  {pinteresttest.TokenShape{Scope: pinteresttest.CommaSeparatedScopes, Status: 201}, true},
-		"numbers as text":   {pinteresttest.TokenShape{NumbersAsStrings: true}, true},
-		"no scope":          {pinteresttest.TokenShape{Scope: pinteresttest.NoScopes}, false},
-		"no refresh tokens": {pinteresttest.TokenShape{OmitRefreshToken: true}, true},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := newSite(t, nil, pinteresttest.WithTokenShape(tt.shape))
-			s.connect(browser(t))
-			require.NoError(t, s.err)
-			assert.Equal(t, tt.scopes, s.conn.Granted != nil, "%v", s.conn.Granted)
-			assert.Empty(t, s.conn.Missing)
-			assert.WithinDuration(t, s.clock.Now().Add(30*24*time.Hour), s.conn.Token.Expiry, time.Minute)
-			_, err := s.app.Client("shop-1").Account.Get(t.Context())
-			require.NoError(t, err)
-			s.srv.ExpireAllTokens()
-			_, err = s.app.Client("shop-1").Account.Get(t.Context())
-			require.NoError(t, err)
-			tok, err := s.store.Load(t.Context(), "shop-1")
-			require.NoError(t, err)
-			assert.NotEmpty(t, tok.RefreshToken, "the old one goes on where there is no new one")
-		})
-	}
-}
-
 func TestLoginWithoutASession(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
@@ -385,39 +283,13 @@ func TestLoginWithoutASession(t *testing.T) {
 	assert.Equal(t, http.StatusForbidden, status)
 }
 
-func TestFlowThatIsNotSetUp(t *testing.T) {
+func TestDisconnectForgetsTheAccount(t *testing.T) {
 	t.Parallel()
-	app, err := pinterest.NewApp(pinterest.WithTokenStore(pinterest.NewMemoryTokenStore()))
-	require.NoError(t, err)
-	_, err = app.OAuth.Login("shop-1")
-	require.ErrorContains(t, err, "WithOAuth")
-	_, err = app.OAuth.Exchange(t.Context(), "code", "")
-	require.ErrorContains(t, err, "WithOAuth")
-	_, err = app.RefreshDue(t.Context())
-	require.ErrorContains(t, err, "WithOAuth")
-	require.ErrorContains(t, app.OAuth.Revoke(t.Context(), "token"), "WithOAuth")
+	s := newServer(t, okPin())
+	store := newTokenStore(t, oldToken())
+	app := storedApp(t, s, store)
+	require.NoError(t, get(t.Context(), shop(app)))
+	require.NoError(t, app.OAuth.Disconnect(t.Context(), "shop-1"))
+	require.ErrorIs(t, get(t.Context(), shop(app)), pinterest.ErrDisconnected)
+	assert.Nil(t, store.stored(t))
 }
-
-// The sandbox has a token endpoint of its own, and the authorize page in common.
-func TestSandboxExchangesAtItsOwnHost(t *testing.T) {
-	t.Parallel()
-	var hosts []string
-	transport := roundTrip(func(r *http.Request) (*http.Response, error) {
-		hosts = append(hosts, r.URL.Scheme+"://"+r.URL.Host+r.URL.Path)
-		return nil, context.Canceled
-	})
-	app, err := pinterest.NewApp(pinterest.WithSandbox(), pinterest.WithTokenStore(pinterest.NewMemoryTokenStore()),
-		pinterest.WithHTTPClient(&http.Client{Transport: transport}), pinterest.WithRetry(pinterest.RetryPolicy{MaxAttempts: 1}),
-		pinterest.WithOAuth(pinterest.OAuth{ClientID: "1", ClientSecret: "secret-of-the-app", RedirectURL: "https://a.example/cb", Scopes: []pinterest.Scope{"pins:read"}}))
-	require.NoError(t, err)
-	_, err = app.OAuth.Exchange(t.Context(), "code", "")
-	require.Error(t, err)
-	assert.Equal(t, []string{"https://api-sandbox.pinterest.com/v5/oauth/token"}, hosts)
-	login, err := app.OAuth.Login("shop-1")
-	require.NoError(t, err)
-	assert.True(t, strings.HasPrefix(login.URL, "https://www.pinterest.com/oauth/?"), login.URL)
-}
-
-type roundTrip func(*http.Request) (*http.Response, error)
-
-func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }

@@ -20,24 +20,22 @@ import (
 	"golang.org/x/oauth2"
 )
 
-// What a callback can fail with, beside a failure of the token call.
+// The errors of a callback, besides those of the token call and the store.
 const (
 	// ErrState says that a callback does not belong to a login that this browser
-	// began in the last ten minutes, or that it was answered before.
+	// began in the last ten minutes, or that the login was answered before.
 	ErrState = constError("pinterest: the login was not begun in this browser, is over, or was answered before")
 	// ErrAccessDenied says that the account's owner has not given access.
 	ErrAccessDenied = constError("pinterest: the owner of the account has not given access")
 )
 
-// Login is the beginning of a connection: where to send the owner's browser, and
-// the cookie that binds the answer to this browser. The cookie is sealed: it
-// cannot be read or changed by others.
+// Login is a login that has begun. It ends after ten minutes.
 type Login struct {
-	URL    string
-	Cookie *http.Cookie
+	URL    string       // where to send the owner's browser
+	Cookie *http.Cookie // binds the callback to this browser; encrypted, so that others cannot read or change it
 }
 
-// Connection is an account that was connected.
+// Connection is the result of a login: a connected account.
 type Connection struct {
 	Account string
 	Token   *Token
@@ -47,8 +45,7 @@ type Connection struct {
 
 const (
 	loginTime = 10 * time.Minute
-	// callbackTime is how long a browser is let wait for the token call, with all
-	// that is tried again.
+	// callbackTime is how long a browser waits for the token call, retries included.
 	callbackTime = 30 * time.Second
 	cookiePrefix = "pinterest_login_"
 )
@@ -61,8 +58,9 @@ type loginState struct {
 	Until    time.Time `json:"u"`
 }
 
-// Login begins the connection of an account, or its reconnection. The account is
-// the application's own name for it: that of the [TokenStore].
+// Login begins to connect an account, for the first time or again. account is the
+// application's own name for it, as in the [TokenStore]. It fails if the
+// RedirectURL or the Scopes of [OAuth] are missing.
 func (s *OAuthService) Login(account string) (*Login, error) {
 	switch {
 	case s.oauth.ClientID == "":
@@ -91,8 +89,8 @@ func (s *OAuthService) Login(account string) (*Login, error) {
 	return &Login{URL: cfg.AuthCodeURL(state.State, opts...), Cookie: s.cookie(state.State, sealed, int(loginTime/time.Second))}, nil
 }
 
-// cookie makes the cookie of a login. Each login has its own, so that two tabs
-// of a browser do not disturb each other. SameSite is Lax, since the owner comes
+// cookie returns the cookie of a login. Each login has its own, so that two tabs
+// of a browser do not disturb each other. SameSite is Lax, because the owner comes
 // back from Pinterest's site.
 func (s *OAuthService) cookie(state, value string, age int) *http.Cookie {
 	return &http.Cookie{
@@ -101,8 +99,8 @@ func (s *OAuthService) cookie(state, value string, age int) *http.Cookie {
 	}
 }
 
-// aead is what seals the cookies: its key comes from the app's secret, so that
-// any process of the application can answer a login.
+// aead encrypts the cookies. Its key is derived from the app's secret, so that any
+// process of the application can answer a login.
 func (s *OAuthService) aead() (cipher.AEAD, error) {
 	key, err := hkdf.Key(sha256.New, []byte(s.oauth.ClientSecret), nil, "pinterest login cookie", 32)
 	if err != nil {
@@ -127,7 +125,7 @@ func (s *OAuthService) seal(state loginState) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(aead.Seal(nil, nil, data, nil)), nil
 }
 
-// open returns the login that a callback answers. It does so once.
+// open returns the login that a callback answers, once.
 func (s *OAuthService) open(r *http.Request, state string) (*loginState, error) {
 	cookie, err := r.Cookie(cookiePrefix + state[:min(8, len(state))])
 	if err != nil {
@@ -179,10 +177,10 @@ func (u *usedStates) use(state string, until, now time.Time) bool {
 	return true
 }
 
-// Callback finishes a connection: it checks that the request answers a [Login]
-// that this browser began, exchanges its code and saves the token. A
-// disconnected account is connected again by it. The error is [ErrState],
-// [ErrAccessDenied] or that of the token call or of the store.
+// Callback finishes a login: it checks that the request answers a [Login] that this
+// browser began, exchanges the code for a token and saves it. An account that was
+// disconnected is connected again. The error is [ErrState], [ErrAccessDenied], that
+// of the token call, or an [ErrTokenStore].
 func (s *OAuthService) Callback(ctx context.Context, r *http.Request) (*Connection, error) {
 	query := r.URL.Query()
 	login, err := s.open(r, query.Get("state"))
@@ -196,6 +194,9 @@ func (s *OAuthService) Callback(ctx context.Context, r *http.Request) (*Connecti
 	tok, err := s.exchange(ctx, c, query.Get("code"), login.Verifier)
 	if err != nil {
 		return nil, err
+	}
+	if err := tok.check(); err != nil {
+		return nil, connectError(err, DispositionReview)
 	}
 	if err := c.connect(ctx, tok); err != nil {
 		return nil, err
@@ -212,7 +213,7 @@ func connectError(err error, d Disposition) error {
 	return &Error{Operation: "oauth/authorize", Class: ClassUnauthenticated, Disposition: d, Phase: PhaseNotSent, causes: []error{err}}
 }
 
-// connect saves the token of a new connection, over whatever is there.
+// connect saves the token of a new connection, whatever was stored before.
 func (c *Client) connect(ctx context.Context, tok *Token) error {
 	unlock, err := c.store.Lock(ctx, c.name)
 	if err != nil {
@@ -232,7 +233,7 @@ func (c *Client) connect(ctx context.Context, tok *Token) error {
 		switch {
 		case err == nil:
 			c.tokens.replace(tok)
-			c.note(Event{Type: EventConnected, Time: c.clock.Now()})
+			c.reportToken(Event{Type: EventConnected, Time: c.clock.Now()})
 			return nil
 		case !errors.Is(err, ErrTokenConflict), ctx.Err() != nil:
 			return storeFailure(saveError{err})
@@ -246,9 +247,9 @@ func storeFailure(err error) error {
 	}
 }
 
-// Disconnect forgets an account: its token is deleted from the store, and calls
-// end with [ErrDisconnected] until it is connected again. Pinterest is not told:
-// the owner can take the access away there.
+// Disconnect deletes an account's token from the store. Its calls end with
+// [ErrDisconnected] until it is connected again. Pinterest is not told: the owner
+// can revoke the access there. The error is an [ErrTokenStore].
 func (s *OAuthService) Disconnect(ctx context.Context, account string) error {
 	c := s.client(account)
 	if err := c.store.Delete(ctx, account); err != nil {
@@ -258,9 +259,10 @@ func (s *OAuthService) Disconnect(ctx context.Context, account string) error {
 	return nil
 }
 
-// LoginHandler sends a browser to Pinterest, to connect an account. account
-// tells which, from the request: from the application's own session, never from
-// what anyone can put into a link. Its error is answered with 403.
+// LoginHandler redirects a browser to Pinterest, to connect an account. The
+// function account returns which: take it from the application's own session,
+// never from what anyone can put into a link. If it returns an error, the answer
+// is 403.
 func (s *OAuthService) LoginHandler(account func(*http.Request) (string, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name, err := account(r)
@@ -279,9 +281,10 @@ func (s *OAuthService) LoginHandler(account func(*http.Request) (string, error))
 	})
 }
 
-// CallbackHandler is what RedirectURL leads to. It finishes the connection and
-// has done answer the browser, with the connection or the error, after at most 30
-// seconds. done should redirect, so that the code does not stay in the address bar.
+// CallbackHandler serves the RedirectURL of [OAuth]. It finishes the login, within
+// 30 seconds, and calls done with the connection or the error; see
+// [OAuthService.Callback]. done answers the browser. It should redirect, so that
+// the code does not stay in the address bar.
 func (s *OAuthService) CallbackHandler(done func(w http.ResponseWriter, r *http.Request, conn *Connection, err error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), callbackTime)

@@ -160,7 +160,7 @@ func TestTokenThatCannotBeSaved(t *testing.T) {
 				assert.Equal(t, review, failure(t, err).Disposition)
 				assert.NotContains(t, fmt.Sprintf("%v %#v", err, err), newAccess)
 			}
-			assert.Equal(t, 1, s.count(toToken), "it is not renewed again")
+			assert.Equal(t, 1, s.count(toToken), "it is not refreshed again")
 			store.set("Save", nil)
 			if otherMarks {
 				require.ErrorIs(t, get(t.Context(), shop(storedApp(t, s, store))), pinterest.ErrUnauthenticated)
@@ -193,30 +193,6 @@ func TestTokenThatCannotBeSavedOutlivesIdleness(t *testing.T) {
 	require.NoError(t, get(t.Context(), shop(app)))
 	assert.Equal(t, 1, s.count(toToken))
 	assert.Equal(t, newRefresh, store.stored(t).RefreshToken)
-}
-
-func TestStoreThatIsDown(t *testing.T) {
-	t.Parallel()
-	gone := errors.New("no connection to the database")
-	for _, method := range []string{"Load", "Lock"} {
-		t.Run(method, func(t *testing.T) {
-			t.Parallel()
-			s := newServer(t, byToken()).onToken(granted())
-			store := newTokenStore(t, oldToken())
-			store.set(method, gone)
-			app := storedApp(t, s, store)
-			err := get(t.Context(), shop(app))
-			require.ErrorIs(t, err, pinterest.ErrTokenStore)
-			require.ErrorIs(t, err, gone)
-			assert.Equal(t, park, failure(t, err).Disposition)
-			assert.Zero(t, s.count(toToken))
-			store.set(method, nil)
-			s.clock.advance(2 * time.Second)
-			require.NoError(t, get(t.Context(), shop(app)))
-			store.set(method, gone)
-			require.NoError(t, get(t.Context(), shop(app)), "a token in memory is good without the store")
-		})
-	}
 }
 
 // A refused refresh token disconnects the account, once and for all processes,
@@ -255,41 +231,6 @@ func TestAccountIsDisconnected(t *testing.T) {
 	s.clock.advance(2 * time.Second)
 	require.NoError(t, get(t.Context(), shop(app)))
 	require.NoError(t, get(t.Context(), shop(other)))
-}
-
-// What does not say that the grant is dead marks nobody.
-func TestWhatDoesNotDisconnect(t *testing.T) {
-	t.Parallel()
-	for name, tt := range map[string]struct {
-		call  reply
-		token reply
-		after pinterest.Disposition
-		asks  int // token calls
-	}{
-		"403":                    {fault(403, 29, "You are not permitted to access that resource."), granted(), review, 0},
-		"401/3":                  {fault(401, 3, "Your token does not have sufficient permissions"), granted(), fix, 0},
-		"401/7":                  {fault(401, 7, "Not authorized to access board or Pin."), granted(), fix, 0},
-		"401/29":                 {fault(401, 29, "You are not permitted to access that resource."), granted(), fix, 0},
-		"a wrong app secret":     {refused, refused, reauthorize, 1},
-		"token endpoint is down": {refused, bare(503), park, 1},
-		"token endpoint is busy": {refused, fault(429, 8, "").with("Retry-After", "3600"), park, 1},
-		"no answer":              {refused, hangUp(), park, 1},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := newServer(t, tt.call.always()).onToken(tt.token.always())
-			store := newTokenStore(t, oldToken())
-			var seen recorder
-			app := storedApp(t, s, store, pinterest.WithObserver(seen.observe), pinterest.WithRetry(pinterest.RetryPolicy{MaxAttempts: 1}))
-			e := failure(t, get(t.Context(), shop(app)))
-			assert.Equal(t, tt.after, e.Disposition)
-			require.NotErrorIs(t, e, pinterest.ErrDisconnected)
-			assert.Equal(t, tt.asks, s.count(toToken))
-			assert.Nil(t, store.stored(t).Disconnected)
-			assert.Equal(t, oldRefresh, store.stored(t).RefreshToken)
-			assert.NotContains(t, seen.words(), "oauth/token disconnected")
-		})
-	}
 }
 
 // The owner connects the account again while a refresh with the old token is
@@ -336,43 +277,6 @@ func TestClockThatIsWrong(t *testing.T) {
 			assert.Equal(t, 1, s.count(toToken))
 		})
 	}
-}
-
-// The token endpoint fails for half a minute. Calls are parked meanwhile, and
-// then go on by themselves.
-func TestTokenEndpointThatRecovers(t *testing.T) {
-	t.Parallel()
-	s := newServer(t, byToken()).onToken(bare(503).always())
-	store := newTokenStore(t, oldToken())
-	app := storedApp(t, s, store, pinterest.WithRetry(pinterest.RetryPolicy{MaxAttempts: 1}))
-	for range 10 {
-		e := failure(t, get(t.Context(), shop(app)))
-		assert.Equal(t, park, e.Disposition)
-		assert.False(t, e.RetryAt.IsZero())
-		s.clock.advance(3 * time.Second)
-	}
-	assert.Equal(t, 10, s.count(toToken))
-	s.mu.Lock()
-	s.scripts[toToken] = []reply{granted()}
-	s.mu.Unlock()
-	require.NoError(t, get(t.Context(), shop(app)))
-}
-
-// A refresh that hangs holds nobody who wants to leave, and ends by itself.
-func TestRefreshThatHangs(t *testing.T) {
-	t.Parallel()
-	s := newServer(t, byToken()).onToken(reply{act: func(s *server, _ http.ResponseWriter, r *http.Request) { s.wait(r) }}, granted())
-	store := newTokenStore(t, oldToken())
-	app := storedApp(t, s, store, pinterest.WithRetry(pinterest.RetryPolicy{AttemptTimeout: 300 * time.Millisecond, Jitter: -1}))
-	ctx, cancel := context.WithCancel(t.Context())
-	left := make(chan error, 1)
-	go func() { left <- get(ctx, shop(app)) }()
-	require.Eventually(t, func() bool { return s.count(toToken) == 1 }, 10*time.Second, time.Millisecond)
-	cancel()
-	require.ErrorIs(t, <-left, pinterest.ErrCanceled)
-	require.Eventually(t, func() bool { return store.stored(t).AccessToken == newAccess }, 10*time.Second, time.Millisecond, "the refresh outlives its caller")
-	require.NoError(t, get(t.Context(), shop(app)))
-	assert.Equal(t, 2, s.count(toToken))
 }
 
 // A token is revoked in the middle of a hundred calls.
@@ -427,166 +331,6 @@ func TestEventsOfAToken(t *testing.T) {
 	require.Len(t, lost, 1)
 	assert.Equal(t, []pinterest.Scope{"ads:read"}, lost[0].Scopes)
 	assert.Equal(t, "shop-1", lost[0].Account)
-}
-
-func TestScopesAreCheckedBeforeSending(t *testing.T) {
-	t.Parallel()
-	for name, tt := range map[string]struct {
-		granted []pinterest.Scope
-		opts    []pinterest.Option
-		missing string
-	}{
-		"one is missing":       {[]pinterest.Scope{"boards:read"}, nil, "pins:read"},
-		"all are missing":      {[]pinterest.Scope{}, nil, "boards:read,pins:read"},
-		"none is missing":      {[]pinterest.Scope{"boards:read", "pins:read"}, nil, ""},
-		"it is not known":      {nil, nil, ""},
-		"nobody wants to know": {[]pinterest.Scope{"ads:read"}, []pinterest.Option{pinterest.WithoutScopeCheck()}, ""},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := newServer(t, okPin().always())
-			tok := oldToken()
-			tok.Scopes = tt.granted
-			err := get(t.Context(), shop(storedApp(t, s, newTokenStore(t, tok), tt.opts...)))
-			if tt.missing == "" {
-				require.NoError(t, err)
-				return
-			}
-			e := failure(t, err)
-			require.ErrorIs(t, err, pinterest.ErrMissingScope)
-			assert.Equal(t, tt.missing, e.RequiredScope)
-			assert.Equal(t, fix, e.Disposition)
-			assert.Empty(t, s.kinds())
-		})
-	}
-}
-
-// An owner who connects again to give more is heard of, whichever process it was.
-func TestScopeThatIsGivenLater(t *testing.T) {
-	t.Parallel()
-	s := newServer(t, okPin().always())
-	tok := oldToken()
-	tok.Scopes = []pinterest.Scope{"boards:read"}
-	store := newTokenStore(t, tok)
-	app := storedApp(t, s, store)
-	require.ErrorIs(t, get(t.Context(), shop(app)), pinterest.ErrMissingScope)
-	_, err := store.MemoryTokenStore.Save(t.Context(), "shop-1", &pinterest.Token{
-		AccessToken: newAccess, RefreshToken: newRefresh, Scopes: []pinterest.Scope{"boards:read", "pins:read"}, Version: store.stored(t).Version,
-	})
-	require.NoError(t, err)
-	s.clock.advance(2 * time.Second)
-	require.NoError(t, get(t.Context(), shop(app)))
-	assert.Equal(t, []string{"Bearer " + newAccess}, s.bearers())
-}
-
-func TestRefreshDueRenewsWhatEndsSoon(t *testing.T) {
-	t.Parallel()
-	s := newServer(t, okPin().always()).onToken(granted().always())
-	store := pinterest.NewMemoryTokenStore()
-	now := s.clock.Now()
-	for account, tok := range map[string]pinterest.Token{
-		"access ends":   {Expiry: now.Add(6 * 24 * time.Hour), RefreshExpiry: now.Add(50 * 24 * time.Hour)},
-		"refresh ends":  {Expiry: now.Add(20 * 24 * time.Hour), RefreshExpiry: now.Add(6 * 24 * time.Hour)},
-		"both are good": {Expiry: now.Add(8 * 24 * time.Hour), RefreshExpiry: now.Add(50 * 24 * time.Hour)},
-		"disconnected":  {Expiry: now, Disconnected: &pinterest.Disconnection{At: now, Reason: "x"}},
-		"not known":     {},
-	} {
-		tok.AccessToken, tok.RefreshToken = accessToken, "pinr."+account
-		_, err := store.Save(t.Context(), account, &tok)
-		require.NoError(t, err)
-	}
-	app := storedApp(t, s, store)
-	report, err := app.RefreshDue(t.Context())
-	require.NoError(t, err)
-	assert.Equal(t, 2, report.Renewed)
-	assert.Empty(t, report.Failed)
-	var renewed []string
-	for _, r := range s.received(toToken) {
-		renewed = append(renewed, string(r.body))
-	}
-	assert.Len(t, renewed, 2)
-	for _, account := range []string{"access ends", "refresh ends"} {
-		tok, err := store.Load(t.Context(), account)
-		require.NoError(t, err)
-		assert.Equal(t, newRefresh, tok.RefreshToken, account)
-	}
-	again, err := app.RefreshDue(t.Context())
-	require.NoError(t, err)
-	assert.Zero(t, again.Renewed)
-	assert.Equal(t, 2, s.count(toToken))
-}
-
-func TestRefreshDueOfManyAccounts(t *testing.T) {
-	t.Parallel()
-	for name, tt := range map[string]struct {
-		answer  reply
-		renewed int
-		failed  int // at least
-		calls   int // at most
-		err     string
-	}{
-		"all is well":          {granted(), 60, 0, 60, ""},
-		"every grant is dead":  {grantRefused, 0, 60, 60, ""},
-		"the endpoint is down": {bare(503), 0, 20, 30, "seems to be down"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := newServer(t).onToken(tt.answer.always())
-			store := pinterest.NewMemoryTokenStore()
-			for i := range 60 {
-				tok := pinterest.Token{AccessToken: accessToken, RefreshToken: fmt.Sprint("pinr.", i), Expiry: s.clock.Now()}
-				_, err := store.Save(t.Context(), fmt.Sprint("shop-", i), &tok)
-				require.NoError(t, err)
-			}
-			began := s.clock.Now()
-			report, err := storedApp(t, s, store, pinterest.WithRetry(pinterest.RetryPolicy{MaxAttempts: 1})).RefreshDue(t.Context())
-			if tt.err != "" {
-				require.ErrorContains(t, err, tt.err)
-			} else {
-				require.NoError(t, err)
-				assert.GreaterOrEqual(t, s.clock.Now().Sub(began), 60*50*time.Millisecond, "paced")
-			}
-			assert.Equal(t, tt.renewed, report.Renewed)
-			assert.GreaterOrEqual(t, len(report.Failed), tt.failed)
-			assert.LessOrEqual(t, s.count(toToken), tt.calls)
-			for account, err := range report.Failed {
-				require.Error(t, failure(t, err))
-				assert.Equal(t, tt.err == "", errors.Is(err, pinterest.ErrDisconnected), account)
-			}
-		})
-	}
-}
-
-func TestRefreshDueOfTwoProcesses(t *testing.T) {
-	t.Parallel()
-	s := newServer(t).onToken(granted().always())
-	store := pinterest.NewMemoryTokenStore()
-	for i := range 30 {
-		tok := pinterest.Token{AccessToken: accessToken, RefreshToken: fmt.Sprint("pinr.", i), Expiry: s.clock.Now()}
-		_, err := store.Save(t.Context(), fmt.Sprint("shop-", i), &tok)
-		require.NoError(t, err)
-	}
-	var wg sync.WaitGroup
-	for range 2 {
-		app := storedApp(t, s, store)
-		wg.Go(func() {
-			_, err := app.RefreshDue(t.Context())
-			assert.NoError(t, err)
-		})
-	}
-	wg.Wait()
-	assert.Equal(t, 30, s.count(toToken), "one token call an account")
-}
-
-func TestDisconnectForgetsTheAccount(t *testing.T) {
-	t.Parallel()
-	s := newServer(t, okPin())
-	store := newTokenStore(t, oldToken())
-	app := storedApp(t, s, store)
-	require.NoError(t, get(t.Context(), shop(app)))
-	require.NoError(t, app.OAuth.Disconnect(t.Context(), "shop-1"))
-	require.ErrorIs(t, get(t.Context(), shop(app)), pinterest.ErrDisconnected)
-	assert.Nil(t, store.stored(t))
 }
 
 // Two clients of one account, asked for one after the other, know of each

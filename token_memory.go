@@ -12,13 +12,13 @@ import (
 	"github.com/pinterest-go/pinterest/internal/keylock"
 )
 
-// MemoryTokenStore is a [TokenStore] for one process: it forgets everything
-// when the process ends. It is for tests, and for programs that are given their
+// MemoryTokenStore is a [TokenStore] in memory, for one process: everything is lost
+// when the process ends. Use it in tests, and in programs that are given their
 // tokens anew each time they start.
 type MemoryTokenStore struct {
 	locks keylock.Locks
 	mu    sync.Mutex
-	// Pointers, because what prints a struct prints the tokens in it.
+	// Pointers, because printing the struct must not print the tokens in it.
 	tokens map[string]*Token
 }
 
@@ -29,7 +29,7 @@ func NewMemoryTokenStore() *MemoryTokenStore {
 	return &MemoryTokenStore{tokens: map[string]*Token{}}
 }
 
-// String tells no credentials and no accounts.
+// String prints no credentials and no accounts.
 func (s *MemoryTokenStore) String() string { return "pinterest.MemoryTokenStore" }
 
 // GoString keeps %#v from printing more than String does.
@@ -73,7 +73,7 @@ func (s *MemoryTokenStore) Save(ctx context.Context, account string, tok *Token)
 	}
 	next := copyToken(tok)
 	// Random, not counted: a count would start again after Delete, and whoever
-	// holds a token from before would pass for one who holds the new one.
+	// holds an old token would pass for a holder of the new one.
 	next.Version = rand.Text()
 	s.tokens[account] = next
 	return next.Version, nil
@@ -121,7 +121,7 @@ func (s *MemoryTokenStore) due(before time.Time) []string {
 }
 
 // copyToken returns a token that shares nothing with tok, its times in UTC and
-// without what only this process can read of them.
+// without their monotonic part.
 func copyToken(tok *Token) *Token {
 	t := *tok
 	t.Expiry = t.Expiry.UTC().Round(0)

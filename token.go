@@ -1,0 +1,115 @@
+package pinterest
+
+import (
+	"context"
+	"iter"
+	"log/slog"
+	"slices"
+	"time"
+
+	"golang.org/x/oauth2"
+)
+
+// Token is what a [TokenStore] keeps of one account. Its JSON holds the
+// credentials; printed or logged it shows none.
+type Token struct {
+	AccessToken   string    `json:"access_token"`
+	RefreshToken  string    `json:"refresh_token,omitzero"`
+	Expiry        time.Time `json:"expiry,omitzero"`         // of the access token; zero: not known
+	RefreshExpiry time.Time `json:"refresh_expiry,omitzero"` // of the refresh token; zero: not known
+	Scopes        []Scope   `json:"scopes,omitzero"`         // what was granted; nil: not known
+
+	// Disconnected is set when Pinterest has refused the account for good: its
+	// owner has to connect it again.
+	Disconnected *Disconnection `json:"disconnected,omitzero"`
+
+	// Version belongs to the store. It changes with every Save and is never used
+	// twice; it is "" in a token that was not loaded from a store.
+	Version string `json:"-"`
+}
+
+// Disconnection says when and why an account was disconnected.
+type Disconnection struct {
+	At     time.Time `json:"at"`
+	Reason string    `json:"reason"` // in words, without credentials
+}
+
+// String returns the token's state and expiry, and no credentials.
+func (t Token) String() string {
+	switch {
+	case t.Disconnected != nil:
+		return "pinterest.Token(disconnected)"
+	case t.Expiry.IsZero():
+		return "pinterest.Token"
+	}
+	return "pinterest.Token(until " + t.Expiry.UTC().Format(time.RFC3339) + ")"
+}
+
+// GoString keeps %#v from printing more than String does.
+func (t Token) GoString() string { return t.String() }
+
+// LogValue keeps structured logs from printing more than String does.
+func (t Token) LogValue() slog.Value { return slog.StringValue(t.String()) }
+
+// OAuth2 returns the token as one of golang.org/x/oauth2, with the scopes as its
+// extra "scope", joined by commas.
+func (t *Token) OAuth2() *oauth2.Token {
+	tok := &oauth2.Token{AccessToken: t.AccessToken, TokenType: "bearer", RefreshToken: t.RefreshToken, Expiry: t.Expiry}
+	return tok.WithExtra(map[string]any{"scope": joinScopes(t.Scopes)})
+}
+
+// expired reports whether the access token is known to have expired.
+func (t *Token) expired(now time.Time) bool { return !t.Expiry.IsZero() && !now.Before(t.Expiry) }
+
+// expiresBefore reports whether the access or the refresh token expires before
+// that time, or the access token is missing.
+func (t *Token) expiresBefore(before time.Time) bool {
+	return t.AccessToken == "" || !t.Expiry.IsZero() && t.Expiry.Before(before) ||
+		!t.RefreshExpiry.IsZero() && t.RefreshExpiry.Before(before)
+}
+
+// completedFrom returns a refreshed token with what its answer left out taken
+// from the one before it.
+func (t *Token) completedFrom(old *Token) *Token {
+	tok := *t
+	if tok.RefreshToken == "" {
+		tok.RefreshToken, tok.RefreshExpiry = old.RefreshToken, old.RefreshExpiry
+	}
+	if tok.Scopes == nil {
+		tok.Scopes = slices.Clone(old.Scopes)
+	}
+	return &tok
+}
+
+// ErrTokenConflict is returned by [TokenStore.Save] when the token was saved or
+// deleted by another since it was loaded.
+const ErrTokenConflict = constError("pinterest: the stored token was changed by another")
+
+// TokenStore keeps the tokens of any number of accounts, for all processes that
+// call the API for them. [NewMemoryTokenStore] keeps them in memory, package
+// filestore on disk, and module sqlstore in a database. The tests of package
+// pinteresttest/storetest check an implementation against all that is said here.
+//
+// An account is named by any string that the application chooses.
+type TokenStore interface {
+	// Lock waits for the account's lock, which excludes all other processes that use
+	// the store, and returns a function that releases it and may be called twice. It
+	// returns ctx's error when ctx ends first. The lock of a process that dies is
+	// released without its help. Lock does not keep others from Load and Save.
+	Lock(ctx context.Context, account string) (unlock func(), err error)
+	// Load returns the account's token with its Version and with times in UTC, or
+	// nil when there is none.
+	Load(ctx context.Context, account string) (*Token, error)
+	// Save replaces the account's token if the stored one still has the Version of
+	// tok ("": there is none), and returns the new Version. Otherwise it changes
+	// nothing and returns [ErrTokenConflict]. It does not change tok. When it returns
+	// nil the token survives a crash of the process and of the machine.
+	Save(ctx context.Context, account string, tok *Token) (version string, err error)
+	// Delete removes the account's token. It is no error when there is none.
+	Delete(ctx context.Context, account string) error
+	// Due yields every account that has a refresh token, is not disconnected, and
+	// whose access token or refresh token expires before the given time. An expiry
+	// that is not known does not make an account due. Each account is yielded once,
+	// even one that is refreshed meanwhile. An error ends the sequence.
+	Due(ctx context.Context, before time.Time) iter.Seq2[string, error]
+}

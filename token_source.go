@@ -1,0 +1,333 @@
+package pinterest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"golang.org/x/oauth2"
+
+	"github.com/pinterest-go/pinterest/internal/redact"
+)
+
+// tokens hands out one account's access token and refreshes it. Only one refresh
+// is under way at a time, however many calls need it.
+type tokens struct {
+	option  string // that gave the source, such as "WithTokenStore"
+	source  tokenSource
+	early   time.Duration // how long before its expiry a token is refreshed
+	clock   Clock
+	secrets *redact.Secrets
+
+	mu           sync.Mutex
+	current      credential
+	pending      *refreshCall // the refresh under way
+	failure      error        // of the last refresh, shared with those who come ...
+	failureUntil time.Time    // ... before this time
+	nextAhead    time.Time    // when a refresh ahead of time may be tried again
+	reloaded     time.Time    // when the store was last asked for a newer token
+	replacements int          // how often the token was replaced from outside
+}
+
+// tokenSource is where tokens come from.
+type tokenSource interface {
+	// refresh returns a token other than old. refused says that the API did not
+	// accept old; without it old is missing, has expired or will soon. granted says
+	// that the token is new; without it the token was found where another process
+	// had put it.
+	refresh(ctx context.Context, old *Token, refused bool) (tok *Token, granted bool, err error)
+}
+
+// refreshFunc is tokenSource.refresh, or reads the source again in its place.
+type refreshFunc func(ctx context.Context, old *Token, refused bool) (tok *Token, granted bool, err error)
+
+// credential is a token and the Authorization header made from it, once.
+type credential struct {
+	token  *Token
+	header []string
+	due    time.Time // when to refresh it although it can still be used; zero: not before it is refused
+}
+
+// refreshCall is one refresh, for which any number of calls wait.
+type refreshCall struct {
+	refused      bool // the token to replace was refused by the API
+	replacements int  // tokens.replacements when it began
+	done         chan struct{}
+	cred         credential
+	granted      bool // cred is new, not found in the store
+	err          error
+}
+
+// maxTokenTries is how many access tokens a call tries. A token can end while a
+// call is under way, and so can the one after it; an API that refuses every token
+// must not make the call a loop.
+const maxTokenTries = 3
+
+const (
+	// refreshTimeout bounds a refresh. It outlives the call that began it: all who
+	// wait need its result, and a rotated token must not be dropped.
+	refreshTimeout = 2 * time.Minute
+	// shareFailure is how long the failure of a refresh is returned to those who come
+	// later, so that a thousand waiting calls do not make a thousand token calls.
+	shareFailure = time.Second
+	// aheadPause is the pause between two refreshes ahead of time: no call waits for
+	// them.
+	aheadPause = time.Minute
+)
+
+func newCredential(tok *Token) credential {
+	return credential{token: tok, header: []string{"Bearer " + tok.AccessToken}}
+}
+
+// set makes tok the current token. The caller holds the lock, or is alone.
+func (t *tokens) set(tok *Token) {
+	t.current = newCredential(tok)
+	if !tok.Expiry.IsZero() {
+		// The random part keeps the clients of one account from coming all at once. Half
+		// of the time left keeps a short-lived token from being refreshed over and over.
+		early := t.early + time.Duration(rand.Float64()*float64(t.early))
+		t.current.due = tok.Expiry.Add(-min(early, tok.Expiry.Sub(t.clock.Now())/2))
+	}
+	t.secrets.AddToken(tok.AccessToken, tok.RefreshToken)
+}
+
+// token returns the current token. One that is due is refreshed in the
+// background; one that has expired is waited for.
+func (t *tokens) token(ctx context.Context) (credential, error) {
+	t.mu.Lock()
+	cred, now := t.current, t.clock.Now()
+	if cred.token.AccessToken != "" && !cred.token.expired(now) {
+		if !cred.due.IsZero() && !now.Before(cred.due) && !now.Before(t.nextAhead) {
+			t.nextAhead = now.Add(aheadPause)
+			t.join(ctx, false, t.source.refresh)
+		}
+		t.mu.Unlock()
+		return cred, nil
+	}
+	pending, _ := t.join(ctx, false, t.source.refresh)
+	t.mu.Unlock()
+	return pending.wait(ctx)
+}
+
+// replaced reports whether the current token is another than the refused one. It
+// is called with the lock held.
+func (t *tokens) replaced(refused credential) bool {
+	current := t.current.token.AccessToken
+	return current != "" && current != refused.token.AccessToken
+}
+
+// refresh replaces a token that the API refused, unless another call or process
+// has done so in the meantime. It reports whether a new token was granted to this
+// very call.
+func (t *tokens) refresh(ctx context.Context, refused credential) (granted bool, err error) {
+	for {
+		t.mu.Lock()
+		if t.replaced(refused) {
+			t.mu.Unlock()
+			return false, nil
+		}
+		pending, began := t.join(ctx, true, t.source.refresh)
+		t.mu.Unlock()
+		cred, err := pending.wait(ctx)
+		switch {
+		case err != nil || cred.token.AccessToken != refused.token.AccessToken:
+			return began && pending.granted, err
+		case pending.refused:
+			return false, errSameToken
+		}
+		// A refresh was under way that did not know of the refusal. Try once more.
+	}
+}
+
+// awaitNewer waits until a token that the API refused is replaced by another call
+// or process, if one has done so or is about to. Otherwise it returns
+// errNoNewerToken. It makes no token call.
+func (t *tokens) awaitNewer(ctx context.Context, refused credential) error {
+	for range 2 { // what was under way at first may have read the store too early
+		t.mu.Lock()
+		if t.replaced(refused) {
+			t.mu.Unlock()
+			return nil
+		}
+		source, stored := t.source.(*storedToken)
+		if !stored && t.pending == nil {
+			t.mu.Unlock()
+			return errNoNewerToken
+		}
+		pending, began := t.join(ctx, false, source.reloadWithLock)
+		t.mu.Unlock()
+		cred, err := pending.wait(ctx)
+		switch {
+		case err != nil || cred.token.AccessToken != refused.token.AccessToken:
+			return err
+		case began:
+			return errNoNewerToken
+		}
+	}
+	return errNoNewerToken
+}
+
+// join returns the refresh under way, or begins one. It is called with the lock
+// held.
+func (t *tokens) join(ctx context.Context, refused bool, refresh refreshFunc) (pending *refreshCall, began bool) {
+	if t.pending == nil && t.failure != nil && t.clock.Now().Before(t.failureUntil) {
+		return failedRefresh(t.failure), false
+	}
+	began = t.pending == nil
+	return t.begin(ctx, refused, refresh), began
+}
+
+// begin begins a refresh, unless one is under way.
+func (t *tokens) begin(ctx context.Context, refused bool, refresh refreshFunc) *refreshCall {
+	if t.pending == nil {
+		t.pending = &refreshCall{refused: refused, replacements: t.replacements, done: make(chan struct{})}
+		go t.run(context.WithoutCancel(ctx), t.pending, t.current.token, refresh)
+	}
+	return t.pending
+}
+
+// failedRefresh is a refresh that has failed already.
+func failedRefresh(err error) *refreshCall {
+	r := &refreshCall{done: make(chan struct{}), err: err}
+	close(r.done)
+	return r
+}
+
+// wait waits for a refresh, or until the caller's own context ends.
+func (r *refreshCall) wait(ctx context.Context) (credential, error) {
+	select {
+	case <-r.done:
+		return r.cred, r.err
+	case <-ctx.Done():
+		return credential{}, ctx.Err()
+	}
+}
+
+// run makes one refresh.
+func (t *tokens) run(ctx context.Context, r *refreshCall, old *Token, refresh refreshFunc) {
+	ctx, cancel := context.WithTimeout(ctx, refreshTimeout)
+	defer cancel()
+	tok, granted, err := refresh(ctx, old, r.refused)
+	if err == nil && tok != old {
+		err = tok.check() // nothing is sent with it, and the source is asked again
+	}
+	if _, ok := errors.AsType[malformedToken](err); ok {
+		err = fmt.Errorf("%s: %w", t.option, err)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.failure = nil
+	if err == nil {
+		if r.replacements == t.replacements && tok != old { // else there is a newer one by now, or no other
+			t.set(tok)
+		}
+		r.cred, r.granted = t.current, granted
+	} else if _, unsaved := errors.AsType[saveError](err); !unsaved { // the next call saves it again, at once
+		t.failure, t.failureUntil = err, t.clock.Now().Add(shareFailure)
+	}
+	if errors.Is(err, ErrDisconnected) && r.replacements == t.replacements { // the old token is not used any more
+		t.current = credential{token: &Token{}}
+	}
+	r.err = err
+	t.pending = nil
+	close(r.done)
+}
+
+// replace makes tok the current token, whatever was before.
+func (t *tokens) replace(tok *Token) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.set(tok)
+	t.replacements++
+	t.failure = nil
+}
+
+// newer asks the store whether it has another token by now, such as that of a new
+// connection which another process has made. It returns cred if there is none.
+func (t *tokens) newer(ctx context.Context, cred credential) credential {
+	source, ok := t.source.(*storedToken)
+	if !ok {
+		return cred
+	}
+	t.mu.Lock()
+	now := t.clock.Now()
+	switch current := t.current; {
+	case current.token.AccessToken == "": // disconnected meanwhile
+		t.mu.Unlock()
+		return cred
+	case current.token.AccessToken != cred.token.AccessToken, now.Before(t.reloaded.Add(shareFailure)):
+		t.mu.Unlock()
+		return current
+	}
+	t.reloaded = now
+	pending := t.begin(ctx, false, source.reload)
+	t.mu.Unlock()
+	if found, err := pending.wait(ctx); err == nil {
+		return found
+	}
+	return cred
+}
+
+// fixedToken is the source of a token that cannot be refreshed.
+type fixedToken struct{}
+
+func (fixedToken) refresh(context.Context, *Token, bool) (*Token, bool, error) {
+	return nil, false, errNoRefresh
+}
+
+// oauth2Source asks a token source of the caller's.
+type oauth2Source struct {
+	source oauth2.TokenSource
+	report func(began time.Time, err error)
+	clock  Clock
+}
+
+// refresh asks the source. A source takes no context and cannot be told to stop:
+// one that hangs is left behind when the refresh times out.
+func (s oauth2Source) refresh(ctx context.Context, _ *Token, _ bool) (tok *Token, granted bool, err error) {
+	began := s.clock.Now()
+	tok, err = s.ask(ctx)
+	s.report(began, err)
+	return tok, true, err
+}
+
+func (s oauth2Source) ask(ctx context.Context) (*Token, error) {
+	type answer struct {
+		tok *oauth2.Token
+		err error
+	}
+	done := make(chan answer, 1)
+	go func() {
+		tok, err := s.source.Token()
+		if err == nil && (tok == nil || tok.AccessToken == "") {
+			err = errors.New("the token source gave no access token")
+		}
+		done <- answer{tok, err}
+	}()
+	select {
+	case a := <-done:
+		if a.err != nil {
+			return nil, a.err
+		}
+		return &Token{AccessToken: a.tok.AccessToken, RefreshToken: a.tok.RefreshToken, Expiry: a.tok.Expiry}, nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("the token source did not answer within %v: %w", refreshTimeout, ctx.Err())
+	}
+}
+
+// reportRefresh tells the observers of one refresh, however many calls waited
+// for it.
+func (c *Client) reportRefresh(began time.Time, err error) {
+	c.reportToken(Event{Type: EventRefresh, Time: began, Err: err})
+}
+
+// reportToken tells the observers something about the account's token.
+func (c *Client) reportToken(e Event) {
+	if c.watched() {
+		e.Account, e.Operation, e.Err = c.name, OpOAuthToken.ID, c.secrets.Hide(e.Err)
+		c.observe(e)
+	}
+}

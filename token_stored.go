@@ -1,0 +1,207 @@
+package pinterest
+
+import (
+	"context"
+	"errors"
+)
+
+// storedToken is the source of an account whose token is in a [TokenStore]. Only
+// one refresh of it is under way in this process, and the store's lock excludes
+// the other processes.
+type storedToken struct {
+	client *Client // of the account
+	store  TokenStore
+
+	// A refreshed token that could not be saved. It is the only copy: it is neither
+	// dropped nor used, and the next refresh saves it first.
+	unsaved *Token
+	spent   string // the refresh token that it was granted for
+
+	announced string // the version whose coming expiry was announced
+}
+
+// refresh returns the stored token if it is newer than old, or the first one of a
+// connected account. Otherwise it refreshes it.
+func (s *storedToken) refresh(ctx context.Context, old *Token, refused bool) (tok *Token, granted bool, err error) {
+	if s.unsaved == nil {
+		stored, err := s.store.Load(ctx, s.client.name)
+		if err != nil {
+			return nil, false, loadError{err}
+		}
+		if tok, err := s.usable(stored, old, refused); tok != nil || err != nil {
+			return tok, false, err
+		}
+	}
+	return s.refreshWithLock(ctx, old, refused)
+}
+
+// refreshWithLock refreshes while it holds the account's lock.
+func (s *storedToken) refreshWithLock(ctx context.Context, old *Token, refused bool) (tok *Token, granted bool, err error) {
+	unlock, err := s.store.Lock(ctx, s.client.name)
+	if err != nil {
+		return nil, false, loadError{err}
+	}
+	defer unlock()
+	for {
+		tok, granted, err = s.refreshLocked(ctx, old, refused)
+		if errors.Is(err, ErrTokenConflict) && ctx.Err() == nil {
+			continue // somebody has saved another one without the lock, such as a new connection
+		}
+		return tok, granted, err
+	}
+}
+
+// reload returns the stored token if it is another than old, and old otherwise.
+func (s *storedToken) reload(ctx context.Context, old *Token, _ bool) (tok *Token, granted bool, err error) {
+	tok, err = s.store.Load(ctx, s.client.name)
+	if err != nil || tok == nil || tok.AccessToken == old.AccessToken {
+		return old, false, nil //nolint:nilerr // a store that fails has no newer one
+	}
+	if tok.Disconnected != nil {
+		return nil, false, tok.Disconnected.error()
+	}
+	return tok, false, nil
+}
+
+// reloadWithLock is reload after the refresh that another process has under way.
+func (s *storedToken) reloadWithLock(ctx context.Context, old *Token, refused bool) (tok *Token, granted bool, err error) {
+	unlock, err := s.store.Lock(ctx, s.client.name)
+	if err != nil {
+		return nil, false, loadError{err}
+	}
+	defer unlock()
+	return s.reload(ctx, old, refused)
+}
+
+// usable returns the stored token if it can be used without a refresh, and an
+// error if the account has none. It returns neither if a refresh is needed.
+func (s *storedToken) usable(stored, old *Token, refused bool) (*Token, error) {
+	switch {
+	case stored == nil:
+		return nil, errNeverConnected
+	case stored.Disconnected != nil:
+		return nil, stored.Disconnected.error()
+	}
+	known := old != nil && stored.AccessToken == old.AccessToken
+	switch {
+	case stored.AccessToken == "", known && refused:
+	case stored.RefreshToken == "", !known && !stored.expired(s.client.clock.Now()):
+		// Without a refresh token, only the API can tell that it has ended.
+		s.reportExpiry(stored)
+		return stored, nil
+	}
+	return nil, nil
+}
+
+// refreshLocked reads the store again, in case another process was quicker, and
+// makes the token call if none was. The new token is saved before anyone uses it.
+func (s *storedToken) refreshLocked(ctx context.Context, old *Token, refused bool) (tok *Token, granted bool, err error) {
+	stored, err := s.store.Load(ctx, s.client.name)
+	if err != nil {
+		return nil, false, loadError{err}
+	}
+	if s.unsaved != nil && stored != nil && stored.RefreshToken == s.spent {
+		tok, err = s.save(ctx, stored, s.unsaved)
+		return tok, false, err
+	}
+	s.dropUnsaved() // what is stored is newer
+	if tok, err := s.usable(stored, old, refused); tok != nil || err != nil {
+		return tok, false, err
+	}
+	switch {
+	case stored.RefreshToken == "":
+		return nil, false, s.disconnect(ctx, stored, "the access token was refused, and there is no refresh token")
+	case s.client.appAuth == nil:
+		return nil, false, errNoRefresh
+	}
+	if err := checkRefresh("the refresh token", stored.RefreshToken); err != nil {
+		return nil, false, err
+	}
+	began := s.client.clock.Now()
+	tok, err = s.client.refreshGrant(ctx, stored.RefreshToken)
+	if err != nil {
+		if reason := refusedGrant(err); reason != "" {
+			why := s.disconnect(ctx, stored, reason)
+			if errors.Is(why, ErrTokenConflict) {
+				return nil, false, why
+			}
+			err = withError(err, why)
+		}
+		s.client.reportRefresh(began, err)
+		return nil, false, err
+	}
+	tok = tok.completedFrom(stored)
+	s.client.secrets.AddToken(tok.AccessToken, tok.RefreshToken)
+	tok, err = s.save(ctx, stored, tok)
+	s.client.reportRefresh(began, err)
+	return tok, true, err
+}
+
+// save replaces stored by tok.
+func (s *storedToken) save(ctx context.Context, stored, tok *Token) (*Token, error) {
+	tok.Version = stored.Version
+	version, err := s.store.Save(ctx, s.client.name, tok)
+	if err != nil {
+		s.unsaved, s.spent = tok, stored.RefreshToken
+		s.client.accounts.pinned.Store(s.client.account, true)
+		if errors.Is(err, ErrTokenConflict) {
+			return nil, err
+		}
+		return nil, saveError{err}
+	}
+	s.dropUnsaved()
+	saved := *tok
+	saved.Version = version
+	s.reportLostScopes(stored, &saved)
+	s.reportExpiry(&saved)
+	return &saved, nil
+}
+
+// dropUnsaved forgets a token that could not be saved and is not needed any more.
+func (s *storedToken) dropUnsaved() {
+	if s.unsaved != nil {
+		s.unsaved = nil
+		s.client.accounts.pinned.Delete(s.client.account)
+	}
+}
+
+// disconnect marks the account as disconnected, if the token that was refused is
+// still the stored one, and tells the observers.
+func (s *storedToken) disconnect(ctx context.Context, stored *Token, reason string) error {
+	c := s.client
+	marked := *stored
+	marked.Disconnected = &Disconnection{At: c.clock.Now().UTC(), Reason: reason}
+	if _, err := s.store.Save(ctx, c.name, &marked); err != nil {
+		if errors.Is(err, ErrTokenConflict) {
+			return err
+		}
+		return loadError{err}
+	}
+	err := marked.Disconnected.error()
+	c.reportToken(Event{Type: EventDisconnected, Time: marked.Disconnected.At, Err: err})
+	return err
+}
+
+// reportLostScopes tells the observers of scopes that a refresh has lost.
+func (s *storedToken) reportLostScopes(before, after *Token) {
+	if before.Scopes == nil || after.Scopes == nil {
+		return
+	}
+	if lost := MissingScopes(after.Scopes, before.Scopes); len(lost) > 0 {
+		s.client.reportToken(Event{Type: EventScopesLost, Time: s.client.clock.Now(), Scopes: lost})
+	}
+}
+
+// expiryNotice is how long before its expiry a refresh token is announced.
+const expiryNotice = 14 * day
+
+// reportExpiry tells the observers, once a token, that its refresh token expires
+// soon.
+func (s *storedToken) reportExpiry(tok *Token) {
+	now := s.client.clock.Now()
+	if tok.RefreshExpiry.IsZero() || tok.RefreshExpiry.Sub(now) > expiryNotice || s.announced == tok.Version {
+		return
+	}
+	s.announced = tok.Version
+	s.client.reportToken(Event{Type: EventExpiring, Time: now, Wait: max(0, tok.RefreshExpiry.Sub(now))})
+}
