@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/pinterest-go/pinterest"
@@ -63,7 +64,7 @@ func (w boardWant) lookup() pinterest.Lookup[pinterest.Board] {
 		Creates: []pinterest.Operation{opBoardsCreate},
 		Want:    w,
 		List:    opBoardsList,
-		In:      lookIn(),
+		In:      pinterest.Request{Query: url.Values{"page_size": {pageOfLookup}, "privacy": {string(pinterest.BoardAll)}}},
 		Match:   w.matches,
 		Made:    func(b *pinterest.Board) (string, time.Time) { return b.ID, b.CreatedAt.Time },
 		Key:     w.key(),

@@ -49,7 +49,7 @@ type page struct {
 	bookmark string
 }
 
-// Query implements pinterest.Options.
+// Query returns the parameters.
 func (p page) Query() url.Values {
 	q := url.Values{}
 	if p.size != 0 {
@@ -84,7 +84,7 @@ func boardPinsOf(o *pinterest.BoardPinsOptions) boardPins {
 	return boardPins{page: page{size: o.PageSize, bookmark: o.Bookmark}, creativeTypes: o.CreativeTypes, metrics: o.Metrics}
 }
 
-// Query implements pinterest.Options.
+// Query returns the parameters.
 func (o boardPins) Query() url.Values {
 	q := o.page.Query()
 	for _, t := range o.creativeTypes {
