@@ -77,8 +77,8 @@ const (
 type BoardCreate struct {
 	Name        string       `json:"name"` // required; unique in the account
 	Description string       `json:"description,omitzero"`
-	Privacy     BoardPrivacy `json:"privacy,omitzero"` // the API's default is BoardPublic
-	IsAdsOnly   bool         `json:"is_ads_only,omitzero"`
+	Privacy     BoardPrivacy `json:"privacy,omitzero"`     // the API's default is BoardPublic
+	IsAdsOnly   bool         `json:"is_ads_only,omitzero"` // the API gives such a board a name of its own
 }
 
 // Validate checks the board as Create does before it sends anything.

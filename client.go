@@ -87,9 +87,10 @@ func List[T any](ctx context.Context, c *Client, op Operation, req Request, opts
 }
 
 // All iterates over the items of a list, asking for each page when it is
-// reached. It ends after the last page, or with the first error; pages that do
-// not come to an end are [ErrEndlessPages]. Each run over the iterator begins
-// anew.
+// reached, with the last page's bookmark as its query parameter "bookmark". It
+// ends after the last page, or with the first error; pages that do not come to an
+// end (10,000, or 20 empty ones in a row, or equal ones) are [ErrEndlessPages].
+// Each run over the iterator begins anew.
 func All[T any](ctx context.Context, c *Client, op Operation, req Request, opts ...CallOption) iter.Seq2[*T, error] {
 	return func(yield func(*T, error) bool) {
 		for page, err := range pages[T](ctx, c, op, req, opts) {

@@ -20,7 +20,12 @@ import (
 // what matches, and which id and time of creation a match has. With it the create
 // has all the care that a create can have: after an ambiguous failure it is
 // looked up before it is sent again, what is found is adopted, and what cannot be
-// known ends uncertain, to be told later by [Resolve].
+// known ends uncertain, to be told later by [Resolve]. A conflict ([ClassConflict])
+// after an attempt that may have taken effect is looked up, too, since it may be
+// with the result of that attempt.
+//
+// T is the type of the call's result and of the items of the list. Want, List,
+// Match and Made are required.
 //
 // A resource defines its lookups by a function from what identifies a result to
 // the Lookup. That function serves [Request].Lookup and [Resolve]:
@@ -42,12 +47,14 @@ type Lookup[T any] struct {
 	// refused.
 	Creates []Operation
 	// Want is what identifies the result. It is written as JSON into [Uncertain],
-	// from which [Resolve] reads it back. If it has a method Validate() error, that
-	// is asked when it was read.
+	// from which [Resolve] reads it back. A field that it does not have any more is
+	// refused then, and if it has a method Validate() error, that is asked. Nothing
+	// that changes between two creates of equal content belongs into it.
 	Want any
-	// List is the list in which the result stands, with its path and parameters In.
-	// It is read from its beginning, the newest first, back to the time of the first
-	// attempt.
+	// List is the list in which the result stands, with its path and parameters In,
+	// such as the page size: a lookup sets none. It is read as by [All], back to the
+	// time of the first attempt. So the newest must come first; of a list with another
+	// order only Untimed finds all.
 	List Operation
 	In   Request
 	// Match reports whether an item of the list has all that the result has. The
@@ -59,8 +66,8 @@ type Lookup[T any] struct {
 	// the whole Want. Those of one list with equal keys are carried out one after
 	// another by a client, so that none of them adopts what another made.
 	Key []string
-	// Untimed says that items have no time of creation: the whole list is read, and
-	// a match counts whenever it was made.
+	// Untimed says that items have no time of creation, or are not listed by it: the
+	// whole list is read, and a match counts whenever it was made.
 	Untimed bool
 	// Unique says that one item at most can ever match, such as one that carries a
 	// marker: no time is asked of it, and no other create can have made it.

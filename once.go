@@ -23,7 +23,7 @@ import (
 // first: what was made is adopted, what is shown absent is sent, and what cannot
 // be known ends uncertain, with the intent kept for the next call. A create that
 // failed for certain leaves its key free to be tried again. A key that was used
-// for other content is refused.
+// for other content is refused: for another operation, path, body or Want.
 //
 // Where the create succeeded but the ledger could not record it, both the result
 // and an error that wraps the ledger's are returned; the next call with the key

@@ -20,7 +20,8 @@ const (
 	// KindRead changes nothing: it may be sent as often as needed.
 	KindRead
 	// KindWrite is an idempotent write (PATCH, DELETE): sending it twice leaves
-	// the same state as sending it once.
+	// the same state as sending it once. A DELETE that is answered 404 or 410, after
+	// an attempt of the same call whose answer was lost, has succeeded.
 	KindWrite
 	// KindCreate makes a new thing each time it is sent: pins, boards, sections,
 	// saves. After an ambiguous failure it is looked up before it is sent again.

@@ -98,12 +98,13 @@ type PinCreate struct {
 	Link           string      `json:"link,omitzero"`             // http or https, at most 2048 characters
 	AltText        string      `json:"alt_text,omitzero"`         // at most 500 characters
 	DominantColor  string      `json:"dominant_color,omitzero"`   // such as "#6E7874"
-	ParentPinID    string      `json:"parent_pin_id,omitzero"`    // numeric id of the pin it is made from
+	ParentPinID    string      `json:"parent_pin_id,omitzero"`    // numeric id of the pin it is made from, which gives it what is left empty here
 	SponsorID      string      `json:"sponsor_id,omitzero"`       // numeric id; closed beta
 	MediaSource    MediaSource `json:"media_source,omitzero"`     // required, unless there is a ParentPinID
 
 	// Marker is a query parameter of Link, "name=value", that no other pin of the
-	// board has, such as "job=8841". It is added to Link where it is missing. An
+	// board has, such as "job=8841". [PinsService] adds it to Link, which it needs,
+	// where it is missing; a pin that is sent in another way is not changed. An
 	// ambiguous create is then recognised by it alone, which holds across
 	// processes and against pins of equal content; without one, equal creates are
 	// told apart only within one client.

@@ -17,7 +17,8 @@ type Request struct {
 
 	// Body is sent as JSON, but for url.Values, which are sent as a form, and a
 	// *[Stream]. nil sends none. A Body, or the elements of a list, with a method
-	// Validate() error is asked before anything is sent: see [Check].
+	// Validate() error is asked before anything is sent: see [Check]. A nil pointer is
+	// refused.
 	Body any
 
 	// Lookup, a [Lookup], finds out whether a create whose answer was lost took
