@@ -67,7 +67,7 @@ func (cl *call) prepare(ctx context.Context, c *Client) error {
 		cl.secrets = cl.secrets.With(append(slices.Clip(cl.req.Secrets), cl.opts.token)...)
 	}
 	if cl.req.Lookup != nil {
-		lookup, err := cl.req.Lookup.bind(cl.op.ID, cl.out)
+		lookup, err := cl.req.Lookup.bind(cl)
 		if err != nil {
 			return err
 		}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -76,7 +77,7 @@ type Lookup[T any] struct {
 
 // AnyLookup is a [Lookup] of any type, for [Request].
 type AnyLookup interface {
-	bind(operation string, out any) (*lookup, error)
+	bind(cl *call) (*lookup, error)
 }
 
 // lookup is a Lookup for one call, without its type.
@@ -96,10 +97,10 @@ type lookup struct {
 
 // bind makes the lookup of a call whose result is out. Without one it makes a
 // result.
-func (l Lookup[T]) bind(operation string, out any) (*lookup, error) {
+func (l Lookup[T]) bind(cl *call) (*lookup, error) {
 	var c Check
-	if l.Creates != nil && !slices.ContainsFunc(l.Creates, func(op Operation) bool { return op.ID == operation }) {
-		c.Add("operation", operation, "is not one of "+fmt.Sprint(l.Creates)+", which this lookup is for")
+	if l.Creates != nil && !slices.ContainsFunc(l.Creates, func(op Operation) bool { return op.ID == cl.op.ID }) {
+		c.Add("operation", cl.op.ID, "is not one of "+fmt.Sprint(l.Creates)+", which this lookup is for")
 	}
 	if l.Want == nil {
 		c.Add("Lookup.Want", "", "is required")
@@ -110,12 +111,12 @@ func (l Lookup[T]) bind(operation string, out any) (*lookup, error) {
 	if l.List.ID == "" || l.List.kind() != KindRead {
 		c.Add("Lookup.List", l.List.ID, "must be an operation that reads")
 	}
-	result, ok := out.(*T)
+	result, ok := cl.out.(*T)
 	switch {
-	case out == nil:
+	case cl.out == nil:
 		result = new(T)
 	case !ok:
-		c.Add("Lookup", "", fmt.Sprintf("finds a %T, and the result is a %T", result, out))
+		c.Add("Lookup", "", fmt.Sprintf("finds a %T, and the result is a %T", result, cl.out))
 	}
 	key := l.Key
 	if key == nil {
@@ -125,7 +126,7 @@ func (l Lookup[T]) bind(operation string, out any) (*lookup, error) {
 		}
 		key = []string{string(want)}
 	}
-	list := strings.Join(append([]string{l.List.ID}, l.In.Path...), " ")
+	list := l.listName(cl.opts.adAccount)
 	return &lookup{
 		out: result, want: l.Want, list: list, key: fingerprint(append([]string{list}, key...)...), unique: l.Unique,
 		find: func(ctx context.Context, s *search) (bool, listing, error) {
@@ -141,6 +142,20 @@ func (l Lookup[T]) bind(operation string, out any) (*lookup, error) {
 		},
 		made: func() (string, time.Time) { return l.Made(result) },
 	}, c.Err()
+}
+
+// listName tells the list apart from others: by its path, its parameters, and
+// whose it is.
+func (l Lookup[T]) listName(adAccount string) string {
+	query := (&call{req: l.In, opts: callOptions{adAccount: adAccount}}).query()
+	parts := append([]string{l.List.ID}, l.In.Path...)
+	if len(query) > 0 {
+		query = maps.Clone(query)
+		query.Del("page_size")
+		query.Del("bookmark")
+		parts = append(parts, query.Encode())
+	}
+	return strings.Join(parts, " ")
 }
 
 // wantJSON returns what [Uncertain] stores of the lookup.

@@ -92,7 +92,7 @@ func newOnce(c *Client, cl *call) (*once, error) {
 	if err != nil {
 		return nil, err
 	}
-	content := append([]string{cl.op.ID, string(body), string(want)}, cl.req.Path...)
+	content := append([]string{cl.op.ID, string(body), string(want), cl.query().Encode()}, cl.req.Path...)
 	return &once{
 		c: c, cl: cl, want: want, content: hex.EncodeToString([]byte(fingerprint(content...))),
 		keyName: c.ledgerName("key", cl.opts.jobKey), contentName: c.ledgerName("content", hex.EncodeToString([]byte(cl.lookup.key))),

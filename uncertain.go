@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -107,12 +108,12 @@ type Resolution[T any] struct {
 // The services have methods for their own creates, such as [PinsService.Resolve].
 func Resolve[W, T any](ctx context.Context, c *Client, u Uncertain, lookup func(want W) Lookup[T], opts ...CallOption) (*Resolution[T], error) {
 	unknown := &Resolution[T]{Outcome: OutcomeUnknown}
-	cl := &call{op: Operation{ID: u.Operation, Method: "POST", Kind: KindCreate}, opts: callOptions{list: opts}}
 	res := &Resolution[T]{Outcome: OutcomeCreated, Result: new(T)}
+	cl := &call{op: Operation{ID: u.Operation, Method: http.MethodPost, Kind: KindCreate}, out: res.Result, opts: callOptions{list: opts}}
 	if err := cl.prepareResolve(ctx, c, &u, func() (AnyLookup, error) {
 		want, err := readWant[W](u.Want)
 		return lookup(want), err
-	}, res.Result); err != nil {
+	}); err != nil {
 		return unknown, c.refuse(ctx, cl, cl.invalid(err))
 	}
 	// It takes its turn among the equal creates of this client, so that it does
@@ -133,7 +134,7 @@ func Resolve[W, T any](ctx context.Context, c *Client, u Uncertain, lookup func(
 }
 
 // prepareResolve is prepare for the look-up of a stored create.
-func (cl *call) prepareResolve(ctx context.Context, c *Client, u *Uncertain, lookup func() (AnyLookup, error), out any) error {
+func (cl *call) prepareResolve(ctx context.Context, c *Client, u *Uncertain, lookup func() (AnyLookup, error)) error {
 	cl.secrets = c.secrets
 	if ctx == nil {
 		return errNilContext
@@ -154,7 +155,7 @@ func (cl *call) prepareResolve(ctx context.Context, c *Client, u *Uncertain, loo
 	if err := errors.Join(err, check.Err()); err != nil {
 		return err
 	}
-	cl.lookup, err = found.bind(u.Operation, out)
+	cl.lookup, err = found.bind(cl)
 	return err
 }
 
