@@ -200,8 +200,8 @@ func (l Lookup[T]) choose(ctx context.Context, s *search, matches []T) (*T, erro
 	if len(matches) == 0 {
 		return nil, nil
 	}
-	// Earlier equal creates that ended uncertain may have made the older matches.
-	// Matches come newest first.
+	// Matches are newest first. Equal creates that ended uncertain earlier may have
+	// made the oldest ones.
 	n := len(matches) - 1 - unresolved
 	if n < 0 {
 		return nil, errEqualUncertain
