@@ -95,7 +95,8 @@ func (s *search) prove(ctx context.Context) (verdict, error) {
 }
 
 // next returns how long after the last sending to read again. The reads are
-// spread over the settle time; after it, each interval is twice the one before.
+// spread over the settle time. After it, each read comes at twice the age of the
+// one before.
 func (s *search) next(n int, age time.Duration) time.Duration {
 	settle, reads := s.cl.opts.policy.SettleTime, s.cl.opts.policy.SettleReads
 	switch {

@@ -44,7 +44,7 @@ type madeThing struct {
 type pendingCreate struct {
 	turn       chan struct{}     // of capacity 1: the call that has sent to it has the turn
 	users      int               // calls that have the turn or wait for it
-	leftAt     time.Time         // when the last of them left
+	leftAt     time.Time         // when a call last left
 	things     []madeThing       // recent results of creates of the key
 	unresolved int               // how many creates of the key ended uncertain
 	resolved   map[string]string // what stored ones were resolved to since: an id, or "" for absent
