@@ -17,28 +17,29 @@ import (
 	"github.com/pinterest-go/pinterest/internal/redact"
 )
 
-// call is what was asked for: made once, the same for every attempt.
+// call is what the caller asked for. It is built once and is the same for every
+// attempt.
 type call struct {
 	op   Operation
 	req  Request
 	out  any
 	opts callOptions
 
-	lookup  *lookup        // how to look a create up; nil: there is no way
+	lookup  *lookup        // how to look a create up; nil if there is no way
 	pending *pendingCreate // the record of equal creates
 
 	url         url.URL
-	contentType []string // nil: there is no body
+	contentType []string // nil if there is no body
 	body        []byte
-	stream      *streamBody     // in place of body
-	download    *download       // takes the answer in place of out
-	secrets     *redact.Secrets // those of the account, and of this call
+	stream      *streamBody     // instead of body
+	download    *download       // takes the answer instead of out
+	secrets     *redact.Secrets // of the account and of this call
 }
 
 var errNilContext = errors.New("the context is nil")
 
-// prepare checks everything that can be checked without the API, and encodes
-// the request so that every attempt sends the same bytes.
+// prepare checks everything that can be checked without the API. It also encodes
+// the request, so that every attempt sends the same bytes.
 func (cl *call) prepare(ctx context.Context, c *Client) error {
 	cl.secrets = c.secrets
 	if ctx == nil {
@@ -81,7 +82,7 @@ func isNilPointer(v any) bool {
 	return p.Kind() == reflect.Pointer && p.IsNil()
 }
 
-// address makes the URL.
+// address builds the URL.
 func (cl *call) address(c *Client) error {
 	if cl.req.URL != "" {
 		return cl.foreignAddress()
@@ -94,14 +95,15 @@ func (cl *call) address(c *Client) error {
 		return err
 	}
 	if query := cl.query(); len(query) > 0 {
-		// A comma needs no escaping, and not every server reads an escaped one as the
-		// end of an array's element.
+		// A comma needs no escaping, and some servers do not split an array at an
+		// escaped one.
 		cl.url.RawQuery = strings.ReplaceAll(query.Encode(), "%2C", ",")
 	}
 	return nil
 }
 
-// foreignAddress takes another host than the API's. Its query is a signature.
+// foreignAddress sets the URL of another host than the API's. The values of its
+// query are treated as secrets, because one of them is usually a signature.
 func (cl *call) foreignAddress() error {
 	u, err := url.Parse(cl.req.URL)
 	if err != nil || u.Host == "" || u.User != nil || !isSecure(u) {
@@ -121,7 +123,7 @@ func (cl *call) foreignAddress() error {
 // foreign reports whether the request goes to another host than the API's.
 func (cl *call) foreign() bool { return cl.req.URL != "" }
 
-// query returns all query parameters, in a map of the call's own.
+// query returns all query parameters. It does not change the caller's maps.
 func (cl *call) query() url.Values {
 	var query url.Values
 	if cl.req.Options != nil {
@@ -165,9 +167,9 @@ var (
 	contentForm = []string{"application/x-www-form-urlencoded"}
 )
 
-// request makes the HTTP request of one attempt, its body from the start.
+// request builds the HTTP request of one attempt, with the whole body.
 func (cl *call) request(ctx context.Context, c *Client, authorization []string) *http.Request {
-	u := cl.url // the transport's own: what it does to it ends with the attempt
+	u := cl.url // a copy, because a transport may change it
 	header := http.Header{"Accept": contentJSON, "User-Agent": c.userAgent}
 	if authorization != nil {
 		header["Authorization"] = authorization
@@ -208,8 +210,8 @@ func (cl *call) invalid(err error) *Error {
 	return e
 }
 
-// notBegun is the error of a create whose turn did not come before its
-// context ended.
+// notBegun is the error of a create whose context ended while it waited for its
+// turn.
 func (cl *call) notBegun(err error) *Error {
 	return &Error{
 		Operation: cl.op.ID, Class: ClassCanceled, Disposition: DispositionPark, Phase: PhaseNotSent,
@@ -230,8 +232,8 @@ func (cl *call) describe(ctx context.Context, c *Client) {
 	*cl.opts.dryRun = DryRun{Method: req.Method, URL: cl.secrets.Clean(req.URL.String()), Header: req.Header, Body: slices.Clone(cl.body)}
 }
 
-// shared returns the options that the reads of a look-up have in common with
-// the create: whose account is looked at, and how soon.
+// shared returns the options of the create that also apply to the reads of a
+// look-up: ad account, token and priority.
 func (cl *call) shared() []CallOption {
 	opts := []CallOption{AtPriority(cl.opts.priority)}
 	if cl.opts.adAccount != "" {

@@ -120,6 +120,7 @@ func ExampleDefaultRules() {
 	// no token -> fail -> unauthenticated, review
 	// scope not granted -> fail -> missing scope, fix
 	// oversize answer -> fail, ambiguous for a create -> unusable response, review
+	// unusable file -> fail -> unusable response, review
 	// garbled answer -> back off, ambiguous for a create -> unusable response, park
 	// not sent -> back off -> transport, park
 	// unanswered -> back off, ambiguous for a create -> transport, park

@@ -13,23 +13,22 @@ import (
 	"strings"
 )
 
-// CreateOnce carries out a create at most once for a key of the caller's, such as
-// the id of a job, however often it is called and whatever crashed in between. It
-// needs a [Ledger] ([WithLedger]): the intent is recorded there before anything is
-// sent, and the result after. The request needs a [Lookup].
+// CreateOnce is for authors of operations: it carries out a create at most once for
+// a key of the caller's, such as the id of a job, across repeated calls and
+// crashes. [PinsService.CreateOnce] is the method for pins. CreateOnce needs a
+// [Ledger] ([WithLedger]): it records the intent there before it sends anything,
+// and the result after. The request needs a [Lookup].
 //
-// A key belongs to an account. The same key gives the same result, from the
-// ledger, without a call. A key that a crash left at its intent is looked up
-// first: what was made is adopted, what is shown absent is sent, and what cannot
-// be known ends uncertain, with the intent kept for the next call. A create that
-// failed for certain leaves its key free to be tried again. A key that was used
-// for other content is refused: for another operation, path, body or Want.
+// A key belongs to an account. A call with a key that has a result returns that
+// result from the ledger and sends nothing. If a crash left a key with an intent
+// only, the create is looked up first: a result is adopted, and a create that is
+// shown to be absent is sent. If neither can be shown, the call ends uncertain and
+// the intent stays for the next call. After a create that certainly failed, the
+// key can be used again. CreateOnce refuses a key that was used for other content.
 //
-// Where the create succeeded but the ledger could not record it, both the result
-// and an error that wraps the ledger's are returned; the next call with the key
-// will find the result.
-//
-// The services have methods for their own creates, such as [PinsService.CreateOnce].
+// If the create succeeded and the ledger could not record it, CreateOnce returns
+// both the result and an error that wraps the ledger's. The next call with the key
+// finds the result.
 func CreateOnce[T any](ctx context.Context, c *Client, key string, op Operation, req Request, opts ...CallOption) (*T, error) {
 	out := new(T)
 	opts = append(slices.Clone(opts), func(o *callOptions) { o.jobKey = key })
@@ -37,7 +36,7 @@ func CreateOnce[T any](ctx context.Context, c *Client, key string, op Operation,
 	if err := errors.Join(cl.prepare(ctx, c), cl.checkOnce(c)); err != nil {
 		return nil, c.refuse(ctx, cl, cl.invalid(err))
 	}
-	if cl.opts.dryRun != nil { // nothing is sent, and so nothing recorded
+	if cl.opts.dryRun != nil { // nothing is sent, so nothing is recorded
 		return Call[T](ctx, c, op, req, opts...)
 	}
 	o, err := newOnce(c, cl)
@@ -104,21 +103,21 @@ func (c *Client) ledgerName(kind, name string) string {
 	return strings.Join([]string{kind, url.PathEscape(c.appID), url.PathEscape(c.name), url.PathEscape(name)}, "/")
 }
 
-// onceRecord is what the ledger holds under a key.
+// onceRecord is the record of a key in the ledger.
 type onceRecord struct {
 	State   string          `json:"state"`
 	Content string          `json:"content"`         // identifies the create
-	Want    *Uncertain      `json:"want,omitzero"`   // onceIntent: what to look for
-	Result  json.RawMessage `json:"result,omitzero"` // onceDone: what was made
+	Want    *Uncertain      `json:"want,omitzero"`   // with onceIntent: the create to look up
+	Result  json.RawMessage `json:"result,omitzero"` // with onceDone: the result
 }
 
 const (
-	onceIntent = "intent" // it was or is about to be sent
-	onceDone   = "done"   // it was made
-	onceFailed = "failed" // it failed for certain: the key is free again
+	onceIntent = "intent" // it is about to be sent, or was sent
+	onceDone   = "done"   // it took effect
+	onceFailed = "failed" // it certainly failed: the key is free again
 )
 
-// run takes the key from what the ledger knows of it to a result or an error.
+// run starts from the key's record and ends with a result or an error.
 func (o *once) run(ctx context.Context) (made bool, err error) {
 	rec, err := o.load(ctx)
 	if err != nil {
@@ -149,7 +148,7 @@ func (o *once) run(ctx context.Context) (made bool, err error) {
 	return o.finish(ctx, o.c.do(ctx, o.cl))
 }
 
-// load reads the key's record; a result goes into the call's.
+// load reads the key's record, and its result into that of the call.
 func (o *once) load(ctx context.Context) (rec onceRecord, err error) {
 	data, err := o.c.ledger.Load(ctx, o.keyName)
 	if err != nil || data == nil {
@@ -200,9 +199,9 @@ func (o *once) resume(ctx context.Context, want Uncertain) (verdict, error) {
 	}
 }
 
-// finish records what came of it.
+// finish records the outcome of the create.
 func (o *once) finish(ctx context.Context, err error) (made bool, _ error) {
-	// The caller's context may have ended; what is known must be kept all the same.
+	// The outcome must be recorded even if the caller's context has ended.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), ownTime)
 	defer cancel()
 	var e *Error
@@ -221,8 +220,8 @@ func (o *once) finish(ctx context.Context, err error) (made bool, _ error) {
 	return false, withError(err, o.save(ctx, onceRecord{State: onceFailed}, nil))
 }
 
-// record keeps the result and, in the same step, that it belongs to the key, so
-// that no other key of equal content adopts it.
+// record saves the result and, in the same step, the key it belongs to, so that no
+// other key of equal content adopts it.
 func (o *once) record(ctx context.Context) error {
 	result, err := json.Marshal(o.cl.out)
 	if err != nil {
@@ -232,7 +231,7 @@ func (o *once) record(ctx context.Context) error {
 	return o.save(ctx, onceRecord{State: onceDone, Result: result}, owner)
 }
 
-// save saves the key's record, and more with it.
+// save saves the key's record together with more records.
 func (o *once) save(ctx context.Context, rec onceRecord, more map[string][]byte) error {
 	rec.Content = o.content
 	data, err := json.Marshal(rec)
@@ -244,7 +243,7 @@ func (o *once) save(ctx context.Context, rec onceRecord, more map[string][]byte)
 	return ledgerError(o.cl.op, o.c.ledger.Save(ctx, records))
 }
 
-// ledgerError is a failure of the caller's ledger.
+// ledgerError returns the error of a ledger that failed, or nil.
 func ledgerError(op Operation, err error) error {
 	if err == nil {
 		return nil
@@ -255,8 +254,8 @@ func ledgerError(op Operation, err error) error {
 	}
 }
 
-// ownedByOthers reports which of these things belong to other keys than the
-// call's, by the ledger.
+// ownedByOthers returns which of these results belong to other keys than the
+// call's, according to the ledger.
 func (c *Client) ownedByOthers(ctx context.Context, cl *call, ids []string) (map[string]bool, error) {
 	if c.ledger == nil || len(ids) == 0 {
 		return nil, nil

@@ -14,30 +14,30 @@ import (
 	"github.com/pinterest-go/pinterest/internal/apiclock"
 )
 
-// Uncertain says what to look for to find out whether a create took effect. It
-// stands in the [Error] of a create that ended uncertain, can be stored as
-// JSON, and is answered by [PinsService.Resolve] and its like, at any later time
-// and in any process that has a client for the same account.
+// Uncertain describes a create that may have taken effect. The [Error] of a create
+// that ended uncertain has one. A program can store it as JSON and pass it to
+// [PinsService.Resolve], or the Resolve of another service, at any later time and
+// in any process that has a client for the same account.
 type Uncertain struct {
-	Version     int             `json:"version"`   // of this form
+	Version     int             `json:"version"`   // of this format
 	Operation   string          `json:"operation"` // the create's operation id
 	AdAccountID string          `json:"ad_account_id,omitzero"`
-	Want        json.RawMessage `json:"want"` // what identifies the result: the [Lookup]'s alone can read it
+	Want        json.RawMessage `json:"want"` // what identifies the result; only its [Lookup] can read it
 
-	Since  time.Time `json:"since"`            // the earliest creation time it can have, on the API's clock
-	Before time.Time `json:"before,omitzero"`  // the latest, on the clock of Since; zero: not known
-	Until  time.Time `json:"until,omitzero"`   // when it was last sent, on the client's clock; zero: not known, maybe a moment ago
-	Local  bool      `json:"local,omitzero"`   // Since is on the client's clock: the API's was not known yet
-	NotIDs []string  `json:"not_ids,omitzero"` // what is known to be others'
-	Equals int       `json:"equals,omitzero"`  // how many equal creates before it ended uncertain
+	Since  time.Time `json:"since"`            // the earliest creation time of the result, on the API's clock
+	Before time.Time `json:"before,omitzero"`  // the latest, on the clock of Since; zero if it is not known
+	Until  time.Time `json:"until,omitzero"`   // when it was last sent, on the client's clock; zero if that is not known, so it may be a moment ago
+	Local  bool      `json:"local,omitzero"`   // Since is on the client's clock, because the API's was not known yet
+	NotIDs []string  `json:"not_ids,omitzero"` // results that are known to belong to other creates
+	Equals int       `json:"equals,omitzero"`  // how many equal creates ended uncertain before it
 }
 
-// uncertainVersion is the form of Uncertain that this version of the library
+// uncertainVersion is the version of the format that this version of the library
 // writes and reads.
 const uncertainVersion = 1
 
-// UnmarshalJSON reads what was stored. A form that this version of the library
-// does not know is refused.
+// UnmarshalJSON reads a stored value. It refuses a format version that this version
+// of the library does not know.
 func (u *Uncertain) UnmarshalJSON(data []byte) error {
 	type plain Uncertain
 	if err := json.Unmarshal(data, (*plain)(u)); err != nil {
@@ -57,7 +57,7 @@ func (u *Uncertain) checkVersion() error {
 	return FieldError{Field: "Uncertain.version", Value: strconv.Itoa(u.Version), Problem: problem}
 }
 
-// check refuses a stored value that does not say what to look for.
+// check refuses a stored value without the fields that a look-up needs.
 func (u *Uncertain) check() error {
 	var c Check
 	if u.Operation == "" {
@@ -72,11 +72,11 @@ func (u *Uncertain) check() error {
 	return errors.Join(u.checkVersion(), c.Err())
 }
 
-// lateness is how long after the last answer was given up the API may still
-// carry a request out.
+// lateness is how long after the end of the last attempt the API may still carry
+// the request out.
 const lateness = time.Minute
 
-// timeframe is the time in which it can have been made.
+// timeframe returns the period in which the result can have been made.
 func (u *Uncertain) timeframe(o *apiclock.Offset) timeframe {
 	if u.Local {
 		return timeframe{sent: u.Since, offset: o, late: u.Before}
@@ -89,23 +89,25 @@ type Outcome string
 
 // The outcomes of [Resolve].
 const (
-	OutcomeCreated Outcome = "created" // it took effect: the Resolution has the result
-	OutcomeAbsent  Outcome = "absent"  // it did not: it can be sent again
-	OutcomeUnknown Outcome = "unknown" // it still cannot be told
+	OutcomeCreated Outcome = "created" // it took effect, and the Resolution has the result
+	OutcomeAbsent  Outcome = "absent"  // it did not take effect and can be sent again
+	OutcomeUnknown Outcome = "unknown" // nobody can tell yet
 )
 
 // Resolution is the answer of [Resolve].
 type Resolution[T any] struct {
 	Outcome Outcome
-	Result  *T // what was made; nil unless the outcome is OutcomeCreated
+	Result  *T // nil unless the outcome is OutcomeCreated
 }
 
-// Resolve looks up what became of a create that ended uncertain. lookup is what
-// its operation has its [Lookup] from. Absent is said only when the settle time
-// ([RetryPolicy].SettleTime) has passed since the create was last sent, for which
-// Resolve waits. With OutcomeUnknown comes the error that kept it from knowing.
+// Resolve is for authors of operations: it looks up what became of a create that
+// ended uncertain. The services have methods for their own creates, such as
+// [PinsService.Resolve].
 //
-// The services have methods for their own creates, such as [PinsService.Resolve].
+// lookup is the function that returns the [Lookup] of the operation. Resolve waits
+// until the settle time ([RetryPolicy].SettleTime) has passed since the create was
+// last sent, before it reports OutcomeAbsent. OutcomeUnknown comes with an error
+// that says why.
 func Resolve[W, T any](ctx context.Context, c *Client, u Uncertain, lookup func(want W) Lookup[T], opts ...CallOption) (*Resolution[T], error) {
 	unknown := &Resolution[T]{Outcome: OutcomeUnknown}
 	res := &Resolution[T]{Outcome: OutcomeCreated, Result: new(T)}
@@ -116,8 +118,8 @@ func Resolve[W, T any](ctx context.Context, c *Client, u Uncertain, lookup func(
 	}); err != nil {
 		return unknown, c.refuse(ctx, cl, cl.invalid(err))
 	}
-	// It takes its turn among the equal creates of this client, so that it does
-	// not take for its own what one of them is making.
+	// It takes its turn among the equal creates of this client, so that it does not
+	// adopt the result of one in flight.
 	leave, err := c.registry.enter(ctx, cl)
 	if err != nil {
 		return unknown, c.refuse(ctx, cl, cl.notBegun(err))
@@ -159,22 +161,22 @@ func (cl *call) prepareResolve(ctx context.Context, c *Client, u *Uncertain, loo
 	return err
 }
 
-// resolve looks until it is known what became of u, and records that for equal
-// creates.
+// resolve looks the create u up until its outcome is known, and records the outcome
+// for equal creates.
 func (c *Client) resolve(ctx context.Context, cl *call, u *Uncertain) (verdict, error) {
 	pending := cl.pending
 	known := &pendingCreate{things: slices.Clone(pending.things), unresolved: max(0, u.Equals-len(pending.resolved))}
 	identity := u.identity(cl.opts.jobKey)
 	own, again := pending.resolved[identity]
 	known.own = own
-	if n := pending.unresolved; n > 0 { // it is one of these itself
+	if n := pending.unresolved; n > 0 { // u is one of these itself
 		known.unresolved = min(u.Equals, n-1)
 	}
 	for _, id := range u.NotIDs {
 		known.things = append(known.things, madeThing{id: id})
 	}
-	// Only now, since the time that is put in is not part of the identity.
-	if now := c.clock.Now(); u.Until.IsZero() || u.Until.After(now) { // or by a clock that is ahead of ours
+	// Not before the identity was taken: this time is not part of it.
+	if now := c.clock.Now(); u.Until.IsZero() || u.Until.After(now) { // After: another process's clock is ahead of ours
 		u.Until = now
 	}
 	s := search{
@@ -201,12 +203,12 @@ func (c *Client) resolve(ctx context.Context, cl *call, u *Uncertain) (verdict, 
 	return verdict, nil
 }
 
-// identity tells stored creates of equal content apart.
+// identity distinguishes stored creates of equal content.
 func (u *Uncertain) identity(jobKey string) string {
 	return fingerprint(jobKey, u.Since.String(), u.Until.String(), strconv.Itoa(u.Equals), strings.Join(u.NotIDs, " "))
 }
 
-// uncertainty completes what the call was looking for with what is known now.
+// uncertainty describes the call's create, with what is known now.
 func (r *run) uncertainty() *Uncertain {
 	if r.cl.lookup == nil {
 		return nil
@@ -224,10 +226,10 @@ func (r *run) uncertainty() *Uncertain {
 	return u
 }
 
-// Intent describes a create that is about to be sent, for a program that keeps
-// records of its own: stored before the create is called, it lets [Resolve] find
-// out, after a crash, what became of it. [CreateOnce] does this with a [Ledger].
-// The request needs a [Lookup]. Nothing is sent.
+// Intent describes a create that is about to be sent, for a program that keeps its
+// own records. Store the value before you call the create. After a crash,
+// [Resolve] finds out from it what became of the create. [CreateOnce] does the same
+// with a [Ledger]. The request needs a [Lookup]. Intent sends nothing.
 func (c *Client) Intent(op Operation, req Request, opts ...CallOption) (*Uncertain, error) {
 	ctx := context.Background()
 	cl := &call{op: op, req: req, opts: callOptions{list: opts}}
