@@ -200,6 +200,10 @@ func (cl *call) request(ctx context.Context, c *Client, authorization []string) 
 	return req
 }
 
+// owner names the create as the owner of its result, if it has a name: the key of a
+// CreateOnce, or that of a stored create.
+func (cl *call) owner() string { return cl.opts.jobKey }
+
 // invalid is the error of a call that was not sent because it is wrong.
 func (cl *call) invalid(err error) *Error {
 	e := &Error{Operation: cl.op.ID, Class: ClassInvalid, Disposition: DispositionFix, Phase: PhaseNotSent}

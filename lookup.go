@@ -69,6 +69,18 @@ type Lookup[T any] struct {
 	// marker. Then its time of creation is not checked, and no other create can have
 	// made it.
 	Unique bool
+
+	// Near, if set, reports whether an item that does not match resembles the result
+	// so much that it may be the result in another form. A new item of that kind that
+	// belongs to no other create is never taken for absence: the create ends uncertain.
+	Near func(item *T) bool
+	// Count, if set, returns how many items the list has, from another operation. It is
+	// asked when the list comes back empty: an empty list of something that is not
+	// empty proves nothing.
+	Count func(ctx context.Context, c *Client, opts ...CallOption) (int, error)
+	// Late says that the result may be listed only minutes after it was made, such as
+	// a video that is processed first. Then not finding it proves nothing.
+	Late bool
 }
 
 // AnyLookup is a [Lookup] of any type. It is the type of [Request].Lookup.
@@ -80,15 +92,26 @@ type AnyLookup interface {
 type lookup struct {
 	out    any // the call's result
 	want   any
-	list   string // names the list
+	list   string // identifies the list
 	key    string // of equal creates
 	unique bool
+	late   bool
 
 	// find reads the list once. It puts a match that belongs to this create into the
 	// call's result.
-	find func(ctx context.Context, s *search) (found bool, seen listing, err error)
+	find func(ctx context.Context, s *search) (finding, error)
 	// made returns the id and the time of creation of the call's result.
 	made func() (id string, created time.Time)
+	// matches is Match, for an item of any type.
+	matches func(item any) bool
+}
+
+// finding is what one reading of the list has shown.
+type finding struct {
+	listing
+	found bool
+	older bool  // something matches, and is older than the create
+	doubt error // why the result may be there all the same; nil: nothing speaks for that
 }
 
 // bind makes the lookup of a call whose result is out. Without one it makes a
@@ -124,19 +147,10 @@ func (l Lookup[T]) bind(cl *call) (*lookup, error) {
 	}
 	list := l.listName(cl.opts.adAccount)
 	return &lookup{
-		out: result, want: l.Want, list: list, key: fingerprint(append([]string{list}, key...)...), unique: l.Unique,
-		find: func(ctx context.Context, s *search) (bool, listing, error) {
-			matches, seen, err := l.scan(pages[T](ctx, s.c, l.List, l.In, s.opts), s.in)
-			if err != nil {
-				return false, seen, err
-			}
-			found, err := l.choose(ctx, s, matches)
-			if found != nil {
-				*result = *found
-			}
-			return found != nil, seen, err
-		},
-		made: func() (string, time.Time) { return l.Made(result) },
+		out: result, want: l.Want, list: list, key: fingerprint(append([]string{list}, key...)...), unique: l.Unique, late: l.Late,
+		find:    func(ctx context.Context, s *search) (finding, error) { return l.find(ctx, s, result) },
+		made:    func() (string, time.Time) { return l.Made(result) },
+		matches: func(item any) bool { return l.Match(item.(*T)) },
 	}, c.Err()
 }
 
@@ -167,70 +181,136 @@ func (l *lookup) wantJSON() (json.RawMessage, error) {
 // absence, or for something older.
 var errNoTime = errors.New("what was found has no creation time that can be read")
 
-// scan reads the list page by page, the newest items first, back to the beginning
-// of the time frame. It returns the matches that were made in the time frame. It
-// reads each page to its end, because items that were moved may be out of order.
-func (l Lookup[T]) scan(pages iter.Seq2[*Page[T], error], in timeframe) (found []T, seen listing, err error) {
+// maxLookupPages bounds one reading of a list.
+const maxLookupPages = 100
+
+// candidates are the items of a list that may be the result of a create.
+type candidates[T any] struct {
+	matches []*T // made in the time frame
+	early   []*T // matches from just before it, or with a time that may mean a time in it
+	near    []*T // made in the time frame, and resembling the result
+	older   bool // a match is older
+}
+
+// find reads the list and puts the create's own match into result.
+func (l Lookup[T]) find(ctx context.Context, s *search, result *T) (f finding, err error) {
+	found, seen, err := l.scan(pages[T](ctx, s.c, l.List, l.In, s.opts), s.in, s.c.registry.trustsTimes())
+	f.listing, f.older = seen, found.older
+	if err != nil {
+		return f, err
+	}
+	for _, group := range []*[]*T{&found.matches, &found.early, &found.near} {
+		if *group, err = l.unowned(ctx, s, *group); err != nil {
+			return f, err
+		}
+	}
+	unresolved := s.unresolved
+	if l.Unique {
+		unresolved = 0
+	}
+	found.near = slices.DeleteFunc(found.near, func(item *T) bool { return s.c.registry.accountsFor(s.cl.lookup, item) })
+	switch n := len(found.matches); {
+	case n > unresolved:
+		// Matches are newest first. Equal creates that ended uncertain earlier may have
+		// made the oldest ones.
+		f.found, *result = true, *found.matches[n-1-unresolved]
+	case n > 0:
+		return f, errEqualUncertain
+	case len(found.early) > 0:
+		f.doubt = l.doubt("is the same, but for its time of creation", found.early)
+	case len(found.near) > 0:
+		f.doubt = l.doubt("resembles it, and nobody else is known to have made it", found.near)
+	case len(seen.ids) == 0 && l.Count != nil:
+		n, err := l.Count(ctx, s.c, s.opts...)
+		if err != nil {
+			return f, err
+		}
+		if n > 0 {
+			f.doubt = fmt.Errorf("the list is empty although it should have %d items", n)
+		}
+	}
+	return f, nil
+}
+
+// doubt says which items may be the result.
+func (l Lookup[T]) doubt(why string, items []*T) error {
+	ids := make([]string, len(items))
+	for i, item := range items {
+		ids[i], _ = l.Made(item)
+	}
+	return fmt.Errorf("what has the id %s %s", strings.Join(ids[:min(len(ids), 5)], ", "), why)
+}
+
+// unowned leaves out items that belong to another create, as far as this client or
+// the ledger knows. An item that is known to be this create's own is all that stays.
+func (l Lookup[T]) unowned(ctx context.Context, s *search, items []*T) ([]*T, error) {
+	if l.Unique {
+		return items, nil
+	}
+	var free []*T
+	for _, item := range items {
+		id, _ := l.Made(item)
+		owner, err := s.c.ownerOf(ctx, s.cl, id)
+		switch {
+		case err != nil:
+			return nil, err
+		case owner == s.owner && owner != "":
+			return []*T{item}, nil
+		case owner == "" && !slices.Contains(s.others, id):
+			free = append(free, item)
+		}
+	}
+	return free, nil
+}
+
+// scan reads the list page by page, the newest items first, until a whole page is
+// older than the time frame. Where the order is another one, it reads to the end.
+func (l Lookup[T]) scan(pages iter.Seq2[*Page[T], error], in timeframe, times trust) (found candidates[T], seen listing, err error) {
 	timed := !l.Untimed && !l.Unique
+	ordered, previous := true, time.Time{}
+	n := 0
 	for page, err := range pages {
 		if err != nil {
-			return nil, seen, err
+			return found, seen, err
 		}
-		var last time.Time
+		if n++; n > maxLookupPages {
+			return found, seen, errTooLong
+		}
+		var newest time.Time
 		for i := range page.Items {
 			item := &page.Items[i]
 			id, created := l.Made(item)
+			if id == "" {
+				return found, seen, errNoID
+			}
 			seen.add(id)
 			if !l.Untimed && !created.IsZero() {
-				last = created
+				ordered = ordered && (previous.IsZero() || !created.After(previous))
+				previous = created
+				if created.After(newest) {
+					newest = created
+				}
 			}
-			switch match := l.Match(item); {
+			match := l.Match(item)
+			switch {
 			case match && timed && created.IsZero():
-				return nil, seen, errNoTime
-			case match && (!timed || in.contains(created)):
-				found = append(found, *item)
+				return found, seen, errNoTime
+			case match && (!timed || in.contains(created) && !in.future(created)):
+				found.matches = append(found.matches, item)
+			case match && in.mayContain(created, times):
+				found.early = append(found.early, item)
+			case match:
+				found.older = found.older || in.after(created)
+			case timed && l.Near != nil && in.contains(created) && l.Near(item):
+				found.near = append(found.near, item)
 			}
 		}
-		if !last.IsZero() && in.after(last) {
-			seen.oldest = last
+		if ordered && !newest.IsZero() && in.after(newest.Add(slack)) {
+			seen.oldest = previous
 			return found, seen, nil
 		}
 	}
 	return found, seen, nil
-}
-
-// choose returns the match that belongs to this create, or nil. It leaves out
-// matches that belong to another create, as far as this client or the ledger
-// knows.
-func (l Lookup[T]) choose(ctx context.Context, s *search, matches []T) (*T, error) {
-	id := func(match T) string { id, _ := l.Made(&match); return id }
-	own, unresolved := s.pending.own, s.pending.unresolved
-	if i := slices.IndexFunc(matches, func(match T) bool { return own != "" && id(match) == own }); i >= 0 {
-		return &matches[i], nil // it was found before, so the answer is the same again
-	}
-	if l.Unique {
-		unresolved = 0
-	} else {
-		ids := make([]string, len(matches))
-		for i, match := range matches {
-			ids[i] = id(match)
-		}
-		others, err := s.c.ownedByOthers(ctx, s.cl, ids)
-		if err != nil {
-			return nil, err
-		}
-		matches = slices.DeleteFunc(matches, func(match T) bool { return others[id(match)] || s.pending.knows(id(match)) })
-	}
-	if len(matches) == 0 {
-		return nil, nil
-	}
-	// Matches are newest first. Equal creates that ended uncertain earlier may have
-	// made the oldest ones.
-	n := len(matches) - 1 - unresolved
-	if n < 0 {
-		return nil, errEqualUncertain
-	}
-	return &matches[n], nil
 }
 
 var (
@@ -238,6 +318,10 @@ var (
 	errNoLookup       = errors.New("there is no way to look this operation up, so it is not sent again")
 	errLag            = errors.New("the list lags behind: it lacks what this client made before, so that it proves nothing")
 	errUnproved       = errors.New("it was not found, but there was no time to prove that it is absent")
+	errNoID           = errors.New("the list has an item whose id cannot be read, so that it proves nothing")
+	errTooLong        = fmt.Errorf("the list has more than %d pages since then", maxLookupPages)
+	errExists         = errors.New("the name is taken, by an earlier attempt it seems, but the list does not show it")
+	errLate           = errors.New("it was not found, but such a result may be listed only minutes after it was made")
 )
 
 // listing is what one read of a list has shown, from the newest item back.
@@ -255,16 +339,26 @@ func (l *listing) add(id string) {
 
 // timeframe is the period in which a create can have taken effect.
 type timeframe struct {
-	sent   time.Time // by the client's clock
+	sent   time.Time // the first attempt, by the client's clock
+	last   time.Time // the last one, by the client's clock; zero: not known
 	offset *apiclock.Offset
-	fixed  time.Time // by the API's clock, if that is known
+	fixed  time.Time // the first attempt by the API's clock, if that was known
 	late   time.Time // the end, on the clock of fixed or else of sent; zero if there is none
+	now    time.Time // when the list is read, by the client's clock
+	loose  bool      // sent is by a clock that may have been set since
 }
 
-// tolerance is how long before the first attempt a creation time may be and
-// still belong to it. The API's creation times are whole seconds, and so is the
-// Date header from which we learn its clock.
-const tolerance = 2 * time.Second
+const (
+	// tolerance is how long before the first attempt a creation time may be and
+	// still belong to it. The API's creation times are whole seconds, and so is the
+	// Date header from which we learn its clock.
+	tolerance = 2 * time.Second
+	// slack is how long before the time frame a match is still too close to be taken
+	// for something older.
+	slack = 15 * time.Second
+	// looseness is the same where the time frame is by a clock that may have been set.
+	looseness = 25 * time.Hour
+)
 
 // since returns the earliest creation time, on the API's clock, that the result
 // can have. It is exact only after the first answer of the API, so call it after
@@ -272,7 +366,8 @@ const tolerance = 2 * time.Second
 func (f timeframe) since() time.Time {
 	since := f.fixed
 	if since.IsZero() {
-		since = f.sent.Add(f.offset.Offset() - tolerance)
+		lower, _ := f.offset.Bounds()
+		since = f.sent.Add(lower - tolerance)
 	}
 	return since.Truncate(time.Second)
 }
@@ -282,13 +377,50 @@ func (f timeframe) since() time.Time {
 func (f timeframe) contains(created time.Time) bool {
 	late := f.late
 	if !late.IsZero() && f.fixed.IsZero() {
-		late = late.Add(f.offset.Offset())
+		_, upper := f.offset.Bounds()
+		late = late.Add(upper)
 	}
 	return !f.after(created) && (late.IsZero() || !created.After(late))
 }
 
 // after reports whether the time frame begins after this time.
 func (f timeframe) after(created time.Time) bool { return created.Before(f.since()) }
+
+// future reports whether a creation time has not come yet, so that it is wrong.
+func (f timeframe) future(created time.Time) bool {
+	_, upper := f.offset.Bounds()
+	return created.After(f.now.Add(upper + lateness))
+}
+
+// mayContain reports whether a creation time outside of the time frame may stand for
+// one in it: since it is only just before it, or since the clocks or the form of the
+// time cannot be relied on.
+func (f timeframe) mayContain(created time.Time, times trust) bool {
+	since := f.since()
+	early := since.Sub(created)
+	switch {
+	case early > 0 && early <= slack:
+		return true
+	case f.future(created):
+		return true
+	case f.loose, times == timesWrong:
+		return early <= looseness && early >= -looseness
+	case times == timesRight || early <= 0:
+		return false
+	}
+	// Nothing is known of the API's times yet. A date alone, and a local time without
+	// a zone, both look like an earlier time.
+	if h, m, s := created.Clock(); h+m+s == 0 && early < 48*time.Hour {
+		return true
+	}
+	const zones = 15 * time.Minute
+	_, upper := f.offset.Bounds()
+	length := tolerance
+	if !f.last.IsZero() && f.fixed.IsZero() {
+		length += f.last.Add(upper).Sub(since)
+	}
+	return early <= 14*time.Hour && length < zones && zones-early%zones <= length
+}
 
 // fingerprint turns the parts that identify a create into a key of fixed size.
 func fingerprint(parts ...string) string {

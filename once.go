@@ -208,7 +208,7 @@ func (o *once) finish(ctx context.Context, err error) (made bool, _ error) {
 	switch {
 	case err == nil:
 		if err := o.record(ctx); err != nil {
-			o.c.registry.disown(o.cl.lookup.key, o.id())
+			o.c.registry.disown(o.id())
 			return true, fmt.Errorf("%s made %s, but that was not recorded: %w", o.cl.op.ID, o.id(), err)
 		}
 		return true, nil
@@ -227,7 +227,7 @@ func (o *once) record(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	owner := map[string][]byte{o.c.ledgerName("made", o.id()): []byte(o.cl.opts.jobKey)}
+	owner := map[string][]byte{o.c.ledgerName("made", o.id()): []byte(o.cl.owner())}
 	return o.save(ctx, onceRecord{State: onceDone, Result: result}, owner)
 }
 
@@ -254,21 +254,20 @@ func ledgerError(op Operation, err error) error {
 	}
 }
 
-// ownedByOthers returns which of these results belong to other keys than the
-// call's, according to the ledger.
-func (c *Client) ownedByOthers(ctx context.Context, cl *call, ids []string) (map[string]bool, error) {
-	if c.ledger == nil || len(ids) == 0 {
-		return nil, nil
+// ownerOf returns to which create a thing belongs, by what this client and the
+// ledger know; "" if nobody knows.
+func (c *Client) ownerOf(ctx context.Context, cl *call, id string) (string, error) {
+	if owner := c.registry.ownerOf(id); owner != "" || c.ledger == nil {
+		return owner, nil
 	}
-	others := map[string]bool{}
-	for _, id := range ids {
-		owner, err := c.ledger.Load(ctx, c.ledgerName("made", id))
-		if err != nil {
-			return nil, ledgerError(cl.op, err)
-		}
-		if owner != nil && string(owner) != cl.opts.jobKey {
-			others[id] = true
-		}
+	owner, err := c.ledger.Load(ctx, c.ledgerName("made", id))
+	return string(owner), ledgerError(cl.op, err)
+}
+
+// recordOwner records in the ledger, if there is one, to which create a thing belongs.
+func (c *Client) recordOwner(ctx context.Context, cl *call, id string) error {
+	if c.ledger == nil {
+		return nil
 	}
-	return others, nil
+	return ledgerError(cl.op, c.ledger.Save(ctx, map[string][]byte{c.ledgerName("made", id): []byte(cl.owner())}))
 }

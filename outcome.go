@@ -28,8 +28,11 @@ func (r *run) succeed(at *attempt) {
 func (r *run) settle() {
 	if r.cl.lookup != nil {
 		id, created := r.cl.lookup.made()
-		r.cl.pending.remember(id, r.c.clock.Now())
-		r.c.registry.add(r.cl.lookup.list, id, created)
+		r.c.registry.own(r.owner(), r.cl.lookup, id, created)
+		if !r.adopted && r.c.apiClock.Known() {
+			lower, upper := r.c.apiClock.Bounds()
+			r.c.registry.learnTime(created, r.sentAt.Add(lower-tolerance), r.c.clock.Now().Add(upper+tolerance))
+		}
 	}
 	if path := r.cl.req.Path; r.cl.op.Removes && len(path) > 0 {
 		r.c.registry.remove(path[len(path)-1])
@@ -44,7 +47,7 @@ func (r *run) fail(at *attempt, rule Rule, wait time.Duration, stop error) error
 // uncertain ends a create that may have taken effect.
 func (r *run) uncertain(at *attempt, rule Rule, stops ...error) error {
 	err := r.newError(at, rule, 0, stops...)
-	err.Disposition, err.RetryAt = DispositionUncertain, time.Time{}
+	err.Disposition, err.RetryAt = DispositionUncertain, r.c.clock.Now().Add(longestLag)
 	err.Uncertain = r.uncertainty()
 	r.cl.pending.unresolved++
 	return r.end(at, err)

@@ -1,6 +1,7 @@
 package pinterest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -21,70 +22,105 @@ const (
 // ownTime bounds the last look-up, after the caller's context has ended.
 const ownTime = 5 * time.Second
 
+// looksUp reports whether the call is a create that may have taken effect, so that
+// it is neither sent again nor given up before it was looked up.
+func (r *run) looksUp() bool {
+	return r.cl.op.Kind == KindCreate && r.mayExist && !r.cl.opts.withoutLookup
+}
+
 // reconcile looks up whether an ambiguous create took effect.
-func (r *run) reconcile() (verdict, error) {
-	lookup := r.cl.lookup
-	if lookup == nil {
+func (r *run) reconcile(exists bool) (verdict, error) {
+	if r.cl.lookup == nil {
 		return verdictUnknown, errNoLookup
 	}
-	s := search{
-		c: r.c, cl: r.cl, call: r.call, last: r.c.clock.Now(),
-		in: timeframe{sent: r.sentAt, offset: r.c.apiClock}, pending: r.cl.pending, opts: r.cl.shared(),
-	}
+	s := r.search()
+	s.exists = exists
 	if r.ctx.Err() == nil {
 		verdict, err := s.prove(r.ctx)
-		r.adopted = verdict == verdictFound
+		r.adopted, r.proved = verdict == verdictFound, verdict == verdictAbsent
 		if r.ctx.Err() == nil || r.adopted {
 			return verdict, err
 		}
 	}
-	// The caller's context ended while the create was unanswered. One more look-up,
-	// with a short timeout, can still find the result. To prove that it is absent
-	// would take too long.
-	own, cancel := context.WithTimeout(context.WithoutCancel(r.ctx), ownTime)
+	return r.lastLook()
+}
+
+// lastLook looks once more, right before a create is sent again or given up, since
+// lists lag: what was shown to be absent may be there by now. Where the caller's
+// context has ended it takes a short time of its own.
+func (r *run) lastLook() (verdict, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.ctx), ownTime)
 	defer cancel()
-	found, _, err := s.look(own)
-	if r.adopted = found && err == nil; r.adopted {
-		return verdictFound, nil
+	if r.ctx.Err() == nil {
+		ctx = r.ctx
 	}
-	return verdictUnknown, withError(withError(errUnproved, r.ctx.Err()), err)
+	f, err := r.search().look(ctx)
+	switch {
+	case err == nil && f.found:
+		r.adopted = true
+		return verdictFound, nil
+	case err == nil && f.doubt == nil && r.proved:
+		return verdictAbsent, nil
+	}
+	return verdictUnknown, withError(withError(cmp.Or(f.doubt, errUnproved), r.ctx.Err()), err)
+}
+
+// search returns the search for the result of the run's call.
+func (r *run) search() *search {
+	return &search{
+		c: r.c, cl: r.cl, call: r.call, ctx: r.ctx, last: r.c.clock.Now(), owner: r.owner(), unresolved: r.cl.pending.unresolved,
+		in: timeframe{sent: r.sentAt, last: r.lastSent, offset: r.c.apiClock}, opts: r.cl.shared(),
+	}
 }
 
 // search is one search for the result of a create.
 type search struct {
-	c       *Client
-	cl      *call
-	call    uint64    // the number of the call
-	last    time.Time // when the create was last sent, by the client's clock
-	in      timeframe
-	pending *pendingCreate
-	opts    []CallOption
+	c          *Client
+	cl         *call
+	call       uint64          // its number
+	ctx        context.Context // of the events
+	owner      string          // of the result
+	last       time.Time       // when the create was last sent, by the client's clock
+	in         timeframe
+	others     []string // ids that are known to be others'
+	unresolved int      // how many equal creates before it may have made something
+	exists     bool     // a conflict has shown that the result, or another of its name, is there
+	opts       []CallOption
 }
 
-// longestLag bounds the wait for a list that is known to lag.
+// longestLag bounds how long is waited for a list that is seen to lag.
 const longestLag = 2 * time.Minute
 
-// prove reads the list until it finds the result or has shown that it is absent.
-// Lists lag behind writes, so a single read without a match proves nothing. The
-// result counts as absent if no read up to the settle time after the last sending
-// has it, and if the list has everything else that this client made recently. If
-// it lacks some of that, the list lags for longer, and prove waits longer. A match
-// counts at once. If a read fails, the answer is unknown.
+// prove looks until the result is found or shown to be absent. Lists lag behind
+// writes, so one absent read proves nothing: absence counts only when reads
+// spread until the settle time after the last sending all say so, and what this
+// client has made of late does not show that lists lag longer than that. If it
+// does, longer is waited. A match counts at once. Where reading fails, or something
+// in the list may be the result in another form, nothing is known.
 func (s *search) prove(ctx context.Context) (verdict, error) {
 	settle := s.cl.opts.policy.SettleTime
 	for n := 1; ; n++ {
-		// A read shows the state of the list when the read began.
+		// What a read shows is as old as its beginning, however long it took.
 		began := s.c.clock.Now()
-		found, seen, err := s.look(ctx)
+		f, err := s.look(ctx)
 		age := began.Sub(s.last)
-		proves := s.c.registry.proves(s.cl.lookup.list, s.last, began, settle, s.c.apiClock.Offset(), seen)
+		_, ahead := s.c.apiClock.Bounds()
+		proves := s.c.registry.proves(s.cl.lookup.list, s.last, began, s.last.Add(ahead), settle, f.listing)
 		switch {
 		case err != nil:
 			return verdictUnknown, err
-		case found:
+		case f.found:
 			return verdictFound, nil
-		case age >= settle && proves:
+		case s.exists && f.older:
+			return verdictAbsent, nil // the name belongs to something that was there before
+		case age >= settle && f.doubt != nil:
+			return verdictUnknown, f.doubt
+		case age >= settle && s.cl.lookup.late:
+			return verdictUnknown, errLate
+		case age >= settle && proves && !s.exists:
 			return verdictAbsent, nil
+		case age >= max(settle, longestLag) && s.exists:
+			return verdictUnknown, errExists
 		case age >= max(settle, longestLag):
 			return verdictUnknown, errLag
 		}
@@ -94,9 +130,8 @@ func (s *search) prove(ctx context.Context) (verdict, error) {
 	}
 }
 
-// next returns how long after the last sending to read again. The reads are
-// spread over the settle time. After it, each read comes at twice the age of the
-// one before.
+// next returns when, after the last sending, to read again: spread over the
+// settle time, and beyond it twice as late each time.
 func (s *search) next(n int, age time.Duration) time.Duration {
 	settle, reads := s.cl.opts.policy.SettleTime, s.cl.opts.policy.SettleReads
 	switch {
@@ -108,8 +143,8 @@ func (s *search) next(n int, age time.Duration) time.Duration {
 	return settle
 }
 
-// pause waits until the given time after the last sending. It fails at once if
-// the wait does not fit the caller's deadline.
+// pause waits until this long after the last sending. A wait that does not fit
+// the caller's deadline is not begun.
 func (s *search) pause(ctx context.Context, after time.Duration) error {
 	wait := max(0, after-s.c.clock.Now().Sub(s.last))
 	if deadline, ok := ctx.Deadline(); ok && s.c.clock.Now().Add(wait).After(deadline) {
@@ -121,16 +156,17 @@ func (s *search) pause(ctx context.Context, after time.Duration) error {
 	return nil
 }
 
-// look reads the list once and tells the observers.
-func (s *search) look(ctx context.Context) (bool, listing, error) {
+// look looks once.
+func (s *search) look(ctx context.Context) (finding, error) {
 	began := s.c.clock.Now()
-	found, seen, err := s.cl.lookup.find(ctx, s)
+	s.in.now = began
+	f, err := s.cl.lookup.find(ctx, s)
 	if s.c.watched() {
-		e := s.cl.event(ctx, s.c, EventLookup, s.call)
-		e.Time, e.Found, e.Err = began, found, err
+		e := s.cl.event(s.ctx, s.c, EventLookup, s.call)
+		e.Time, e.Found, e.Err = began, f.found, err
 		s.c.observe(e)
 	}
-	return found, seen, err
+	return f, err
 }
 
 // withError adds a second error to err, unless that is nil.

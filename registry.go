@@ -8,79 +8,66 @@ import (
 )
 
 // memory is how long the registry remembers the result of a create. It has to be
-// much longer than the tolerance of a timeframe.
+// much longer than the slack of a timeframe.
 const memory = 10 * time.Minute
 
 // registry records the creates of an account: those in flight, and the results of
-// recent ones. It carries out equal creates one after another and remembers the
-// result of each. Otherwise two equal creates in flight could adopt the same pin.
+// recent ones. It carries out equal creates one after another, and knows whose
+// result a thing is. Otherwise two equal creates in flight could adopt the same pin.
 type registry struct {
 	keep    func() // keeps the account, and with it this registry, in memory
 	mu      sync.Mutex
 	clock   Clock
 	pending map[string]*pendingCreate // by the key of the lookup
-	made    map[string][]madeThing    // recent results, by the list that should contain them
-	lists   map[string]string         // by the id of a result: its list
+	made    map[string]*madeThing     // recent results, by id
+	lists   map[string][]*madeThing   // and by the list that should contain them
 	expiry  []expiry                  // what to forget, the oldest first
 	lagSeen time.Time                 // when a list was last seen to lag longer than the settle time
+	times   trust                     // whether creation times are what they should be
 }
+
+// trust is what answers have shown of the API's creation times.
+type trust int8
+
+const (
+	timesUnknown trust = iota
+	timesRight         // they agree with the Date of the same answer
+	timesWrong         // they do not
+)
 
 // expiry is an entry of the registry that is due to be forgotten.
 type expiry struct {
-	key  string // of a pending create, or
-	list string // of a result
-	at   time.Time
+	key   string     // of a pending create, or
+	thing *madeThing // a result
+	at    time.Time
 }
 
 // madeThing is the result of a create of this account.
 type madeThing struct {
-	id      string
-	created time.Time // by the API's clock
-	known   time.Time // when we learned of it, by our clock
+	id, owner string
+	list, key string    // of its lookup
+	created   time.Time // by the API's clock
+	known     time.Time // when we learned of it, by our clock
+	removed   bool      // it was deleted or moved, so its list need not show it
 }
 
 // pendingCreate is the record of the creates of one key. Only the call whose turn
-// it is may use things, unresolved, resolved and own.
+// it is may use unresolved and resolved.
 type pendingCreate struct {
-	turn       chan struct{}     // of capacity 1: the call that has sent to it has the turn
-	users      int               // calls that have the turn or wait for it
-	leftAt     time.Time         // when a call last left
-	things     []madeThing       // recent results of creates of the key
-	unresolved int               // how many creates of the key ended uncertain
-	resolved   map[string]string // what stored ones were resolved to since: an id, or "" for absent
-	own        string            // the result of the create that is looked for, if it is known already
-}
-
-// remember adds the result of a create of the key. It forgets results that are too
-// old to be mistaken for the result of another.
-func (p *pendingCreate) remember(id string, now time.Time) {
-	old := 0
-	for old < len(p.things) && now.Sub(p.things[old].known) > memory {
-		old++
-	}
-	p.things = append(p.things[old:], madeThing{id: id, known: now})
-}
-
-// knows reports whether this is the result of another create of the key.
-func (p *pendingCreate) knows(id string) bool {
-	return slices.ContainsFunc(p.things, func(thing madeThing) bool { return thing.id == id })
-}
-
-// ids returns the recent results of creates of the key.
-func (p *pendingCreate) ids() []string {
-	ids := make([]string, len(p.things))
-	for i, thing := range p.things {
-		ids[i] = thing.id
-	}
-	return ids
+	turn       chan struct{}   // of capacity 1: the call that has sent to it has the turn
+	list       string          // that should contain the results
+	matches    func(any) bool  // tells a result of one of the creates
+	users      int             // calls that have the turn or wait for it
+	leftAt     time.Time       // when a call last left
+	unresolved int             // how many creates of the key ended uncertain
+	resolved   map[string]bool // which stored ones were resolved since
 }
 
 func newRegistry(clock Clock) *registry {
-	return &registry{clock: clock, pending: map[string]*pendingCreate{}, made: map[string][]madeThing{}, lists: map[string]string{}}
+	return &registry{clock: clock, pending: map[string]*pendingCreate{}, made: map[string]*madeThing{}, lists: map[string][]*madeThing{}}
 }
 
-// enter waits for the call's turn among the creates of its key. The call must call
-// leave at its end.
+// enter waits for the turn of a create's key and returns how to give it back.
 func (g *registry) enter(ctx context.Context, cl *call) (leave func(), err error) {
 	if cl.lookup == nil {
 		cl.pending = &pendingCreate{}
@@ -92,7 +79,7 @@ func (g *registry) enter(ctx context.Context, cl *call) (leave func(), err error
 	g.forget()
 	p := g.pending[key]
 	if p == nil {
-		p = &pendingCreate{turn: make(chan struct{}, 1)}
+		p = &pendingCreate{turn: make(chan struct{}, 1), list: cl.lookup.list, matches: cl.lookup.matches}
 		g.pending[key] = p
 	}
 	p.users++
@@ -115,14 +102,14 @@ func (g *registry) leave(key string, p *pendingCreate) {
 	g.expiry = append(g.expiry, expiry{key: key, at: p.leftAt})
 }
 
-// forget drops the entries that are older than memory. The caller must have locked
-// g.mu.
+// forget removes what has not been used for as long as the memory lasts. The
+// caller holds the lock.
 func (g *registry) forget() {
 	horizon := g.clock.Now().Add(-memory)
 	n := 0
 	for ; n < len(g.expiry) && g.expiry[n].at.Before(horizon); n++ {
-		if list := g.expiry[n].list; list != "" {
-			g.forgetOldest(list)
+		if thing := g.expiry[n].thing; thing != nil {
+			g.drop(thing)
 		} else if p := g.pending[g.expiry[n].key]; p != nil && p.users == 0 && p.leftAt.Before(horizon) {
 			delete(g.pending, g.expiry[n].key)
 		}
@@ -130,83 +117,136 @@ func (g *registry) forget() {
 	g.expiry = slices.Delete(g.expiry, 0, n)
 }
 
-// disown forgets a result of the key. A CreateOnce that could not record its
-// result uses it, because the next call with its job key will look it up again.
-func (g *registry) disown(key, id string) {
-	g.mu.Lock()
-	p := g.pending[key]
-	g.mu.Unlock()
-	if p == nil {
-		return
+func (g *registry) drop(thing *madeThing) {
+	if g.made[thing.id] == thing {
+		delete(g.made, thing.id)
 	}
-	p.turn <- struct{}{}
-	defer func() { <-p.turn }()
-	p.things = slices.DeleteFunc(p.things, func(thing madeThing) bool { return thing.id == id })
+	things := slices.DeleteFunc(g.lists[thing.list], func(other *madeThing) bool { return other == thing })
+	if g.lists[thing.list] = things; len(things) == 0 {
+		delete(g.lists, thing.list)
+	}
 }
 
-// add remembers a result and the list that should show it.
-func (g *registry) add(list, id string, created time.Time) {
+// own records the result of a create, whose it is, and the list that has to show it.
+func (g *registry) own(owner string, l *lookup, id string, created time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if known := g.made[id]; known != nil {
+		known.owner = owner
+		return
+	}
 	now := g.clock.Now()
-	g.made[list] = append(g.made[list], madeThing{id, created, now})
-	g.lists[id] = list
-	g.expiry = append(g.expiry, expiry{list: list, at: now})
+	thing := &madeThing{id: id, owner: owner, list: l.list, key: l.key, created: created, known: now}
+	g.made[id] = thing
+	g.lists[l.list] = append(g.lists[l.list], thing)
+	g.expiry = append(g.expiry, expiry{thing: thing, at: now})
 }
 
-func (g *registry) forgetOldest(list string) {
-	things := g.made[list]
-	if len(things) > 0 {
-		delete(g.lists, things[0].id)
-		things = things[1:]
-	}
-	if g.made[list] = things; len(things) == 0 {
-		delete(g.made, list)
+// disown forgets whose result a thing is, for an owner who could not record it and
+// will look for it again.
+func (g *registry) disown(id string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if thing := g.made[id]; thing != nil {
+		thing.owner = ""
 	}
 }
 
-// remove forgets a result that was deleted or moved. Its list need not show it any
-// more.
+// ownerOf returns whose result a thing is, "" if that is not known.
+func (g *registry) ownerOf(id string) string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if thing := g.made[id]; thing != nil {
+		return thing.owner
+	}
+	return ""
+}
+
+// ids returns the recent results of creates of a key.
+func (g *registry) ids(l *lookup) (ids []string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, thing := range g.lists[l.list] {
+		if thing.key == l.key && thing.owner != "" {
+			ids = append(ids, thing.id)
+		}
+	}
+	return ids
+}
+
+// remove records that a thing was deleted or moved: its list need not show it.
 func (g *registry) remove(id string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for i, thing := range g.made[g.lists[id]] {
-		if thing.id == id {
-			g.made[g.lists[id]][i].id = "" // the entry itself expires later
-			delete(g.lists, id)
-			return
-		}
+	if thing := g.made[id]; thing != nil {
+		thing.removed = true
 	}
 }
 
+// accountsFor reports whether an item of the list can be the result of another
+// create of this account that is in flight or ended uncertain.
+func (g *registry) accountsFor(l *lookup, item any) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for key, p := range g.pending {
+		if key != l.key && p.list == l.list && (p.users > 0 || p.unresolved > 0) && p.matches(item) {
+			return true
+		}
+	}
+	return false
+}
+
+// learnTime compares the creation time in the answer to a create with the time in
+// which, by the API's clock, it was made.
+func (g *registry) learnTime(created, earliest, latest time.Time) {
+	if created.IsZero() {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.times = timesRight
+	if created.Before(earliest) || created.After(latest) {
+		g.times = timesWrong
+	}
+}
+
+func (g *registry) trustsTimes() trust {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.times
+}
+
 const (
-	// longestMissing is how long a result may be missing from a list and still show
-	// that lists lag. After that, someone else has probably deleted it.
+	// longestMissing is how long something may be missing from a list and still
+	// show that lists lag. After that, someone else has probably deleted it.
 	longestMissing = time.Minute
-	// lagMemory is how long the registry distrusts lists after it saw a lag beyond the
-	// settle time.
+	// lagMemory is how long a lag beyond the settle time is held against lists.
 	lagMemory = time.Hour
 )
 
-// proves reports whether a read of a list can prove that the result of a create is
-// absent. The create was last sent at last; the read began at began. The read
-// proves nothing if it lacks an earlier result of this client. If lists have
-// recently lagged for longer than the settle time, the read proves something only
-// if it shows a result that is newer than last, or if longestLag has passed.
-func (g *registry) proves(list string, last, began time.Time, settle, offset time.Duration, seen listing) bool {
+// proves reports whether a reading of a list that began at this time can prove
+// that something sent last is absent. It cannot if it lacks what this client made
+// before that, unless it has been missing for so long that it must have been
+// deleted. And where lists have lately been seen to lag longer than the settle time,
+// it can only if it shows something made since. newest is the latest time that the
+// API's clock can have shown at last.
+func (g *registry) proves(list string, last, began, newest time.Time, settle time.Duration, seen listing) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	lacks, fresh := false, false
-	for _, thing := range g.made[list] {
+	for _, thing := range g.lists[list] {
+		age := began.Sub(thing.known)
 		switch {
-		case thing.id == "", !seen.oldest.IsZero() && !thing.created.After(seen.oldest):
+		case thing.removed, !seen.oldest.IsZero() && !thing.created.After(seen.oldest):
 			// Deleted or moved, or older than what was read.
 		case seen.ids[thing.id]:
-			// Creation times are whole seconds, and so is our offset to the API's clock.
-			fresh = fresh || thing.created.After(last.Add(offset+time.Second))
+			// Its time is in whole seconds, and so is our knowledge of the API's clock.
+			fresh = fresh || thing.created.After(newest.Add(time.Second))
+		case age > longestLag:
+			thing.removed = true
 		default:
 			lacks = lacks || !thing.known.After(last)
-			if age := began.Sub(thing.known); age >= settle && age <= longestMissing {
+			if age >= settle && age <= longestMissing {
 				g.lagSeen = began
 			}
 		}

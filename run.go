@@ -1,10 +1,12 @@
 package pinterest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -28,8 +30,10 @@ type run struct {
 	refreshed    bool      // the call has refreshed the token, which it may do once
 	refused      int       // how many access tokens the API did not accept
 	mayExist     bool      // an earlier attempt may have taken effect
+	proved       bool      // and was shown to be absent since
 	adopted      bool      // the result was found by a look-up
 	sentAt       time.Time // when a create was first sent, by the client's clock
+	lastSent     time.Time // and last
 	spent        int       // what the call has taken from the retry budget
 }
 
@@ -47,6 +51,9 @@ func (c *Client) begin(ctx context.Context, cl *call) *run {
 	}
 	return r
 }
+
+// owner names the create as the owner of its result.
+func (r *run) owner() string { return cmp.Or(r.cl.owner(), "call "+strconv.FormatUint(r.call, 10)) }
 
 // paced reports whether the call waits for its turn: the client has a limiter, and
 // the call counts against Pinterest's quota.
@@ -69,20 +76,18 @@ func (r *run) act(at *attempt) (again bool, err error) {
 		r.succeed(at)
 		return false, nil
 	}
-	if rule.Action == ActionRefresh {
-		return r.refresh(at, rule)
+	// A conflict after an own attempt that may have taken effect is probably with the
+	// result of that attempt.
+	exists := r.mayExist && rule.Class == ClassConflict
+	if rule.Ambiguous && at.failure.Phase != PhaseNotSent {
+		r.mayExist, r.proved = true, false
 	}
-	wait, stop := r.plan(at, rule)
+	rule, wait, stop := r.decide(at, rule)
 	r.finish(at, wait, stop)
-	if r.mayHaveCreated(at, rule) {
+	if r.looksUp() {
 		started := r.c.clock.Now()
-		switch verdict, lookErr := r.reconcile(); verdict {
-		case verdictFound:
-			r.succeed(at)
-			return false, nil
-		case verdictUnknown:
-			return false, r.uncertain(at, rule, stop, lookErr)
-		case verdictAbsent:
+		if done, err := r.afterLook(at, rule, stop, func() (verdict, error) { return r.reconcile(exists) }); done {
+			return false, err
 		}
 		if stop == nil { // the look-ups took a part of the wait
 			wait = max(0, wait-r.c.clock.Now().Sub(started))
@@ -92,21 +97,42 @@ func (r *run) act(at *attempt) (again bool, err error) {
 	if stop != nil {
 		return false, r.fail(at, rule, wait, stop)
 	}
-	if err := r.c.clock.Sleep(r.ctx, wait); err != nil {
+	err = r.c.clock.Sleep(r.ctx, wait)
+	if r.looksUp() && (wait > 0 || err != nil) {
+		if done, err := r.afterLook(at, rule, err, r.lastLook); done {
+			return false, err
+		}
+	}
+	if err != nil {
 		return false, r.fail(at, rule, wait, err)
 	}
 	at.release()
 	return true, nil
 }
 
-// mayHaveCreated reports whether the failure is that of a create that may have taken
-// effect. That includes a conflict after an ambiguous attempt of the same call: the
-// earlier attempt has probably caused it.
-func (r *run) mayHaveCreated(at *attempt, rule Rule) bool {
-	create := r.cl.op.Kind == KindCreate
-	may := rule.Ambiguous && at.failure.Phase != PhaseNotSent || create && r.mayExist && rule.Class == ClassConflict
-	r.mayExist = r.mayExist || may
-	return create && may && !r.cl.opts.withoutLookup
+// decide says what follows from the rule: how long to wait before the call is sent
+// again, or why it is not.
+func (r *run) decide(at *attempt, rule Rule) (_ Rule, wait time.Duration, stop error) {
+	if rule.Action == ActionRefresh {
+		rule, stop = r.refresh(at, rule)
+		return rule, rule.ParkFor, stop
+	}
+	wait, stop = r.plan(at, rule)
+	return rule, wait, stop
+}
+
+// afterLook looks a create up that may have taken effect. The call has ended if it
+// did, or if nobody can tell.
+func (r *run) afterLook(at *attempt, rule Rule, stop error, look func() (verdict, error)) (done bool, err error) {
+	switch verdict, lookErr := look(); verdict {
+	case verdictFound:
+		r.succeed(at)
+		return true, nil
+	case verdictUnknown:
+		return true, r.uncertain(at, rule, stop, lookErr)
+	case verdictAbsent:
+	}
+	return false, nil
 }
 
 // doneBefore reports whether the failure is the 404 of a DELETE after an attempt of
@@ -121,11 +147,12 @@ func (r *run) doneBefore(at *attempt) bool {
 // refreshes the token only once. If the API refuses the new token too, it may have
 // been replaced in the meantime: the call then tries the token that another call or
 // process has stored since.
-func (r *run) refresh(at *attempt, rule Rule) (again bool, err error) {
+func (r *run) refresh(at *attempt, rule Rule) (_ Rule, stop error) {
+	rule.ParkFor = 0
 	if r.refused++; r.refused == maxTokenTries || !at.refreshable() {
-		return false, r.fail(at, rule, 0, nil)
+		return rule, errFinal
 	}
-	r.finish(at, 0, nil)
+	var err error
 	if r.refreshed {
 		err = r.c.tokens.awaitNewer(r.ctx, at.credential)
 	} else {
@@ -133,15 +160,13 @@ func (r *run) refresh(at *attempt, rule Rule) (again bool, err error) {
 	}
 	switch {
 	case err == nil:
-		at.release()
 		r.counted--
-		return true, nil
+		return rule, nil
 	case errors.Is(err, errNoNewerToken):
-		return false, r.fail(at, rule, 0, nil)
+		return rule, errFinal
 	}
 	at.err = err
-	rule = r.c.tokenRule(rule, err, true)
-	return false, r.fail(at, rule, rule.ParkFor, nil)
+	return r.c.tokenRule(rule, err, true), errFinal
 }
 
 // errFinal stops a call without adding anything to its error.

@@ -2,6 +2,8 @@ package pinterest
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,8 +21,9 @@ import (
 // [PinsService.Resolve], or the Resolve of another service, at any later time and
 // in any process that has a client for the same account.
 type Uncertain struct {
-	Version     int             `json:"version"`   // of this format
-	Operation   string          `json:"operation"` // the create's operation id
+	Version     int             `json:"version"`     // of this format
+	ID          string          `json:"id,omitzero"` // of this create alone
+	Operation   string          `json:"operation"`   // the create's operation id
 	AdAccountID string          `json:"ad_account_id,omitzero"`
 	Want        json.RawMessage `json:"want"` // what identifies the result; only its [Lookup] can read it
 
@@ -79,7 +82,7 @@ const lateness = time.Minute
 // timeframe returns the period in which the result can have been made.
 func (u *Uncertain) timeframe(o *apiclock.Offset) timeframe {
 	if u.Local {
-		return timeframe{sent: u.Since, offset: o, late: u.Before}
+		return timeframe{sent: u.Since, offset: o, late: u.Before, loose: true}
 	}
 	return timeframe{offset: o, fixed: u.Since, late: u.Before}
 }
@@ -161,51 +164,54 @@ func (cl *call) prepareResolve(ctx context.Context, c *Client, u *Uncertain, loo
 	return err
 }
 
-// resolve looks the create u up until its outcome is known, and records the outcome
-// for equal creates.
+// resolve looks the create u up until its outcome is known, and records whose the
+// result is: in the registry and, where there is one, in the ledger.
 func (c *Client) resolve(ctx context.Context, cl *call, u *Uncertain) (verdict, error) {
 	pending := cl.pending
-	known := &pendingCreate{things: slices.Clone(pending.things), unresolved: max(0, u.Equals-len(pending.resolved))}
-	identity := u.identity(cl.opts.jobKey)
-	own, again := pending.resolved[identity]
-	known.own = own
-	if n := pending.unresolved; n > 0 { // u is one of these itself
-		known.unresolved = min(u.Equals, n-1)
+	setDefault(&cl.opts.jobKey, u.id())
+	s := search{
+		c: c, cl: cl, call: c.calls.Add(1), ctx: ctx, owner: cl.owner(), others: u.NotIDs,
+		in: u.timeframe(c.apiClock), opts: slices.Concat(cl.opts.list, cl.shared()),
 	}
-	for _, id := range u.NotIDs {
-		known.things = append(known.things, madeThing{id: id})
+	again := pending.resolved[s.owner]
+	if c.ledger == nil { // which would know what equal creates have made
+		s.unresolved = max(0, u.Equals-len(pending.resolved))
+		if n := pending.unresolved; n > 0 { // u is one of these itself
+			s.unresolved = min(u.Equals, n-1)
+		}
 	}
-	// Not before the identity was taken: this time is not part of it.
 	if now := c.clock.Now(); u.Until.IsZero() || u.Until.After(now) { // After: another process's clock is ahead of ours
 		u.Until = now
 	}
-	s := search{
-		c: c, cl: cl, call: c.calls.Add(1), last: u.Until,
-		in: u.timeframe(c.apiClock), pending: known, opts: slices.Concat(cl.opts.list, cl.shared()),
-	}
+	s.last = u.Until
 	verdict, err := s.prove(ctx)
-	id := ""
-	switch verdict {
-	case verdictUnknown:
+	if verdict == verdictUnknown {
 		return verdict, err
-	case verdictFound:
-		id, _ = cl.lookup.made()
-		pending.remember(id, c.clock.Now())
-	case verdictAbsent:
+	}
+	if verdict == verdictFound {
+		id, created := cl.lookup.made()
+		c.registry.own(s.owner, cl.lookup, id, created)
+		if err := c.recordOwner(ctx, cl, id); err != nil {
+			return verdictUnknown, err
+		}
 	}
 	if !again {
 		pending.unresolved = max(0, pending.unresolved-1)
 	}
 	if pending.resolved == nil {
-		pending.resolved = map[string]string{}
+		pending.resolved = map[string]bool{}
 	}
-	pending.resolved[identity] = id
+	pending.resolved[s.owner] = true
 	return verdict, nil
 }
 
-// identity distinguishes stored creates of equal content.
-func (u *Uncertain) identity(jobKey string) string {
-	return fingerprint(jobKey, u.Since.String(), u.Until.String(), strconv.Itoa(u.Equals), strings.Join(u.NotIDs, " "))
+// id names the create as the owner of its result.
+func (u *Uncertain) id() string {
+	if u.ID != "" {
+		return "create " + u.ID
+	}
+	parts := []string{u.Operation, string(u.Want), u.Since.String(), u.Until.String(), strconv.Itoa(u.Equals), strings.Join(u.NotIDs, " ")}
+	return "create " + hex.EncodeToString([]byte(fingerprint(parts...)))
 }
 
 // uncertainty describes the call's create, with what is known now.
@@ -220,9 +226,10 @@ func (r *run) uncertainty() *Uncertain {
 	u.Until = r.c.clock.Now()
 	u.Before = u.Until.Add(lateness)
 	if !u.Local {
-		u.Before = u.Before.Add(r.c.apiClock.Offset() + tolerance)
+		_, upper := r.c.apiClock.Bounds()
+		u.Before = u.Before.Add(upper + tolerance)
 	}
-	u.NotIDs, u.Equals = r.cl.pending.ids(), r.cl.pending.unresolved
+	u.NotIDs, u.Equals = r.c.registry.ids(r.cl.lookup), r.cl.pending.unresolved
 	return u
 }
 
@@ -254,7 +261,7 @@ func newUncertain(cl *call, o *apiclock.Offset, sent time.Time) (*Uncertain, err
 		return nil, err
 	}
 	u := &Uncertain{
-		Version: uncertainVersion, Operation: cl.op.ID, AdAccountID: cl.opts.adAccount, Want: want,
+		Version: uncertainVersion, ID: rand.Text(), Operation: cl.op.ID, AdAccountID: cl.opts.adAccount, Want: want,
 		Since: sent, Local: true,
 	}
 	if o.Known() {

@@ -3,52 +3,83 @@ package apiclock
 
 import (
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 )
 
-// maxAge is how long what was learned from a quick answer is preferred to what
-// slower ones say: clocks drift and are set.
+// maxAge is how long an answer that disagrees with others counts: clocks are set,
+// and one wrong Date must not be believed for ever.
 const maxAge = 10 * time.Minute
 
 // Offset is how far the API's clock is from ours, as the Date headers of its
-// answers tell. The zero value knows nothing yet. It is safe for concurrent use.
+// answers tell. Each answer gives a range in which the offset lies. Answers that
+// agree make the range narrower; answers that do not make it wider, since one of
+// the clocks was set, or one Date was wrong, and nobody can tell which. The zero
+// value knows nothing yet. It is safe for concurrent use.
 type Offset struct {
 	mu     sync.Mutex
-	known  bool
-	lower  time.Duration // the API's time minus ours is at least this
-	spread time.Duration // how long the exchange took that it was learned from
-	at     time.Time
+	ranges []span // that disagree with one another; the latest last
 }
 
+// span is a range of offsets in which answers agreed.
+type span struct {
+	lower, upper time.Duration
+	at           time.Time // of the last answer that agreed
+}
+
+// maxRanges bounds how many disagreeing ranges are kept.
+const maxRanges = 8
+
 // Observe learns from the headers of one answer, sent and received at these
-// times by our clock. Between two answers the quicker one says more; an old one
-// is replaced. A Date that is missing or cannot be read teaches nothing.
+// times by our clock. A Date that is missing or cannot be read teaches nothing.
 func (o *Offset) Observe(h http.Header, sent, received time.Time) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	spread := received.Sub(sent)
-	if o.known && spread >= o.spread && received.Sub(o.at) < maxAge {
+	values := h["Date"]
+	if len(values) == 0 {
 		return
 	}
-	date, err := http.ParseTime(h.Get("Date"))
+	date, err := http.ParseTime(values[0])
 	if err != nil {
 		return
 	}
-	o.known, o.lower, o.spread, o.at = true, date.Sub(received), spread, received
+	// The answer was made between sent and received, and its Date has no fraction.
+	s := span{date.Sub(received), date.Add(time.Second).Sub(sent), received}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.ranges = slices.DeleteFunc(o.ranges, func(old span) bool {
+		if age := received.Sub(old.at); age >= maxAge || age <= -maxAge {
+			return true
+		}
+		if old.lower > s.upper || s.lower > old.upper {
+			return false
+		}
+		s.lower, s.upper = max(s.lower, old.lower), min(s.upper, old.upper)
+		return true
+	})
+	if o.ranges = append(o.ranges, s); len(o.ranges) > maxRanges {
+		first, second := o.ranges[0], &o.ranges[1]
+		second.lower, second.upper = min(first.lower, second.lower), max(first.upper, second.upper)
+		o.ranges = o.ranges[1:]
+	}
 }
 
 // Known reports whether anything was learned.
 func (o *Offset) Known() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.known
+	return len(o.ranges) > 0
 }
 
-// Offset returns what to add to our time for the API's, never too much; 0
-// while nothing is known.
-func (o *Offset) Offset() time.Duration {
+// Bounds returns between what and what the offset lies: what to add to our time for
+// the API's at the least, and at the most. Both are 0 while nothing is known.
+func (o *Offset) Bounds() (lower, upper time.Duration) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.lower
+	for i, s := range o.ranges {
+		if i == 0 {
+			lower, upper = s.lower, s.upper
+		}
+		lower, upper = min(lower, s.lower), max(upper, s.upper)
+	}
+	return lower, upper
 }
