@@ -129,7 +129,9 @@ type Rule struct {
 	// Wait, if set, computes how long to wait before the next attempt, such as
 	// until the top of the hour, in place of what the API asked for and of the
 	// policy's own waits. A wait over [RetryPolicy].MaxServerWait is not slept: the
-	// call ends, with the time in Error.RetryAt. It must be safe for concurrent use.
+	// call ends, with the time in Error.RetryAt where its disposition is park. With
+	// ActionFail it gives that time alone, in place of ParkFor. A negative wait is
+	// none, one over 366 days is 366 days. It must be safe for concurrent use.
 	Wait func(f Failure, now time.Time) time.Duration
 }
 

@@ -119,7 +119,7 @@ func TestEventsComeInOrder(t *testing.T) {
 		events := seen.all()
 		last := events[len(events)-1]
 		assert.Equal(t, pinterest.EventDone, last.Type)
-		assert.True(t, last.Found)
+		assert.True(t, last.Adopted)
 		assert.NoError(t, last.Err)
 		for _, e := range events {
 			if e.Type == pinterest.EventAttempt && e.Operation == "pins/create" {

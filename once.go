@@ -33,7 +33,11 @@ func CreateOnce[T any](ctx context.Context, c *Client, key string, op Operation,
 	out := new(T)
 	opts = append(slices.Clone(opts), func(o *callOptions) { o.jobKey = key })
 	cl := &call{op: op, req: req, out: out, opts: callOptions{list: opts}}
-	if err := errors.Join(cl.prepare(ctx, c), cl.checkOnce(c)); err != nil {
+	err := cl.prepare(ctx, c)
+	if err == nil {
+		err = cl.checkOnce(c)
+	}
+	if err != nil {
 		return nil, c.refuse(ctx, cl, cl.invalid(err))
 	}
 	if cl.opts.dryRun != nil { // nothing is sent, and so nothing recorded
@@ -45,7 +49,7 @@ func CreateOnce[T any](ctx context.Context, c *Client, key string, op Operation,
 	}
 	held, unlock, err := c.ledger.Lock(ctx, o.keyName, o.contentName)
 	if err != nil {
-		return nil, ledgerError(o.cl.op, err)
+		return nil, c.refuse(ctx, cl, cl.ledgerError(err))
 	}
 	defer unlock()
 	made, err := o.run(held)
@@ -125,6 +129,7 @@ func (o *once) run(ctx context.Context) (made bool, err error) {
 		verdict, err := o.resume(ctx, *rec.Want)
 		switch verdict {
 		case verdictFound:
+			o.c.adopt(ctx, o.cl)
 			return o.finish(ctx, nil)
 		case verdictUnknown:
 			return false, err
@@ -135,7 +140,7 @@ func (o *once) run(ctx context.Context) (made bool, err error) {
 	// create again and again, up to its last moment.
 	want := newUncertain(o.cl, o.c.apiClock, o.c.clock.Now())
 	if err := o.save(ctx, onceRecord{State: onceIntent, Want: want}); err != nil {
-		return false, err
+		return false, o.refuse(ctx, err)
 	}
 	return o.finish(ctx, o.c.do(ctx, o.cl))
 }
@@ -143,11 +148,14 @@ func (o *once) run(ctx context.Context) (made bool, err error) {
 // load reads the key's record; a result goes into the call's.
 func (o *once) load(ctx context.Context) (rec onceRecord, err error) {
 	data, err := o.c.ledger.Load(ctx, o.keyName)
-	if err != nil || data == nil {
-		return rec, ledgerError(o.cl.op, err)
+	if err != nil {
+		return rec, o.refuse(ctx, err)
+	}
+	if data == nil {
+		return rec, nil
 	}
 	if err := json.Unmarshal(data, &rec); err != nil {
-		return rec, ledgerError(o.cl.op, fmt.Errorf("the record of key %q cannot be read: %w", o.cl.opts.jobKey, err))
+		return rec, o.refuse(ctx, fmt.Errorf("the record of key %q cannot be read: %w", o.cl.opts.jobKey, err))
 	}
 	if rec.State != onceFailed && rec.Content != o.content {
 		err := FieldError{Field: "key", Value: o.cl.opts.jobKey, Problem: "was used for a create with other content"}
@@ -163,7 +171,7 @@ func (o *once) load(ctx context.Context) (rec onceRecord, err error) {
 		whole = true
 	}
 	if !whole {
-		return rec, ledgerError(o.cl.op, fmt.Errorf("the record of key %q is not one of this library's", o.cl.opts.jobKey))
+		return rec, o.refuse(ctx, fmt.Errorf("the record of key %q is not one of this library's", o.cl.opts.jobKey))
 	}
 	return rec, nil
 }
@@ -185,10 +193,14 @@ func (o *once) resume(ctx context.Context, want Uncertain) (verdict, error) {
 	if verdict != verdictUnknown {
 		return verdict, nil
 	}
-	return verdict, &Error{
-		Operation: o.cl.op.ID, Class: ClassUnknown, Disposition: DispositionUncertain, Uncertain: &want,
-		Message: fmt.Sprintf("an earlier call with the key %q was interrupted", o.cl.opts.jobKey), causes: []error{o.cl.secrets.Hide(err)},
-	}
+	e := o.cl.newError(ClassUnknown, DispositionUncertain, fmt.Errorf("an earlier call with the key %q was interrupted: %w", o.cl.opts.jobKey, err))
+	e.Uncertain = &want
+	return verdict, o.c.refuse(ctx, o.cl, e)
+}
+
+// refuse ends a call that did not come to its create, since the ledger failed.
+func (o *once) refuse(ctx context.Context, err error) error {
+	return o.c.refuse(ctx, o.cl, o.cl.ledgerError(err))
 }
 
 // finish records what came of it.
@@ -201,15 +213,23 @@ func (o *once) finish(ctx context.Context, err error) (made bool, _ error) {
 	case err == nil:
 		if err := o.record(ctx); err != nil {
 			o.c.registry.disown(o.cl.lookup.key, o.id())
-			return true, fmt.Errorf("%s made %s, but that was not recorded: %w", o.cl.op.ID, o.id(), err)
+			return true, fmt.Errorf("%s made %s, but that was not recorded: %w", o.cl.op.ID, o.id(), o.cl.ledgerError(err))
 		}
 		return true, nil
 	case errors.As(err, &e) && e.Uncertain != nil:
-		return false, withError(err, o.save(ctx, onceRecord{State: onceIntent, Want: e.Uncertain}))
+		return false, o.keep(ctx, err, onceRecord{State: onceIntent, Want: e.Uncertain})
 	case errors.Is(err, ErrUncertain):
 		return false, err // the intent stands
 	}
-	return false, withError(err, o.save(ctx, onceRecord{State: onceFailed}))
+	return false, o.keep(ctx, err, onceRecord{State: onceFailed})
+}
+
+// keep records how a create failed. What goes wrong with that is added to err.
+func (o *once) keep(ctx context.Context, err error, rec onceRecord) error {
+	if unsaved := o.save(ctx, rec); unsaved != nil {
+		return withError(err, o.cl.ledgerError(unsaved))
+	}
+	return err
 }
 
 // record keeps the result and, in the same step, that it belongs to the key, so
@@ -229,18 +249,12 @@ func (o *once) save(ctx context.Context, rec onceRecord, more ...LedgerRecord) e
 	if err != nil {
 		return err
 	}
-	return ledgerError(o.cl.op, o.c.ledger.Save(ctx, append(more, LedgerRecord{Name: o.keyName, Data: data})...))
+	return o.c.ledger.Save(ctx, append(more, LedgerRecord{Name: o.keyName, Data: data})...)
 }
 
 // ledgerError is a failure of the caller's ledger.
-func ledgerError(op Operation, err error) error {
-	if err == nil {
-		return nil
-	}
-	return &Error{
-		Operation: op.ID, Class: ClassLedger, Disposition: DispositionPark, Phase: PhaseNotSent,
-		causes: []error{fmt.Errorf("the ledger failed: %w", err)},
-	}
+func (cl *call) ledgerError(err error) *Error {
+	return cl.newError(ClassLedger, DispositionPark, fmt.Errorf("the ledger failed: %w", err))
 }
 
 // ownedByOthers reports which of these things belong to other keys than the
@@ -253,7 +267,7 @@ func (c *Client) ownedByOthers(ctx context.Context, cl *call, ids []string) (map
 	for _, id := range ids {
 		owner, err := c.ledger.Load(ctx, c.ledgerName("made", id))
 		if err != nil {
-			return nil, ledgerError(cl.op, err)
+			return nil, cl.ledgerError(err)
 		}
 		if owner != nil && string(owner) != cl.opts.jobKey {
 			others[id] = true

@@ -35,7 +35,7 @@ type run struct {
 
 // begin begins a call.
 func (c *Client) begin(ctx context.Context, cl *call) *run {
-	r := &run{c: c, cl: cl, ctx: ctx, call: c.calls.Add(1)}
+	r := &run{c: c, cl: cl, ctx: ctx, call: cl.count(c)}
 	if r.paced() {
 		r.permit = Permit{
 			App: c.appID, Account: c.name, Category: cl.op.Category, Priority: cl.opts.priority,
@@ -121,7 +121,7 @@ func (r *run) doneBefore(at *attempt) bool {
 // token that another call or process has refreshed since is tried.
 func (r *run) refresh(at *attempt, rule Rule) (again bool, err error) {
 	if r.refused++; r.refused == maxTokenTries || !at.refreshable() {
-		return false, r.fail(at, rule, 0, nil)
+		return false, r.fail(at, rule, r.parkTime(at, rule), nil)
 	}
 	r.finish(at, 0, nil)
 	if r.refreshed {
@@ -135,7 +135,7 @@ func (r *run) refresh(at *attempt, rule Rule) (again bool, err error) {
 		r.counted--
 		return true, nil
 	case errors.Is(err, errNoNewerToken):
-		return false, r.fail(at, rule, 0, nil)
+		return false, r.fail(at, rule, r.parkTime(at, rule), nil)
 	}
 	at.err = err
 	rule = r.c.tokenRule(rule, err, true)
@@ -153,7 +153,7 @@ var errDeadline = fmt.Errorf("the wait before the next attempt does not fit the 
 // deadline, and the budget last, so that nothing is taken that is not used.
 func (r *run) plan(at *attempt, rule Rule) (wait time.Duration, stop error) {
 	if rule.Action != ActionBackOff {
-		return rule.ParkFor, errFinal
+		return r.parkTime(at, rule), errFinal
 	}
 	wait, asked := r.delay(at, rule)
 	if rule.Class == ClassThrottled && r.paced() {
@@ -194,15 +194,33 @@ func (r *run) plan(at *attempt, rule Rule) (wait time.Duration, stop error) {
 // delay returns the wait that the rule computes or the API asked for, or else
 // the next interval of our own, without jitter.
 func (r *run) delay(at *attempt, rule Rule) (wait time.Duration, asked bool) {
-	if now := r.c.clock.Now(); rule.Wait != nil {
-		return max(0, rule.Wait(at.failure, now)), true
-	} else if wait = at.askedWait(rule, now); wait > 0 {
+	now := r.c.clock.Now()
+	if rule.Wait != nil {
+		return rule.wait(at.failure, now), true
+	}
+	if wait = at.askedWait(rule, now); wait > 0 {
 		return wait, true
 	}
 	if rule.Class == ClassThrottled || rule.Class == ClassMediaUnreachable {
 		return nextInterval(&r.throttles, r.cl.opts.policy.ThrottleDelay, r.cl.opts.policy.MaxDelay), false
 	}
 	return nextInterval(&r.servers, r.cl.opts.policy.ServerDelay, r.cl.opts.policy.MaxDelay), false
+}
+
+// parkTime returns how long to stay away from what is given up at once.
+func (r *run) parkTime(at *attempt, rule Rule) time.Duration {
+	if rule.Wait != nil {
+		return rule.wait(at.failure, r.c.clock.Now())
+	}
+	return rule.ParkFor
+}
+
+// longestWait bounds what a caller's rule may compute.
+const longestWait = 366 * day
+
+// wait returns what the caller's Wait computes, in bounds.
+func (r *Rule) wait(f Failure, now time.Time) time.Duration {
+	return min(max(0, r.Wait(f, now)), longestWait)
 }
 
 // pacedRule adds to the rule when the limiter would let the call go.

@@ -136,7 +136,7 @@ func (s *storedToken) refreshBefore(ctx context.Context, before time.Time) (tok 
 	case err != nil:
 		return nil, "", loadError{err}
 	case tok == nil, tok.Disconnected != nil:
-		tok, err = s.usable(tok, nil, false)
+		tok, err = s.usable(ctx, tok, nil, false)
 		return tok, "", err
 	case tok.RefreshToken == "", !tok.expiresBefore(before):
 		return tok, tok.AccessToken, nil

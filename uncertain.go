@@ -177,7 +177,7 @@ func (c *Client) resolve(ctx context.Context, cl *call, u *Uncertain) (verdict, 
 		u.Until = now
 	}
 	s := search{
-		c: c, cl: cl, call: c.calls.Add(1), last: u.Until,
+		c: c, cl: cl, call: cl.count(c), last: u.Until,
 		in: u.timeframe(c.apiClock), pending: known, opts: slices.Concat(cl.opts.list, cl.shared()),
 	}
 	verdict, err := s.prove(ctx)
