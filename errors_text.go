@@ -98,7 +98,11 @@ func containsPhrase(text, phrase string) bool {
 	return !isWord(before) && !isWord(after)
 }
 
-func causeText(cause error) string { return strings.TrimPrefix(cause.Error(), "pinterest: ") }
+// causeText returns the text of a cause without the name of this package, which
+// the whole error begins with.
+func causeText(cause error) string {
+	return strings.ReplaceAll(strings.TrimPrefix(cause.Error(), "pinterest: "), " pinterest: ", " ")
+}
 
 func (e *Error) advice() string {
 	var parts []string

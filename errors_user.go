@@ -99,7 +99,7 @@ var userFieldNames = map[string]string{
 
 // userMediaNames are fields of a media source.
 var userMediaNames = map[string]string{
-	"url": "image", "data": "image", "content_type": "image", "source_type": "image", "items": "images", "index": "images",
+	"url": "image", "data": "image", "content_type": "image", "source_type": "image", "items": "images",
 }
 
 var (
@@ -107,8 +107,8 @@ var (
 	reFieldItem  = regexp.MustCompile(`\bitems\[(\d{1,3})\]\.`)
 )
 
-// userField returns the name of a field in words that a person knows, "" where
-// there are none.
+// userField returns the name of a field in words that a person knows, such as
+// "the title", "" where there are none.
 func userField(field string) string {
 	path := strings.Split(reFieldIndex.ReplaceAllString(strings.ToLower(field), ""), ".")
 	last := path[len(path)-1]
@@ -122,9 +122,12 @@ func userField(field string) string {
 		if name == "image" {
 			return name + " " + number
 		}
-		return name + " of image " + number
+		return "the " + name + " of image " + number
 	}
-	return name
+	if name == "" {
+		return ""
+	}
+	return "the " + name
 }
 
 // maxUserFields is how many wrong fields a person is told of at once.
@@ -143,7 +146,7 @@ func userFields(fields []FieldError) string {
 		if len(problems) == maxUserFields {
 			return strings.Join(problems, ", ") + ", and more"
 		}
-		problems = append(problems, "the "+name+" "+userProblem(f))
+		problems = append(problems, name+" "+userProblem(f))
 	}
 	return strings.Join(problems, ", ")
 }
@@ -152,14 +155,14 @@ func userFields(fields []FieldError) string {
 // alike, by those of the API.
 var (
 	reProblemLength  = regexp.MustCompile(`at most (\d+) characters, has (\d+)`)
-	reProblemRange   = regexp.MustCompile(`from (\d+) to (\d+)\b( images)?`)
+	reProblemRange   = regexp.MustCompile(`from (\d+) to (\d+)\b( characters| digits)?`)
 	reProblemLimit   = regexp.MustCompile(`(?i)\b(?:at most|maximum(?: length)?(?: of| is)?|max(?: length)?|no more than|up to|longer than|exceeds?|less than or equal to)[: ]+(\d{1,6})\b(?: (characters|images|digits))?`)
 	reProblemMissing = regexp.MustCompile(`(?i)\b(?:required|missing|(?:must|can)(?: ?not|'t) be (?:empty|blank|null))\b`)
 	reProblemNoValue = regexp.MustCompile(`^must be (?:the numeric id|an absolute URL)`)
 	reProblemURL     = regexp.MustCompile(`(?i)\burl\b`)
 )
 
-// userProblem says what is wrong with a field, after "the title".
+// userProblem says what is wrong with a field, to stand after its name.
 func userProblem(f FieldError) string {
 	p := f.Problem
 	if m := reProblemLength.FindStringSubmatch(p); m != nil {
