@@ -85,3 +85,18 @@ func TestNewRefusesInvalidOptions(t *testing.T) {
 		assert.NotContains(t, err.Error(), accessToken)
 	}
 }
+
+// What is nil is named by its place, where it is given.
+func TestNilOptionIsNamed(t *testing.T) {
+	t.Parallel()
+	_, err := pinterest.New(pinterest.WithAccessToken(accessToken), nil, pinterest.WithSandbox())
+	require.EqualError(t, err, "pinterest: option 2 is nil")
+	_, err = pinterest.NewApp(nil)
+	require.EqualError(t, err, "pinterest: option 1 is nil")
+}
+
+func TestBaseURLWithoutVersionIsExplained(t *testing.T) {
+	t.Parallel()
+	_, err := pinterest.New(pinterest.WithAccessToken(accessToken), pinterest.WithBaseURL("https://api.pinterest.com"))
+	require.ErrorContains(t, err, `WithBaseURL: the path "" must end with /v5, as in https://api.pinterest.com/v5`)
+}
