@@ -18,6 +18,8 @@ const (
 	maxErrorText = 2 << 10
 	// maxErrorWord bounds what should be one word of it, such as a request id.
 	maxErrorWord = 128
+	// maxErrorFields bounds how many fields are looked at for that text.
+	maxErrorFields = 64
 )
 
 // Error describes the failure in one line of at most 2 KB: operation, class,
@@ -52,7 +54,7 @@ func (e *Error) Error() string {
 // one, or what was said before, tells already is left out.
 func (e *Error) parts(said ...string) []string {
 	all := []string{e.Message}
-	for _, f := range e.Fields {
+	for _, f := range e.Fields[:min(len(e.Fields), maxErrorFields)] {
 		all = append(all, f.Error())
 	}
 	for _, c := range e.causes {

@@ -280,6 +280,7 @@ func TestErrorIsOneLine(t *testing.T) {
 		"fields":     `{"errors":[{"field":"` + odd + `","reason":"` + odd + `","value":"` + odd + `"}]}`,
 		"long field": `{"errors":[{"field":"` + long + `","reason":"` + long + `","value":"` + long + `"}]}`,
 		"many":       `{"errors":[` + strings.Repeat(`{"field":"title","reason":"`+odd+`"},`, 500) + `{}]}`,
+		"too many":   `{"errors":["x"` + strings.Repeat(`,"y"`, 15_000) + `]}`,
 		"long":       `{"code":50,"message":"` + long + `"}`,
 		"request id": `{"request_id":"` + odd + long + `"}`,
 	} {
