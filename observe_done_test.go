@@ -24,9 +24,7 @@ func TestEventDoneHasTheCallsOutcome(t *testing.T) {
 		_, err := c.Pins.Create(ctx, pinCreate(), opts...)
 		return err
 	}
-	read := func(ctx context.Context, c *testClient, opts ...pinterest.CallOption) error {
-		return get(ctx, c, opts...)
-	}
+	read := get[*testClient]
 	type outcome struct {
 		class       pinterest.Class
 		disposition pinterest.Disposition
