@@ -11,8 +11,8 @@ var OpUserAccountGet = Operation{ID: "user_account/get", Method: http.MethodGet,
 // AccountService calls the operations on the account itself.
 type AccountService struct{ client *Client }
 
-// Account is a Pinterest user account as the API returns it. What it does not
-// know of an account is nil.
+// Account is a Pinterest user account as the API returns it. Values that the API
+// does not know are nil.
 type Account struct {
 	ID             string      `json:"id"`
 	Username       string      `json:"username"`
@@ -25,14 +25,14 @@ type Account struct {
 	PinCount       *int        `json:"pin_count"` // created and saved
 	FollowerCount  *int        `json:"follower_count"`
 	FollowingCount *int        `json:"following_count"`
-	MonthlyViews   *int        `json:"monthly_views"` // -1 has been seen where it is not known
+	MonthlyViews   *int        `json:"monthly_views"` // -1 has been seen if it is not known
 }
 
 // Complete implements [Completer].
 func (a *Account) Complete() bool { return a.Username != "" || a.ID != "" }
 
-// AccountType tells a person's account from a business's. Values that are not
-// named here survive.
+// AccountType says whether an account is a person's or a business's. Values without
+// a constant are kept as they are.
 type AccountType string
 
 // The types of accounts.

@@ -10,9 +10,9 @@ import (
 	"github.com/pinterest-go/pinterest/internal/apiclock"
 )
 
-// App is a Pinterest app, with all that its accounts share: the transport, the
-// table, the limiter, the observers, the app's credentials and the token store.
-// It is safe for concurrent use. A process needs one.
+// App is a Pinterest app. It has everything that its accounts share: the transport,
+// the table, the limiter, the observers, the app's credentials and the token store.
+// It is safe for concurrent use. A process needs only one.
 type App struct {
 	OAuth *OAuthService
 
@@ -29,7 +29,7 @@ type core struct {
 	policy     RetryPolicy
 	clock      Clock
 	apiClock   *apiclock.Offset
-	limiter    Limiter // nil: calls are not paced
+	limiter    Limiter // nil if calls are not paced
 	ledger     Ledger
 	maxBody    int64
 	observers  []func(Event)
@@ -37,18 +37,17 @@ type core struct {
 	rates      rateParser
 	calls      atomic.Uint64 // the number of calls so far, for Event.Call
 	appSecrets []string
-	appAuth    []string // the Authorization of the app's credentials; nil: there are none
+	appAuth    []string // the Authorization header with the app's credentials; nil if there are none
 	newTokens  func(c *Client) *tokens
 	anyScope   bool       // scopes are not checked before sending
-	store      TokenStore // nil: New was given another source of tokens
+	store      TokenStore // nil if New has another source of tokens
 	oauth      OAuth
 	states     usedStates
 	accounts   accountRegistry
 }
 
-// NewApp returns an app. The tokens of its accounts are in the [TokenStore] that
-// [WithTokenStore] sets. NewApp sends nothing. The error says which options are
-// not valid.
+// NewApp returns an app. [WithTokenStore] sets the store of its accounts' tokens.
+// NewApp sends nothing. The error says which option is not valid.
 func NewApp(opts ...Option) (*App, error) {
 	cfg := newConfig("NewApp", opts)
 	core, err := cfg.core()
@@ -60,8 +59,8 @@ func NewApp(opts ...Option) (*App, error) {
 
 // New returns a client for a single account. It needs one source of tokens:
 // [WithAccessToken], [WithTokenSource], [WithRefreshToken] or [WithTokenStore].
-// Everything else has a default. New sends nothing. The error says which options
-// are not valid.
+// Everything else has a default. New sends nothing. The error says which option
+// is not valid.
 func New(opts ...Option) (*Client, error) {
 	cfg := newConfig("New", opts)
 	core, err := cfg.core()
@@ -71,14 +70,14 @@ func New(opts ...Option) (*Client, error) {
 	return core.client(cfg.account), nil
 }
 
-// Client returns a client for an account. It is cheap, so an application may call
-// it whenever it needs a client. All clients of an account share its tokens and
-// what is known of its creates.
+// Client returns a client for an account. It is cheap, so a program can call it
+// whenever it needs a client. All clients of an account share its tokens, its retry
+// budget and the record of its creates.
 func (a *App) Client(account string) *Client { return a.client(account) }
 
-// Usage returns where an account stands with its rate limits: one entry for each
-// limit in use, including those of the app, and none if there were no calls for a
-// while or if calls are not paced. It fails if the [Limiter] does.
+// Usage returns how much of its rate limits an account has used: one entry for each
+// limit in use, including those of the app. It returns no entries if there were no
+// calls for a while or if calls are not paced. It fails if the [Limiter] fails.
 func (a *App) Usage(ctx context.Context, account string) ([]Usage, error) {
 	if a.limiter == nil {
 		return nil, nil

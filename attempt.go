@@ -23,15 +23,15 @@ import (
 )
 
 const (
-	// errorBodyLimit is how much of an error's body is kept.
+	// errorBodyLimit is how many bytes of an error's body are kept.
 	errorBodyLimit = 64 << 10
-	// drainLimit is how much of an unwanted rest is read so that the connection
-	// can be used again; a longer rest costs more than a new connection.
+	// drainLimit is how many bytes of an unwanted rest are read so that the connection
+	// can be used again. A longer rest costs more than a new connection.
 	drainLimit = 256 << 10
 )
 
-// attempt is one sending of a call. Its steps run in the order of Client.do;
-// once one has failed, the rest do nothing.
+// attempt is one sending of a call. Client.do runs its steps in order. When one step
+// has failed, the following ones do nothing.
 type attempt struct {
 	run    *run
 	ctx    context.Context // the caller's, with the attempt's timeout
@@ -39,28 +39,28 @@ type attempt struct {
 	cancel context.CancelFunc
 	trace  connTrace
 
-	progress func() // of a transfer: it is not stuck
+	progress func() // called when a transfer moves on
 
-	credential credential // what it was authorized by
+	credential credential // what the request was authorized with
 	resp       *http.Response
-	rate       RateLimit // what the answer said of the quota
+	rate       RateLimit // what the answer said about the quota
 	limit      io.LimitedReader
 	buf        *bytes.Buffer // the body, from the pool
-	body       errbody.Body  // what an error body said
+	body       errbody.Body  // the parsed body of an error
 
 	failed  bool
 	failure Failure
-	err     error // what went wrong underneath, nil where the answer says it all
+	err     error // the underlying error; nil if the answer explains the failure
 
 	decodeErr error   // a field of a success that could not be decoded
-	record    Attempt // what observers and the caller are told
-	finished  bool    // the record was added to those of the call
+	record    Attempt // for observers and the caller
+	finished  bool    // the record was added to the call's attempts
 }
 
 // attempt starts the next attempt of the call.
 func (r *run) attempt() *attempt {
 	r.counted++
-	at := &r.firstAttempt // most calls need no other, and nothing is kept of it
+	at := &r.firstAttempt // most calls need no other, so this saves an allocation
 	if len(r.attempts) > 0 {
 		at = new(attempt)
 	}
@@ -71,7 +71,7 @@ func (r *run) attempt() *attempt {
 	return at
 }
 
-// fail ends the attempt's work with what is known of the failure.
+// fail records that the attempt has failed and how.
 func (at *attempt) fail(phase Phase, reason Reason, err error) {
 	at.failed = true
 	at.failure.Phase, at.failure.Reason, at.err = phase, reason, err
@@ -80,8 +80,8 @@ func (at *attempt) fail(phase Phase, reason Reason, err error) {
 	}
 }
 
-// pace waits for the attempt's turn. Nothing of that counts against the
-// attempt's timeout.
+// pace waits for the attempt's turn. The wait does not count against the attempt's
+// timeout.
 func (at *attempt) pace() {
 	r := at.run
 	if !r.paced() {
@@ -100,9 +100,9 @@ func (at *attempt) pace() {
 	}
 }
 
-// authorize gives the request its credentials: the app's for a token call, else
-// the account's access token, refreshed first when it has expired. With it the
-// attempt's timeout begins.
+// authorize gets the credentials of the request: those of the app for a token call,
+// else the account's access token, which is refreshed first if it has expired. The
+// attempt's timeout starts here.
 func (at *attempt) authorize() {
 	if at.failed {
 		return
@@ -113,9 +113,9 @@ func (at *attempt) authorize() {
 		return
 	}
 	switch cl := at.run.cl; {
-	case cl.foreign(): // no credential leaves for another host
+	case cl.foreign(): // no credentials go to another host
 		return
-	case cl.op.Auth == AuthApp:
+	case cl.op.AppAuth:
 		at.credential.header = at.run.c.appAuth
 		return
 	case cl.opts.token != "":
@@ -136,13 +136,13 @@ func (at *attempt) authorize() {
 	}
 }
 
-// checkScopes refuses what the API would refuse: a call whose token is known to
-// lack a scope.
+// checkScopes fails an attempt whose token is known to lack a scope. The API would
+// refuse it anyway.
 func (at *attempt) checkScopes() {
 	if at.run.c.anyScope || len(at.missingScopes()) == 0 {
 		return
 	}
-	// The owner may have given it since, in another process.
+	// The owner may have granted it since, in another process.
 	at.credential = at.run.c.tokens.newer(at.ctx, at.credential)
 	if missing := at.missingScopes(); len(missing) > 0 {
 		at.fail(PhaseNotSent, ReasonScope, scopeError(missing))
@@ -150,13 +150,13 @@ func (at *attempt) checkScopes() {
 }
 
 func (at *attempt) missingScopes() []Scope {
-	if at.credential.token.Scopes == nil { // not known
+	if at.credential.token.Scopes == nil { // the token's scopes are not known
 		return nil
 	}
 	return MissingScopes(at.credential.token.Scopes, at.run.cl.op.Scopes)
 }
 
-// send makes one HTTP exchange, up to the answer's headers.
+// send sends the request and reads the headers of the answer.
 func (at *attempt) send() {
 	if at.failed {
 		return
@@ -167,7 +167,7 @@ func (at *attempt) send() {
 		ctx = at.trace.watch(ctx)
 	}
 	req := at.run.cl.request(ctx, at.run.c, at.credential.header)
-	// The host is the client's own base URL, checked by New; a redirect is an answer.
+	// The URL was checked by New or foreignAddress. Redirects are not followed.
 	resp, err := at.run.c.http.Do(req) //nolint:bodyclose // read closes it
 	if err != nil {
 		at.transportFailure(err)
@@ -176,13 +176,13 @@ func (at *attempt) send() {
 	at.resp = resp
 	at.record.Status = resp.StatusCode
 	at.record.RequestID = at.run.cl.secrets.CleanID(requestID(resp.Header))
-	if !at.run.cl.foreign() { // another host's clock and quota are its own
+	if !at.run.cl.foreign() { // another host has its own clock and no quota of Pinterest's
 		at.run.c.apiClock.Observe(resp.Header, at.record.Start, at.run.c.clock.Now())
 		at.observeRate()
 	}
 }
 
-// observeRate tells the limiter what the answer said of the quota.
+// observeRate tells the limiter what the answer said about the quota.
 func (at *attempt) observeRate() {
 	var ok bool
 	if at.rate, ok = at.run.c.rates.parse(at.resp.Header, at.run.c.secrets); ok && at.run.c.limiter != nil {
@@ -190,14 +190,14 @@ func (at *attempt) observeRate() {
 	}
 }
 
-// transportFailure finds out how far the exchange came and what ended it.
+// transportFailure finds out how far the exchange got and what ended it.
 func (at *attempt) transportFailure(err error) {
 	var wrapped *url.Error
 	if errors.As(err, &wrapped) {
-		err = wrapped.Err // *url.Error would print the URL with its query
+		err = wrapped.Err // a *url.Error prints the URL with its query
 	}
 	phase := PhaseUnanswered
-	if at.trace.notSent() || isDialError(err) && !at.trace.whole.Load() {
+	if at.trace.notSent() || isDialError(err) && !at.trace.whole.Load() || isClosedIdle(err) {
 		phase = PhaseNotSent
 	}
 	at.fail(phase, at.reason(err), err)
@@ -217,12 +217,18 @@ func (at *attempt) reason(err error) Reason {
 	return ReasonNone
 }
 
-// isDialError reports whether no connection could be made. Reads are not
-// traced, since nothing depends on how far a read came: it may be sent again.
+// isDialError reports whether no connection could be made. It serves operations
+// that are not creates: they have no connection trace, because they may be sent
+// again in any case.
 func isDialError(err error) bool {
 	op, ok := errors.AsType[*net.OpError](err)
 	return ok && op.Op == "dial"
 }
+
+// isClosedIdle reports whether the server had closed the connection before the
+// request was given to it. net/http says so by an error of its own that is not
+// exported; another text counts as unanswered.
+func isClosedIdle(err error) bool { return err.Error() == "http: server closed idle connection" }
 
 func isCertificateError(err error) bool {
 	var (
@@ -237,11 +243,11 @@ func isCertificateError(err error) bool {
 
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
-// maxPooled keeps one huge answer from staying in memory for good.
+// maxPooled keeps buffers of very long answers out of the pool.
 const maxPooled = 1 << 20
 
-// read takes the body in, whole and bounded, and leaves the connection fit for
-// the next call. Reading to the end is what lets a connection be used again.
+// read reads the whole body, up to a limit, and closes it. It reads to the end so
+// that the connection can be used again.
 func (at *attempt) read() {
 	if at.failed {
 		return
@@ -270,7 +276,7 @@ func (at *attempt) read() {
 	case success && n > limit:
 		at.fail(PhaseAnswered, ReasonOversize, fmt.Errorf("the answer is longer than %d bytes", limit))
 	case !success:
-		// The status stands even where the body broke off.
+		// The status counts even if the body broke off.
 		at.fail(PhaseAnswered, ReasonNone, nil)
 		at.readError(at.buf.Bytes()[:min(n, limit)])
 	}
@@ -292,9 +298,9 @@ func (at *attempt) readError(data []byte) {
 	}
 }
 
-// decode puts a success into the caller's value. It stands inside the loop
-// since a 2xx whose JSON is cut off, is not JSON or lacks the result is not a
-// complete answer: a read is sent again, a create is looked up.
+// decode decodes a success into the caller's value. It belongs to the attempt,
+// because a 2xx whose body is cut off, is not JSON or lacks the result is an
+// incomplete answer: a read is sent again, and a create is looked up.
 func (at *attempt) decode() {
 	cl := at.run.cl
 	if at.failed || cl.out == nil {
@@ -313,14 +319,14 @@ func (at *attempt) decodeInto(out any) error {
 	cl := at.run.cl
 	if at.buf.Len() == 0 {
 		if cl.op.NoBody || cl.op.Kind == KindWrite && at.resp.StatusCode == http.StatusNoContent {
-			return nil // there is nothing that it lacks
+			return nil // the answer is complete without one
 		}
 		return errors.New("the answer has no body")
 	}
 	err := json.Unmarshal(at.buf.Bytes(), out)
 	if _, mismatch := errors.AsType[*json.UnmarshalTypeError](err); mismatch {
-		// One field has another type than the description says. The rest was
-		// decoded, and the call did succeed: that must not become a failure.
+		// One field has another type than the description says. The rest was decoded and
+		// the call did succeed, so this must not become a failure.
 		at.decodeErr, err = err, nil
 	}
 	if err != nil || cl.op.NoBody {
@@ -332,7 +338,7 @@ func (at *attempt) decodeInto(out any) error {
 	return at.incomplete(out)
 }
 
-// incomplete says what a decoded result lacks, nil for nothing.
+// incomplete returns what a decoded result lacks, or nil.
 func (at *attempt) incomplete(out any) error {
 	cl := at.run.cl
 	if result, ok := out.(Completer); ok && !result.Complete() {
@@ -359,7 +365,7 @@ func (at *attempt) keepRaw() {
 	}
 }
 
-// end ends the attempt's time.
+// end stops the attempt's timeout and records its duration.
 func (at *attempt) end() {
 	if at.cancel != nil {
 		at.cancel()
@@ -371,7 +377,7 @@ func (at *attempt) end() {
 	at.record.Duration = at.run.c.clock.Now().Sub(at.record.Start)
 }
 
-// release gives the body's buffer back, when no error can want it any more.
+// release returns the body's buffer to the pool. No error may need it after that.
 func (at *attempt) release() {
 	if at.buf != nil && at.buf.Cap() <= maxPooled {
 		buffers.Put(at.buf)
@@ -379,8 +385,8 @@ func (at *attempt) release() {
 	at.buf = nil
 }
 
-// askedWait returns how long the API asked to stay away: Retry-After, else on a
-// 429 x-ratelimit-reset, else what the body says; 0 where it did not ask.
+// askedWait returns the wait that the API asked for: Retry-After, else on a 429
+// x-ratelimit-reset, else what the body says. It returns 0 if there is none.
 func (at *attempt) askedWait(rule Rule, now time.Time) time.Duration {
 	if at.resp == nil {
 		return 0
@@ -415,15 +421,15 @@ func requestID(h http.Header) string {
 	return ""
 }
 
-// refreshable reports whether a refresh can help: the account's own token was
-// what the API did not accept.
+// refreshable reports whether a refresh can help, that is, whether the API refused
+// the account's own token.
 func (at *attempt) refreshable() bool {
 	cl := at.run.cl
-	return !cl.foreign() && cl.op.Auth == AuthAccount && cl.opts.token == ""
+	return !cl.foreign() && !cl.op.AppAuth && cl.opts.token == ""
 }
 
-// limitTime bounds the attempt's time. For a transfer it bounds the time without
-// progress, since a large file may take as long as it takes.
+// limitTime starts the attempt's timeout. For an upload or download it limits the
+// time without progress, because a large file may take long.
 func (at *attempt) limitTime() {
 	cl, timeout := at.run.cl, at.run.cl.opts.policy.AttemptTimeout
 	if cl.stream == nil && cl.download == nil {
@@ -440,19 +446,18 @@ func (at *attempt) limitTime() {
 	}
 }
 
-// connTrace watches how far a request came. Its fields are written by the
-// transport's goroutines, which may outlive the attempt.
+// connTrace records how far a request got. The transport's goroutines write its
+// fields and may outlive the attempt.
 type connTrace struct {
-	started atomic.Bool // a connection was looked for
-	got     atomic.Bool // one was had
+	started atomic.Bool // the transport began to get a connection
+	got     atomic.Bool // it got one
 	cut     atomic.Bool // writing the request to it failed
-	whole   atomic.Bool // the request was written whole, at least once
+	whole   atomic.Bool // the whole request was written, at least once
 }
 
-// notSent reports whether the request certainly did not reach the server whole.
-// A transport that tells nothing of its connections leaves that open. Once a
-// request was written whole it stays sent, whatever a transport that sends it
-// again meets.
+// notSent reports whether the server certainly did not get the whole request. That
+// is not known if the transport does not support traces. A request that was written
+// once counts as sent, even if the transport sends it again and fails.
 func (t *connTrace) notSent() bool {
 	return !t.whole.Load() && (t.started.Load() && !t.got.Load() || t.cut.Load())
 }

@@ -52,13 +52,14 @@ type BoardOwner struct {
 	Username string `json:"username"`
 }
 
-// BoardMedia are the images that stand for a board.
+// BoardMedia contains the images of a board.
 type BoardMedia struct {
 	ImageCoverURL    string   `json:"image_cover_url"`
 	PinThumbnailURLs []string `json:"pin_thumbnail_urls"`
 }
 
-// BoardPrivacy says who sees a board. Values that are not named here survive.
+// BoardPrivacy says who can see a board. Values without a constant are kept as they
+// are.
 type BoardPrivacy string
 
 // The privacy levels.
@@ -67,21 +68,21 @@ const (
 	BoardProtected BoardPrivacy = "PROTECTED"
 	BoardSecret    BoardPrivacy = "SECRET"
 
-	// These choose boards in [BoardListOptions]; no board has them.
+	// These are for [BoardListOptions]. No board has them.
 
 	BoardAll             BoardPrivacy = "ALL"
 	BoardPublicAndSecret BoardPrivacy = "PUBLIC_AND_SECRET"
 )
 
-// BoardCreate is a board to be made.
+// BoardCreate is the request to create a board.
 type BoardCreate struct {
 	Name        string       `json:"name"` // required; unique in the account
 	Description string       `json:"description,omitzero"`
-	Privacy     BoardPrivacy `json:"privacy,omitzero"` // the API's default is BoardPublic
-	IsAdsOnly   bool         `json:"is_ads_only,omitzero"`
+	Privacy     BoardPrivacy `json:"privacy,omitzero"`     // the API's default is BoardPublic
+	IsAdsOnly   bool         `json:"is_ads_only,omitzero"` // the API gives such a board a name of its own
 }
 
-// Validate checks the board as Create does before it sends anything.
+// Validate does the checks that Create does before it sends anything.
 func (b BoardCreate) Validate() error {
 	var c Check
 	c.Required("name", b.Name)
@@ -91,14 +92,15 @@ func (b BoardCreate) Validate() error {
 	return c.Err()
 }
 
-// BoardUpdate is a change of a board. Fields not set stay as they are.
+// BoardUpdate is the request to change a board. Fields that are not set stay
+// unchanged.
 type BoardUpdate struct {
 	Name        Opt[string]       `json:"name,omitzero"`
 	Description Opt[string]       `json:"description,omitzero"`
 	Privacy     Opt[BoardPrivacy] `json:"privacy,omitzero"` // BoardPublic or BoardSecret
 }
 
-// Validate checks the change as Update does before it sends anything.
+// Validate does the checks that Update does before it sends anything.
 func (u BoardUpdate) Validate() error {
 	var c Check
 	if u == (BoardUpdate{}) {
@@ -116,13 +118,13 @@ func (u BoardUpdate) Validate() error {
 	return c.Err()
 }
 
-// BoardListOptions choose which boards are listed.
+// BoardListOptions select which boards are listed.
 type BoardListOptions struct {
 	ListOptions
 	Privacy BoardPrivacy // BoardAll, BoardPublicAndSecret or one of the levels; empty: the API's default
 }
 
-// Query implements [Options].
+// Query returns the parameters, for [Request].Options.
 func (o *BoardListOptions) Query() url.Values {
 	q := o.ListOptions.Query()
 	if o.Privacy != "" {
@@ -131,7 +133,7 @@ func (o *BoardListOptions) Query() url.Values {
 	return q
 }
 
-// Validate checks the options as List does before it sends anything.
+// Validate does the checks that List does before it sends anything.
 func (o *BoardListOptions) Validate() error {
 	var c Check
 	if o.Privacy != "" {
@@ -140,24 +142,24 @@ func (o *BoardListOptions) Validate() error {
 	return errors.Join(o.ListOptions.Validate(), c.Err())
 }
 
-// BoardPinsOptions choose which pins of a board are listed.
+// BoardPinsOptions select which pins of a board are listed.
 type BoardPinsOptions struct {
 	ListOptions
 	CreativeTypes []CreativeType // any of these
 	Metrics       bool           // fill Pin.PinMetrics
 }
 
-// Query implements [Options].
+// Query returns the parameters, for [Request].Options.
 func (o *BoardPinsOptions) Query() url.Values {
 	q := o.ListOptions.Query()
 	addPinQuery(q, o.CreativeTypes, o.Metrics)
 	return q
 }
 
-// adsOnlyName is the name that the API gives a board which is for ads only.
+// adsOnlyName is the name that the API gives to boards that are for ads only.
 const adsOnlyName = "Ad-only Pins"
 
-// boardWant is what identifies a board that was to be made.
+// boardWant identifies the board of a create.
 type boardWant struct {
 	Name string `json:"name"`
 }
@@ -169,14 +171,14 @@ func (b BoardCreate) want() boardWant {
 	return boardWant{Name: b.Name}
 }
 
-// Validate refuses a stored want that says too little.
+// Validate refuses a stored want that does not identify a board.
 func (w boardWant) Validate() error {
 	var c Check
 	c.Required("name", w.Name)
 	return c.Err()
 }
 
-// boardCreates are what the lookup is for.
+// boardCreates are the operations whose results the lookup finds.
 var boardCreates = []Operation{OpBoardsCreate}
 
 // lookup finds the board by its name, which is unique in an account.
@@ -189,9 +191,9 @@ func (w boardWant) lookup() Lookup[Board] {
 	}
 }
 
-// Create makes a board. After an ambiguous failure the account's boards are
-// looked up by name before anything is sent again; a name that is taken by an
-// earlier attempt of the same call is its success, not a conflict.
+// Create makes a board. After an ambiguous failure it looks the board up by its name
+// before it sends anything again. If an earlier attempt of the same call has taken
+// the name, that is a success, not a conflict.
 //
 // Errors to expect: ErrInvalid, ErrConflict (the name is taken), ErrUncertain.
 //
@@ -214,7 +216,8 @@ func (s *BoardsService) List(ctx context.Context, o *BoardListOptions, opts ...C
 	return List[Board](ctx, s.client, OpBoardsList, Request{Options: o}, opts...)
 }
 
-// All iterates over the account's boards, asking for pages as they are reached.
+// All iterates over the account's boards. It fetches each page when the iteration
+// reaches it.
 func (s *BoardsService) All(ctx context.Context, o *BoardListOptions, opts ...CallOption) iter.Seq2[*Board, error] {
 	return All[Board](ctx, s.client, OpBoardsList, Request{Options: o}, opts...)
 }
@@ -226,24 +229,25 @@ func (s *BoardsService) Update(ctx context.Context, id string, update BoardUpdat
 	return Call[Board](ctx, s.client, OpBoardsUpdate, Request{Path: []string{id}, Body: update}, opts...)
 }
 
-// Delete deletes a board and all pins on it. If the answer to a first attempt
-// is lost, the 404 of the second is taken for what it is: the board is gone.
+// Delete deletes a board and all pins on it. If the answer to the first attempt is
+// lost and the second gets a 404, the call succeeds: the first attempt has deleted
+// the board.
 //
 // Operation boards/delete: https://developers.pinterest.com/docs/api/v5/boards-delete
 func (s *BoardsService) Delete(ctx context.Context, id string, opts ...CallOption) error {
 	return s.client.Do(ctx, OpBoardsDelete, Request{Path: []string{id}}, nil, opts...)
 }
 
-// ListPins returns one page of the pins on a board, those of its sections
-// included, newest first.
+// ListPins returns one page of the pins on a board, including those of its sections,
+// newest first.
 //
 // Operation boards/list_pins: https://developers.pinterest.com/docs/api/v5/boards-list_pins
 func (s *BoardsService) ListPins(ctx context.Context, id string, o *BoardPinsOptions, opts ...CallOption) (*Page[Pin], error) {
 	return List[Pin](ctx, s.client, OpBoardsListPins, Request{Path: []string{id}, Options: o}, opts...)
 }
 
-// AllPins iterates over the pins on a board, newest first, asking for pages as
-// they are reached.
+// AllPins iterates over the pins on a board, newest first. It fetches each page when
+// the iteration reaches it.
 func (s *BoardsService) AllPins(ctx context.Context, id string, o *BoardPinsOptions, opts ...CallOption) iter.Seq2[*Pin, error] {
 	return All[Pin](ctx, s.client, OpBoardsListPins, Request{Path: []string{id}, Options: o}, opts...)
 }

@@ -17,7 +17,8 @@ import (
 	"github.com/pinterest-go/pinterest/internal/redact"
 )
 
-// call is what was asked for: made once, the same for every attempt.
+// call is what the caller asked for. It is built once and is the same for every
+// attempt.
 type call struct {
 	op   Operation
 	req  Request
@@ -26,15 +27,15 @@ type call struct {
 
 	number uint64 // counted by the app, from 1; 0 while it has none
 
-	lookup  *lookup        // how to look a create up; nil: there is no way
+	lookup  *lookup        // how to look a create up; nil if there is no way
 	pending *pendingCreate // the record of equal creates
 
 	url         url.URL
-	contentType []string // nil: there is no body
+	contentType []string // nil if there is no body
 	body        []byte
-	stream      *streamBody     // in place of body
-	download    *download       // takes the answer in place of out
-	secrets     *redact.Secrets // those of the account, and of this call
+	stream      *streamBody     // instead of body
+	download    *download       // takes the answer instead of out
+	secrets     *redact.Secrets // of the account and of this call
 }
 
 // count returns the call's number, which it gets when it is first asked for. It
@@ -48,8 +49,8 @@ func (cl *call) count(c *Client) uint64 {
 
 var errNilContext = errors.New("the context is nil")
 
-// prepare checks everything that can be checked without the API, and encodes
-// the request so that every attempt sends the same bytes.
+// prepare checks everything that can be checked without the API. It also encodes
+// the request, so that every attempt sends the same bytes.
 func (cl *call) prepare(ctx context.Context, c *Client) error {
 	cl.secrets = c.secrets
 	if ctx == nil {
@@ -78,7 +79,7 @@ func (cl *call) prepare(ctx context.Context, c *Client) error {
 		cl.secrets = cl.secrets.With(append(slices.Clip(cl.req.Secrets), cl.opts.token)...)
 	}
 	if cl.req.Lookup != nil {
-		lookup, err := cl.req.Lookup.bind(cl.op.ID, cl.out)
+		lookup, err := cl.req.Lookup.bind(cl)
 		if err != nil {
 			return err
 		}
@@ -92,12 +93,12 @@ func isNilPointer(v any) bool {
 	return p.Kind() == reflect.Pointer && p.IsNil()
 }
 
-// address makes the URL.
+// address builds the URL.
 func (cl *call) address(c *Client) error {
 	if cl.req.URL != "" {
 		return cl.foreignAddress()
 	}
-	if cl.op.Auth == AuthApp && c.appAuth == nil {
+	if cl.op.AppAuth && c.appAuth == nil {
 		return errNoOAuth
 	}
 	cl.url = *c.base
@@ -105,14 +106,15 @@ func (cl *call) address(c *Client) error {
 		return err
 	}
 	if query := cl.query(); len(query) > 0 {
-		// A comma needs no escaping, and not every server reads an escaped one as the
-		// end of an array's element.
+		// A comma needs no escaping, and some servers do not split an array at an
+		// escaped one.
 		cl.url.RawQuery = strings.ReplaceAll(query.Encode(), "%2C", ",")
 	}
 	return nil
 }
 
-// foreignAddress takes another host than the API's. Its query is a signature.
+// foreignAddress sets the URL of another host than the API's. The values of its
+// query are treated as secrets, because one of them is usually a signature.
 func (cl *call) foreignAddress() error {
 	u, err := url.Parse(cl.req.URL)
 	if err != nil || u.Host == "" || u.User != nil || !isSecure(u) {
@@ -132,7 +134,7 @@ func (cl *call) foreignAddress() error {
 // foreign reports whether the request goes to another host than the API's.
 func (cl *call) foreign() bool { return cl.req.URL != "" }
 
-// query returns all query parameters, in a map of the call's own.
+// query returns all query parameters. It does not change the caller's maps.
 func (cl *call) query() url.Values {
 	var query url.Values
 	if cl.req.Options != nil {
@@ -176,9 +178,9 @@ var (
 	contentForm = []string{"application/x-www-form-urlencoded"}
 )
 
-// request makes the HTTP request of one attempt, its body from the start.
+// request builds the HTTP request of one attempt, with the whole body.
 func (cl *call) request(ctx context.Context, c *Client, authorization []string) *http.Request {
-	u := cl.url // the transport's own: what it does to it ends with the attempt
+	u := cl.url // a copy, because a transport may change it
 	header := http.Header{"Accept": contentJSON, "User-Agent": c.userAgent}
 	if authorization != nil {
 		header["Authorization"] = authorization
@@ -196,14 +198,15 @@ func (cl *call) request(ctx context.Context, c *Client, authorization []string) 
 	switch {
 	case cl.stream != nil:
 		req.ContentLength, req.Body = cl.stream.size, cl.stream.again()
+	case cl.op.Kind == KindCreate:
+		// net/http sends a request again by itself, after a reset for instance, if it
+		// has no body or a GetBody. A create must not be sent behind our back.
+		req.ContentLength = int64(len(cl.body))
+		req.Body = io.NopCloser(bytes.NewReader(cl.body))
 	case cl.body != nil:
 		req.ContentLength = int64(len(cl.body))
 		req.Body = io.NopCloser(bytes.NewReader(cl.body))
-		if cl.op.Kind != KindCreate {
-			// HTTP/2 asks for the body again when a stream was refused. A create is
-			// never sent again behind our back.
-			req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(cl.body)), nil }
-		}
+		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(cl.body)), nil }
 	}
 	return req
 }
@@ -215,8 +218,8 @@ func (cl *call) invalid(err error) *Error {
 	return newError(cl.secrets, e, causes...)
 }
 
-// notBegun is the error of a create whose turn did not come before its
-// context ended.
+// notBegun is the error of a create whose context ended while it waited for its
+// turn.
 func (cl *call) notBegun(err error) *Error {
 	return cl.newError(ClassCanceled, DispositionPark, fmt.Errorf("an equal create of this client is under way: %w", err))
 }
@@ -227,15 +230,15 @@ func (cl *call) describe(ctx context.Context, c *Client) {
 	switch {
 	case cl.foreign():
 		authorization = nil
-	case cl.op.Auth == AuthApp:
+	case cl.op.AppAuth:
 		authorization = []string{"Basic " + redact.Mark}
 	}
 	req := cl.request(ctx, c, authorization)
 	*cl.opts.dryRun = DryRun{Method: req.Method, URL: cl.secrets.Clean(req.URL.String()), Header: req.Header, Body: slices.Clone(cl.body)}
 }
 
-// shared returns the options that the reads of a look-up have in common with
-// the create: whose account is looked at, and how soon.
+// shared returns the options of the create that also apply to the reads of a
+// look-up: ad account, token and priority.
 func (cl *call) shared() []CallOption {
 	opts := []CallOption{AtPriority(cl.opts.priority)}
 	if cl.opts.adAccount != "" {

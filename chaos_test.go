@@ -309,11 +309,11 @@ func (m mortalLedger) Load(ctx context.Context, name string) ([]byte, error) {
 	return m.Ledger.Load(ctx, name)
 }
 
-func (m mortalLedger) Save(ctx context.Context, records ...pinterest.LedgerRecord) error {
+func (m mortalLedger) Save(ctx context.Context, records map[string][]byte) error {
 	if err := step(ctx); err != nil {
 		return err
 	}
-	if err := m.Ledger.Save(ctx, records...); err != nil {
+	if err := m.Ledger.Save(ctx, records); err != nil {
 		return err
 	}
 	return step(ctx)

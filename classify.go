@@ -9,14 +9,14 @@ import (
 	"time"
 )
 
-// Phase says how far a failed attempt came.
+// Phase says how far a failed attempt got.
 type Phase uint8
 
 const (
-	// PhaseNotSent: the request did not reach the API whole (dialing, TLS, a
-	// missing token, a body not written). It cannot have taken effect.
+	// PhaseNotSent: the API did not get the whole request (dialing, TLS, a missing
+	// token, a body that was not written). It cannot have taken effect.
 	PhaseNotSent Phase = iota
-	// PhaseUnanswered: it was sent, and no complete answer came back. It may
+	// PhaseUnanswered: the request was sent, and no complete answer came back. It may
 	// have taken effect.
 	PhaseUnanswered
 	// PhaseAnswered: a complete answer came back.
@@ -36,7 +36,7 @@ func (p Phase) String() string {
 	return fmt.Sprintf("Phase(%d)", uint8(p))
 }
 
-// Reason tells apart failures that a phase and a status alone do not.
+// Reason distinguishes failures that have the same phase and status.
 type Reason uint8
 
 // The reasons.
@@ -45,11 +45,11 @@ const (
 	ReasonCanceled           // the caller's context ended
 	ReasonTimeout            // the attempt's own timeout ended it
 	ReasonCertificate        // the server's TLS certificate is not trusted
-	ReasonRequest            // the HTTP request could not be formed (a bad URL or header value)
+	ReasonRequest            // the HTTP request could not be built (a bad URL or header value)
 	ReasonToken              // the token source gave no token
-	ReasonOversize           // the answer is longer than the client's bound
+	ReasonOversize           // the answer is longer than the client's limit
 	ReasonGarbled            // a 2xx answer whose body cannot be decoded
-	ReasonPaced              // the limiter refused to let it go
+	ReasonPaced              // the limiter refused the permit
 	ReasonScope              // the token is known to lack a scope of the operation
 	ReasonFile               // a downloaded file is damaged, changed or too large, or could not be written
 )
@@ -68,8 +68,8 @@ func (r Reason) String() string {
 type Action uint8
 
 const (
-	// ActionNone: nothing was to be done. In a caller's [Rule]: what the default
-	// row says.
+	// ActionNone: there was nothing to do. In a caller's [Rule]: the action of the
+	// default row.
 	ActionNone Action = iota
 	// ActionFail: return the error.
 	ActionFail
@@ -94,7 +94,8 @@ func (a Action) String() string {
 	return fmt.Sprintf("Action(%d)", uint8(a))
 }
 
-// Failure is what is known of a failed attempt: what the table decides on.
+// Failure is for authors of rules: it describes a failed attempt. The table decides
+// on it.
 type Failure struct {
 	Operation Operation
 	Phase     Phase
@@ -104,10 +105,11 @@ type Failure struct {
 	Reason    Reason
 }
 
-// Rule is one row of the table: conditions, and what follows where all of them
-// hold. A condition left zero holds always.
+// Rule is for authors of rules: it is one row of the table, with conditions and
+// what follows if all of them are met. A condition that is zero is always met. Pass
+// rules of your own to [WithRules].
 type Rule struct {
-	Name string // short and unique; Error.Rule tells which row decided
+	Name string // short and unique; Error.Rule names the row that decided
 
 	Phases   []Phase        // any of these
 	Reasons  []Reason       // any of these
@@ -115,27 +117,27 @@ type Rule struct {
 	Op       string         // this operation id
 	Status   int            // this status ...
 	StatusTo int            // ... or, when set, any from Status to StatusTo
-	Codes    []int          // any of these inner codes; 0 stands for none
-	Message  *regexp.Regexp // matches the API's words: keep it narrow, words change
+	Codes    []int          // any of these inner codes; 0 means no code
+	Message  *regexp.Regexp // matches the API's message; keep it narrow, because messages change
 
 	Action      Action
 	Class       Class
 	Disposition Disposition   // when the library gives up
-	Ambiguous   bool          // a create may have taken effect all the same: never sent again before it was looked up
-	Definite    bool          // for a caller's row: the create has not taken effect, although the default row holds it ambiguous
-	MaxAttempts int           // fewer attempts than the policy allows; 0: the policy's
-	ParkFor     time.Duration // how long to stay away after giving up, where the API does not say
+	Ambiguous   bool          // a create may have taken effect: it is looked up before it is sent again
+	Definite    bool          // for a caller's row: the create has not taken effect, although the default row is ambiguous
+	MaxAttempts int           // fewer attempts than the policy allows; 0 means those of the policy
+	ParkFor     time.Duration // how long to park the call if the API does not say
 
-	// Wait, if set, computes how long to wait before the next attempt, such as
-	// until the top of the hour, in place of what the API asked for and of the
-	// policy's own waits. A wait over [RetryPolicy].MaxServerWait is not slept: the
-	// call ends, with the time in Error.RetryAt where its disposition is park. With
-	// ActionFail it gives that time alone, in place of ParkFor. A negative wait is
-	// none, one over 366 days is 366 days. It must be safe for concurrent use.
+	// Wait, if set, returns how long to wait before the next attempt, such as until
+	// the top of the hour. It replaces the wait that the API asked for and those of
+	// the policy. A wait of more than [RetryPolicy].MaxServerWait ends the call, with
+	// the time in Error.RetryAt if its disposition is park. With ActionFail, Wait
+	// replaces ParkFor. A negative wait counts as 0, and 366 days is the most. Wait
+	// must be safe for concurrent use.
 	Wait func(f Failure, now time.Time) time.Duration
 }
 
-// matches reports whether every condition of the rule holds.
+// matches reports whether all conditions of the rule are met.
 func (r *Rule) matches(f *Failure) bool {
 	return (len(r.Phases) == 0 || slices.Contains(r.Phases, f.Phase)) &&
 		(len(r.Reasons) == 0 || slices.Contains(r.Reasons, f.Reason)) &&
@@ -208,9 +210,9 @@ func (r Rule) When() string {
 	return strings.Join(parts, " ")
 }
 
-// The words that tell apart failures with one status and one code. Each is as
-// narrow as what has been seen allows; a message that no longer matches falls
-// through to its status's own row.
+// Messages that distinguish failures with the same status and code. Each pattern is
+// as narrow as the messages seen so far allow. A message that no longer matches
+// falls through to the row of its status.
 var (
 	reTrialAccess  = regexp.MustCompile(`(?i)\btrial access\b`)
 	reMediaFetch   = regexp.MustCompile(`(?i)could not fetch the image|unable to reach the url`)
@@ -223,8 +225,8 @@ var (
 	notSentOnly    = []Phase{PhaseNotSent}
 )
 
-// defaultRules is the table. The first row that matches decides, so narrow
-// rows stand before wide ones, and the last row matches everything.
+// defaultRules is the table. The first row that matches decides, so narrow rows come
+// before wide ones, and the last row matches everything.
 var defaultRules = []Rule{
 	// Before or without an answer.
 	{Name: "canceled", Reasons: []Reason{ReasonCanceled}, Action: ActionFail, Class: ClassCanceled, Disposition: DispositionPark, Ambiguous: true},
@@ -241,7 +243,7 @@ var defaultRules = []Rule{
 
 	{Name: "redirect", Status: 300, StatusTo: 399, Action: ActionFail, Class: ClassTransport, Disposition: DispositionReview},
 
-	// 400: wrong, but for the codes and words that say otherwise.
+	// 400: the request is wrong, unless a code or a message says otherwise.
 	{Name: "something went wrong", Status: 400, Codes: []int{2787, 12}, Action: ActionBackOff, Class: ClassServer, Disposition: DispositionPark, Ambiguous: true},
 	{Name: "name taken 400", Status: 400, Codes: []int{58}, Action: ActionFail, Class: ClassConflict, Disposition: DispositionFix},
 	{Name: "trial access 400", Status: 400, Codes: []int{29}, Message: reTrialAccess, Action: ActionFail, Class: ClassTrialAccess, Disposition: DispositionFix},
@@ -250,8 +252,8 @@ var defaultRules = []Rule{
 	{Name: "refresh refused 400", Op: "oauth/token", Status: 400, Action: ActionFail, Class: ClassUnauthenticated, Disposition: DispositionReauthorize},
 	{Name: "invalid", Status: 400, Action: ActionFail, Class: ClassInvalid, Disposition: DispositionFix},
 
-	// 401: a refresh helps only where the token itself was not accepted.
-	// On the token call it says that the account is disconnected.
+	// 401: a refresh helps only if the token itself was refused. At the token endpoint
+	// a 401 means that the account is disconnected.
 	{Name: "refresh refused 401", Op: "oauth/token", Status: 401, Action: ActionFail, Class: ClassUnauthenticated, Disposition: DispositionReauthorize},
 	{Name: "app not allowed", Status: 401, Codes: []int{3}, Message: reNotScope, Action: ActionFail, Class: ClassForbidden, Disposition: DispositionFix},
 	{Name: "missing scope", Status: 401, Codes: []int{3}, Action: ActionFail, Class: ClassMissingScope, Disposition: DispositionFix},
@@ -277,8 +279,8 @@ var defaultRules = []Rule{
 	{Name: "unprocessable", Status: 422, Action: ActionFail, Class: ClassInvalid, Disposition: DispositionFix},
 	{Name: "too early", Status: 425, Action: ActionBackOff, Class: ClassUnavailable, Disposition: DispositionPark, Ambiguous: true},
 
-	// 429: refused before it was executed, so never ambiguous. Code 9 is spam
-	// protection, which no short wait cures.
+	// 429: the API refused the call before it executed it, so it is never ambiguous.
+	// Code 9 is spam protection, and a short wait does not help.
 	{Name: "blocked link", Status: 429, Codes: []int{9}, Message: reBlockedLink, Action: ActionFail, Class: ClassBlockedLink, Disposition: DispositionFix},
 	{Name: "blocked", Status: 429, Codes: []int{9}, Message: reBlocked, Action: ActionFail, Class: ClassBlocked, Disposition: DispositionPark, ParkFor: 4 * time.Hour},
 	{Name: "throttled", Status: 429, Action: ActionBackOff, Class: ClassThrottled, Disposition: DispositionPark},
@@ -292,8 +294,7 @@ var defaultRules = []Rule{
 	{Name: "unknown", Action: ActionFail, Class: ClassUnknown, Disposition: DispositionReview, Ambiguous: true},
 }
 
-// DefaultRules returns a copy of the table that every call passes through,
-// first row first.
+// DefaultRules returns a copy of the table, first row first.
 func DefaultRules() []Rule {
 	rules := slices.Clone(defaultRules)
 	for i := range rules {
@@ -303,12 +304,12 @@ func DefaultRules() []Rule {
 	return rules
 }
 
-// table is the rules of one client: its caller's first, then the defaults.
+// table is the rules of one client: those of the caller, then the defaults.
 type table struct{ custom []Rule }
 
-// classify returns the row that decides: the first of the caller's that
-// matches, else the first of the defaults, whose last row matches everything.
-// What a caller's row leaves unset it takes from the default row.
+// classify returns the row that decides: the first of the caller's rows that
+// matches, else the first of the defaults, whose last row matches everything. Fields
+// that a caller's row leaves unset come from the default row.
 func (t table) classify(f *Failure) Rule {
 	base := firstMatch(defaultRules, f)
 	rule := firstMatch(t.custom, f)
@@ -322,8 +323,8 @@ func (t table) classify(f *Failure) Rule {
 	if out.Name == "" {
 		out.Name = out.When()
 	}
-	// Forgetting a flag must never turn into a duplicate: what the defaults hold
-	// ambiguous stays so unless the caller's row says that it is definite.
+	// A forgotten flag must never cause a duplicate: what is ambiguous by default stays
+	// ambiguous unless the caller's row says that it is definite.
 	out.Ambiguous = (out.Ambiguous || base.Ambiguous) && !out.Definite
 	return out
 }

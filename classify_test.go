@@ -164,15 +164,15 @@ func TestRuleForCreateWhoseLookupFails(t *testing.T) {
 				assert.True(t, e.RetryAt.IsZero(), "uncertain is not parked")
 				require.NotNil(t, e.Uncertain, "what to look for")
 				assert.Equal(t, "pins/create", e.Uncertain.Operation)
-				var want struct {
+				var sought struct {
 					BoardID string `json:"board_id"`
 					Title   string `json:"title"`
 					Link    string `json:"link"`
 				}
-				require.NoError(t, json.Unmarshal(e.Uncertain.Want, &want))
-				assert.Equal(t, boardID, want.BoardID)
-				assert.Equal(t, pinCreate().Title, want.Title)
-				assert.Equal(t, pinCreate().Link, want.Link)
+				require.NoError(t, json.Unmarshal(e.Uncertain.Want, &sought))
+				assert.Equal(t, boardID, sought.BoardID)
+				assert.Equal(t, pinCreate().Title, sought.Title)
+				assert.Equal(t, pinCreate().Link, sought.Link)
 				assert.False(t, e.Uncertain.Since.After(sent), "Since is not after the first sending")
 				assert.GreaterOrEqual(t, e.Uncertain.Since, sent.Add(-10*time.Second))
 			})

@@ -17,13 +17,13 @@ type Client struct {
 	*account // of the account
 }
 
-// String names the client by its base URL; it prints no credentials.
+// String returns the base URL, without credentials.
 func (c *Client) String() string { return "pinterest.Client(" + c.base.String() + ")" }
 
-// GoString keeps %#v from printing more than String does.
+// GoString returns the same as String, so that %#v prints no credentials either.
 func (c *Client) GoString() string { return c.String() }
 
-// do is the path of a call, whole and in order.
+// do is the whole path of a call, in order.
 func (c *Client) do(ctx context.Context, cl *call) error {
 	if err := cl.prepare(ctx, c); err != nil { // once: nothing invalid is sent
 		return c.refuse(ctx, cl, cl.invalid(err))
@@ -56,19 +56,21 @@ func (c *Client) do(ctx context.Context, cl *call) error {
 	}
 }
 
-// Do carries one operation along the whole path of a call: validation, pacing,
-// token, attempts, the table, look-up, decoding. The answer's JSON goes into
-// out, a pointer, which may be nil where no result is wanted. Every failure is
-// an *[Error].
+// Do carries out an operation that this package has no method for: see
+// "Operations of your own" in the package documentation. The call takes the same
+// path as every other: validation, pacing, token, attempts, the table, look-up,
+// decoding. The JSON of the answer is decoded into out, a pointer, which is nil if
+// no result is wanted. Every failure is an *[Error].
 //
-// A result can say that it is not complete: see [Completer]. Most code calls
-// [Call], which makes the result.
+// A result can report that it is incomplete: see [Completer]. Most code uses
+// [Call], which allocates the result.
 func (c *Client) Do(ctx context.Context, op Operation, req Request, out any, opts ...CallOption) error {
 	return c.do(ctx, &call{op: op, req: req, out: out, opts: callOptions{list: opts}})
 }
 
-// Call carries out one operation and returns its result. It is what the service
-// methods of this package are made of, and those of any other:
+// Call is for authors of operations: it carries out one operation and returns its
+// result. The service methods of this package are calls of it, List, All or
+// [CreateOnce], and methods in other packages look the same:
 //
 //	func (s *PinsService) Get(ctx context.Context, id string, opts ...pinterest.CallOption) (*pinterest.Pin, error) {
 //		return pinterest.Call[pinterest.Pin](ctx, s.client, pinterest.OpPinsGet, pinterest.Request{Path: []string{id}}, opts...)
@@ -81,15 +83,15 @@ func Call[T any](ctx context.Context, c *Client, op Operation, req Request, opts
 	return out, nil
 }
 
-// List returns one page of a list.
+// List is for authors of operations: it returns one page of a list.
 func List[T any](ctx context.Context, c *Client, op Operation, req Request, opts ...CallOption) (*Page[T], error) {
 	return Call[Page[T]](ctx, c, op, req, opts...)
 }
 
-// All iterates over the items of a list, asking for each page when it is
-// reached. It ends after the last page, or with the first error; pages that do
-// not come to an end are [ErrEndlessPages]. Each run over the iterator begins
-// anew.
+// All is for authors of operations: it iterates over the items of a list and
+// fetches each page when the iteration reaches it. It ends after the last page or
+// with the first error, which is [ErrEndlessPages] if the pages do not come to an
+// end. Each loop over the iterator starts from the beginning.
 func All[T any](ctx context.Context, c *Client, op Operation, req Request, opts ...CallOption) iter.Seq2[*T, error] {
 	return func(yield func(*T, error) bool) {
 		for page, err := range pages[T](ctx, c, op, req, opts) {

@@ -1,8 +1,7 @@
 // Package pinterest calls the Pinterest v5 API. It is made for programs that
-// publish for other people, such as schedulers and agencies' tools, where it
-// matters more what happens when the answer is not 200 than how a field is
-// spelled. Every call ends in an answer that the program can act on, and
-// nothing happens twice.
+// publish for other people, such as schedulers and agencies' tools. There, the
+// calls that fail matter more than the ones that succeed. Every call ends in an
+// answer that the program can act on, and nothing happens twice.
 //
 //	client, err := pinterest.New(pinterest.WithAccessToken(token))
 //	...
@@ -12,8 +11,12 @@
 //		MediaSource: pinterest.ImageURL("https://shop.example/oak.jpg"),
 //	})
 //
-// One [Client] serves one account, and many goroutines. An [App] serves many
-// accounts and gives out a client for each.
+// A [Client] serves one account and any number of goroutines. An [App] serves
+// many accounts and returns a client for each of them.
+//
+// Most programs need the types of the sections up to "Testing". The sections
+// after it are for authors of operations, and of limiters, stores, ledgers and
+// rules.
 //
 // # The path of a call
 //
@@ -22,91 +25,165 @@
 //	validate -> [ pace -> authorize -> send -> read -> decode -> classify -> act ]* -> result
 //	  once                          each attempt
 //
-// It is validated before anything is sent: all wrong fields come back at once.
-// Each attempt waits for its turn below the rate limits; gets an access token,
-// refreshed when it is due, and is checked for the scopes it needs; is sent once, with a
-// timeout of its own; and its answer is read whole, within a bound. A failure is
-// looked up in the table, and the library acts on what the table says. Equal
-// creates of one client take this path one after another. The methods of the
-// services and [Client.Do] differ in nothing but their types.
+// The call is validated before anything is sent, and all wrong fields are
+// reported at once. Each attempt waits for its turn below the rate limits. It
+// gets an access token, which is refreshed first if it is due, and which is
+// checked for the scopes of the operation. The request is sent once, with a
+// timeout of its own. The answer is read to its end, up to a limit. The library
+// looks a failure up in the table and does what the table says. Equal creates of
+// one client take this path one after another. The methods of the services take
+// the same path as [Client.Do].
 //
 // # The table
 //
-// A failed attempt is described by a [Failure]: its [Phase] (not sent, unanswered,
-// answered), status, Pinterest's inner code and message, and the [Kind] of the
-// operation. A table of [Rule] values turns this into
+// A [Failure] describes a failed attempt: its [Phase] (not sent, unanswered,
+// answered), its status, Pinterest's inner code and message, and the [Kind] of
+// the operation. A table of [Rule] values turns it into
 //
-//   - a [Class]: what it was. Each class is an error, such as [ErrThrottled], that
-//     errors.Is finds;
-//   - an [Action]: what the library does. It fails, refreshes the token once, or
-//     backs off and sends again. There is nothing else;
-//   - a [Disposition]: what the caller should do when the library has given up.
+//   - a [Class], which says what failed. Each class has an error, such as
+//     [ErrThrottled], for errors.Is;
+//   - an [Action], which says what the library does: fail, refresh the token once,
+//     or back off and send again. There are no others;
+//   - a [Disposition], which says what the caller should do when the library has
+//     given up.
 //
 // The first row that matches decides. [DefaultRules] returns the table, the
-// README shows it, and [WithRules] puts rows in front of it. How long and how
-// often the library backs off is [RetryPolicy]: by default 5 attempts, waiting
-// what the API asked for, or else from 2 or 5 seconds doubling to 60. A wait
-// that does not fit the caller's deadline, or that the API wants longer than
-// 60 seconds, is not begun: the call ends at once with the time in
+// README shows it, and [WithRules] puts rows in front of it. [RetryPolicy] says
+// how long and how often the library backs off: by default 5 attempts, and waits
+// as long as the API asked for, or else 2 or 5 seconds, doubling up to 60. Some
+// waits are not begun: those that do not fit the caller's deadline, and those of
+// more than 60 seconds. Then the call ends at once, with the time in
 // Error.RetryAt.
 //
 // # Errors
 //
-// Every failure is an *[Error]. Its Disposition is the one thing to switch over:
+// Every failure is an *[Error]. Switch over its Disposition:
 //
 //   - fix: the request, the app or its scopes are wrong. The same call fails again.
 //   - reauthorize: the account is disconnected. Its owner has to connect it again.
-//   - park: enqueue it again, not before RetryAt.
+//   - park: enqueue the call again, not before RetryAt.
 //   - review: a person has to look at it.
-//   - uncertain: it may have happened, and sending it again may make a second one.
+//   - uncertain: the create may have taken effect. Sending it again may make a
+//     second resource.
 //
 // # Creates
 //
-// An operation is a read, an idempotent write, or a create: one whose repetition
-// makes a second thing. A create is ambiguous when it may have taken effect
-// although no good answer came: the connection broke, or the API answered 5xx
-// or one of two 400s that it gives for failures of its own. Pinterest has no
-// idempotency keys. So an ambiguous create is reconciled: it is looked up in the
-// list where it would stand. What is found is adopted as the result. What is
-// absent, in look-ups spread over [RetryPolicy].SettleTime, is sent again. What cannot
-// be told ends uncertain, with an [Uncertain] value that can be stored and given to
-// [Client.Resolve] later. [PinsService.CreateOnce] adds a [Ledger], which makes it hold
-// across crashes and processes.
+// An operation is a read, an idempotent write, or a create. A create makes a new
+// resource each time it is sent. It is ambiguous if it may have taken effect
+// without a good answer: the connection broke, or the API answered 5xx, or one of
+// the two 400s that it uses for its own failures.
+//
+// Pinterest has no idempotency keys. So the library looks an ambiguous create up
+// in the list that would contain its result. If it finds the result, it adopts it
+// and returns it. If look-ups spread over [RetryPolicy].SettleTime show that the
+// result is absent, it sends the create again. If neither can be shown, the call
+// ends uncertain: its error has an [Uncertain] value, which a program can store
+// and pass to [PinsService.Resolve] later. [PinsService.CreateOnce] records
+// creates in a [Ledger], so that all this also works across crashes and
+// processes.
 //
 // # Promises
 //
-//   - No duplicates, no losses: a create makes at most one thing, and the caller
+//   - No duplicates, no losses: a create makes at most one resource, and the caller
 //     learns its id, or that it is uncertain.
 //   - One refresh: however many calls and processes meet an expired token at once,
 //     one token call is made, and a rotated refresh token is saved before it is used.
 //   - No self-made 429: calls are paced below the limits of the account and of the
 //     app, at close to full speed.
-//   - Nothing leaks: no credential stands in an error, a log line or a String();
-//     bodies are bounded and connections reused; tokens go to the API's host alone.
+//   - Nothing leaks: errors, log lines and String() contain no credentials; bodies
+//     are bounded and connections are reused; tokens go only to the API's host.
 //
-// The README says what each costs and what it does not cover.
+// The README says what each promise costs and what it does not cover.
 //
 // # Pacing
 //
-// A [Limiter] gives each attempt its turn. The default, a [Pacer], knows the limits
-// of the app's [Access] and corrects them by the API's headers; [WithLimiter] takes
-// another, such as that of module redislimit, which paces a fleet by one Redis.
-// First come, first served within an account and category; [AtPriority] lets
-// interactive calls go before bulk ones. What would have to wait beyond the
-// context's deadline is refused at once, with [ErrPaced] and the time.
+// A [Limiter] gives each attempt its turn. The default is a [Pacer]. It starts
+// with the limits of the app's [Access] and corrects them by the API's headers.
+// [WithLimiter] sets another one, such as that of module redislimit, which paces
+// all processes of a fleet with one Redis. Calls of one account and category go
+// first come, first served. With [AtPriority], interactive calls go before bulk
+// ones. A call that would have to wait beyond its deadline is refused at once
+// with [ErrPaced] and the time.
 //
 // # Accounts and tokens
 //
-// The tokens of an App's accounts are in a [TokenStore]. [App].OAuth connects
-// accounts, with two HTTP handlers; from then on tokens are refreshed ahead of their
-// end and after a 401, once however many processes there are. When Pinterest
-// refuses a refresh token for good the account is marked as disconnected, its calls
-// end at once with [ErrDisconnected], and an [EventDisconnected] tells of it, until
-// its owner connects it again. [App.RefreshDue], run once a day, keeps the accounts
-// connected that nobody calls for.
+// A [TokenStore] keeps the tokens of an App's accounts. [App].OAuth connects
+// accounts with two HTTP handlers. From then on the library refreshes their
+// tokens before they expire and after a 401, once for all processes. If
+// Pinterest refuses a refresh token, the account is marked as disconnected: an
+// [EventDisconnected] reports it, and calls fail at once with [ErrDisconnected]
+// until its owner connects it again. [App.RefreshDue], run once a day, refreshes
+// the tokens of accounts that make no calls.
 //
 // # Testing
 //
-// Package pinteresttest is a fake of the API that goes wrong on demand, for the tests
-// of programs that use this package.
+// Package pinteresttest is a fake of the API that fails on demand. It is for the
+// tests of programs that use this package.
+//
+// # Operations of your own
+//
+// This section is for authors of operations that this package does not have, in
+// a program or in another package. Everything that [PinsService] uses is
+// exported.
+//
+// An operation is an [Operation] value, which describes it, and a method that
+// calls one of these functions:
+//
+//   - [Call] returns a result, [List] a [Page], and [All] an iterator over all pages.
+//     [Client.Do] decodes into a value of the caller's.
+//   - [CreateOnce] carries out a create at most once for a key, and [Resolve] finds
+//     out what became of an uncertain one. [Client.Intent] describes a create before
+//     it is sent, for a program that keeps its own records.
+//   - [Client.Download] writes the file at a signed URL to an io.Writer.
+//
+// [Request] contains the values: path, query, body, and the [Lookup] of a create.
+// A Lookup says which list contains the result, and which item of it matches.
+// Without one, an ambiguous create always ends uncertain:
+//
+//	type shelfWant struct{ BoardID, Name string }
+//
+//	func (w shelfWant) lookup() pinterest.Lookup[Shelf] {
+//		return pinterest.Lookup[Shelf]{
+//			Want:    w, // stored in an Uncertain, for Resolve
+//			List:    opShelvesList,
+//			In:      pinterest.Request{Path: []string{w.BoardID}},
+//			Match:   func(s *Shelf) bool { return s.Name == w.Name },
+//			Made:    func(s *Shelf) (string, time.Time) { return s.ID, time.Time{} },
+//			Untimed: true, // shelves have no time of creation
+//		}
+//	}
+//
+//	func createShelf(ctx context.Context, c *pinterest.Client, boardID string, shelf ShelfCreate, opts ...pinterest.CallOption) (*Shelf, error) {
+//		want := shelfWant{boardID, shelf.Name}
+//		return pinterest.Call[Shelf](ctx, c, opShelvesCreate, pinterest.Request{Path: []string{boardID}, Body: shelf, Lookup: want.lookup()}, opts...)
+//	}
+//
+// The example Operation has all of it, and a test with a lost answer.
+//
+// Bodies, options and results may have methods that the library calls:
+//
+//   - Validate() error, of a body, of its elements or of options, is called before
+//     anything is sent. [Check] and [OneOf] help to write one: they collect every
+//     wrong field as a [FieldError].
+//   - Complete() bool, of a result (see [Completer]), says whether a 2xx answer
+//     contained the result.
+//
+// A [BatchResult] is the result of an operation on many items: each item has its
+// value, or an *[Error] that the same table classified. A [Stream] is a body that
+// is read while it is sent, such as an upload. [RawTo] returns the bytes of an
+// answer, and [UsingToken] authorizes one call with another token.
+//
+// # Limiters, stores, ledgers and rules of your own
+//
+// These types are for authors of parts that the library calls. Each has a test
+// suite or a default that shows what is expected:
+//
+//   - limiters: [Limiter], [Permit], [PaceWait], [PaceError], [RateLimit], [Limits],
+//     [Quota], [Usage]; suite pinteresttest/limitertest
+//   - token stores: [TokenStore], [Token], [Disconnection], [ErrTokenConflict]; suite
+//     pinteresttest/storetest
+//   - ledgers: [Ledger]; suite pinteresttest/ledgertest
+//   - rows of the table: [Rule], [Failure], [Phase], [Reason], [Action]; the defaults
+//     are those of [DefaultRules]
+//   - clocks, for tests: [Clock]; package pinteresttest has one
 package pinterest

@@ -170,7 +170,7 @@ func (d *download) take(body io.Reader, skip int64) error {
 			}
 		}
 		switch {
-		case err == io.EOF: //nolint:errorlint // a reader returns io.EOF itself
+		case err == io.EOF:
 			return d.finish()
 		case err != nil:
 			return err

@@ -4,18 +4,15 @@ import (
 	"context"
 	"flag"
 	"iter"
-	"log"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/pinterest-go/pinterest"
+	"github.com/pinterest-go/pinterest/internal/seamtest"
 )
 
 var seam = flag.Bool("seam", false, "run the tests with services that are built outside the package, from exported names only")
-
-// seamServices builds the services for -seam.
-var seamServices func(*pinterest.Client) (pinsAPI, boardsAPI, sectionsAPI)
 
 // testClient is a client whose services can be replaced, so that the same tests
 // run with another implementation of them. Tests that need the concrete client
@@ -33,12 +30,8 @@ func wrap(c *pinterest.Client) *testClient {
 	if !*seam {
 		return &testClient{Client: c, Pins: c.Pins, Boards: c.Boards, Sections: c.Sections}
 	}
-	if seamServices == nil {
-		log.Fatal("-seam: not wired yet")
-	}
-	t := &testClient{Client: c}
-	t.Pins, t.Boards, t.Sections = seamServices(c)
-	return t
+	s := seamtest.New(c)
+	return &testClient{Client: c, Pins: s.Pins, Boards: s.Boards, Sections: s.Sections}
 }
 
 // pinsAPI is what the tests call of a pins service.

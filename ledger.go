@@ -8,33 +8,29 @@ import (
 	"github.com/pinterest-go/pinterest/internal/keylock"
 )
 
-// Ledger keeps what [CreateOnce] intends to make and what came of it. [NewMemoryLedger] keeps it for the life of a process; the module
-// github.com/pinterest-go/pinterest/fileledger keeps it on disk, for any number
-// of processes of one machine. A test suite for others is in package
-// pinteresttest/ledgertest.
+// Ledger keeps the records of [CreateOnce]: its intents and their results.
+// [NewMemoryLedger] keeps them for the life of a process. The module
+// github.com/pinterest-go/pinterest/fileledger keeps them on disk, for any number
+// of processes of one machine.
+//
+// The methods are for authors of ledgers. Package pinteresttest/ledgertest tests
+// implementations.
 type Ledger interface {
-	// Lock waits until the caller alone holds all of the names, across all
-	// processes that use the ledger, and returns how to give them back. It takes
-	// them in an order that cannot deadlock with other callers. The locks of a
-	// process that dies are given back. held is a context made from ctx that ends,
-	// when a lock is lost, such as one whose lease has run
-	// out: what is done under the locks is done with it.
+	// Lock locks the names exclusively, across all processes that use the ledger. It
+	// waits until it has all of them, or until ctx ends. It takes them in an order
+	// that cannot deadlock with other callers. The locks of a process that dies are
+	// released. The caller uses the context held, which is derived from ctx, for
+	// everything it does under the locks: held ends when a lock is lost, such as one
+	// whose lease has expired.
 	Lock(ctx context.Context, names ...string) (held context.Context, unlock func(), err error)
-	// Load returns the record under name, or nil when there is none.
+	// Load returns the record with this name, or nil if there is none.
 	Load(ctx context.Context, name string) (record []byte, err error)
-	// Save replaces the records under their names: all of them, or none when it
-	// fails. When it returns nil they survive a crash of the process.
-	Save(ctx context.Context, records ...LedgerRecord) error
+	// Save replaces the records with these names. If it fails, it has replaced none
+	// of them. If it returns nil, they survive a crash of the process.
+	Save(ctx context.Context, records map[string][]byte) error
 }
 
-// LedgerRecord is one record of a [Ledger].
-type LedgerRecord struct {
-	Name string
-	Data []byte
-}
-
-// MemoryLedger is a [Ledger] for one process: it forgets everything when the
-// process ends.
+// MemoryLedger is a [Ledger] for one process. Its records end with the process.
 type MemoryLedger struct {
 	locks   keylock.Locks
 	mu      sync.Mutex
@@ -60,11 +56,11 @@ func (l *MemoryLedger) Load(_ context.Context, name string) ([]byte, error) {
 }
 
 // Save implements [Ledger].
-func (l *MemoryLedger) Save(_ context.Context, records ...LedgerRecord) error {
+func (l *MemoryLedger) Save(_ context.Context, records map[string][]byte) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, r := range records {
-		l.records[r.Name] = bytes.Clone(r.Data)
+	for name, record := range records {
+		l.records[name] = bytes.Clone(record)
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -16,14 +17,15 @@ import (
 	"github.com/pinterest-go/pinterest/internal/apiclock"
 )
 
-// Lookup says how the result of one create is found: in which list it stands,
-// what matches, and which id and time of creation a match has. With it the create
-// has all the care that a create can have: after an ambiguous failure it is
-// looked up before it is sent again, what is found is adopted, and what cannot be
-// known ends uncertain, to be told later by [Resolve].
+// Lookup is for authors of operations: it says how to find the result of one
+// create. It names the list that contains the result, which item of the list
+// matches, and the id and the time of creation of a match. After an ambiguous
+// failure, the library looks the create up before it sends it again. It adopts
+// what it finds. If it cannot tell whether the create took effect, the call ends
+// uncertain, and [Resolve] can tell later.
 //
-// A resource defines its lookups by a function from what identifies a result to
-// the Lookup. That function serves [Request].Lookup and [Resolve]:
+// Define the lookups of a resource by a function from what identifies a result to
+// the Lookup. [Request].Lookup and [Resolve] both use this function:
 //
 //	type labelWant struct{ AdAccountID, Name string }
 //
@@ -38,61 +40,63 @@ import (
 //		}
 //	}
 type Lookup[T any] struct {
-	// Creates are the operations whose results it finds; nil: any. For others it is
-	// refused.
+	// Creates are the operations whose results it finds. A call of any other
+	// operation refuses it. nil means any operation.
 	Creates []Operation
-	// Want is what identifies the result. It is written as JSON into [Uncertain],
-	// from which [Resolve] reads it back. If it has a method Validate() error, that
-	// is asked when it was read.
+	// Want is what identifies the result. It is stored in [Uncertain] as JSON, and
+	// [Resolve] reads it from there. If it has a method Validate() error, Resolve
+	// calls that after reading.
 	Want any
-	// List is the list in which the result stands, with its path and parameters In.
-	// It is read from its beginning, the newest first, back to the time of the first
-	// attempt.
+	// List is the list that contains the result, and In has its path and parameters.
+	// The list must have the newest items first. It is read from its beginning back
+	// to the time of the first attempt.
 	List Operation
 	In   Request
-	// Match reports whether an item of the list has all that the result has. The
-	// time of creation is not its business.
+	// Match reports whether an item of the list has everything that the result would
+	// have. It need not check the time of creation.
 	Match func(item *T) bool
-	// Made returns the id of an item and when it was made, as the API tells it.
+	// Made returns the id of an item and the API's time of its creation.
 	Made func(item *T) (id string, created time.Time)
-	// Key is what creates have in common that could be taken for one another; nil:
-	// the whole Want. Those of one list with equal keys are carried out one after
-	// another by a client, so that none of them adopts what another made.
+	// Key is what creates have in common whose results could be mistaken for one
+	// another. nil means the whole Want. The clients of an account carry out creates
+	// with the same list and equal keys one after another, so that none of them
+	// adopts the result of another.
 	Key []string
-	// Untimed says that items have no time of creation: the whole list is read, and
-	// a match counts whenever it was made.
+	// Untimed says that items have no time of creation. The whole list is read, and
+	// any match counts, however old it is.
 	Untimed bool
-	// Unique says that one item at most can ever match, such as one that carries a
-	// marker: no time is asked of it, and no other create can have made it.
+	// Unique says that at most one item can ever match, such as one that carries a
+	// marker. Then its time of creation is not checked, and no other create can have
+	// made it.
 	Unique bool
 }
 
-// AnyLookup is a [Lookup] of any type, for [Request].
+// AnyLookup is a [Lookup] of any type. It is the type of [Request].Lookup.
 type AnyLookup interface {
-	bind(operation string, out any) (*lookup, error)
+	bind(cl *call) (*lookup, error)
 }
 
-// lookup is a Lookup for one call, without its type.
+// lookup is a Lookup for one call, without the type parameter.
 type lookup struct {
 	out    any // the call's result
-	want   json.RawMessage
+	want   any
 	list   string // names the list
 	key    string // of equal creates
 	unique bool
 
-	// find reads the list once. What matches, and is not another create's, goes
-	// into the call's result.
+	// find reads the list once. It puts a match that belongs to this create into the
+	// call's result.
 	find func(ctx context.Context, s *search) (found bool, seen listing, err error)
-	// made returns the id of the call's result and when it was made.
+	// made returns the id and the time of creation of the call's result.
 	made func() (id string, created time.Time)
 }
 
 // bind makes the lookup of a call whose result is out. Without one it makes a
 // result.
-func (l Lookup[T]) bind(operation string, out any) (*lookup, error) {
+func (l Lookup[T]) bind(cl *call) (*lookup, error) {
 	var c Check
-	if l.Creates != nil && !slices.ContainsFunc(l.Creates, func(op Operation) bool { return op.ID == operation }) {
-		c.Add("operation", operation, "is not one of "+fmt.Sprint(l.Creates)+", which this lookup is for")
+	if l.Creates != nil && !slices.ContainsFunc(l.Creates, func(op Operation) bool { return op.ID == cl.op.ID }) {
+		c.Add("operation", cl.op.ID, "is not one of "+fmt.Sprint(l.Creates)+", which this lookup is for")
 	}
 	if l.Want == nil {
 		c.Add("Lookup.Want", "", "is required")
@@ -103,24 +107,24 @@ func (l Lookup[T]) bind(operation string, out any) (*lookup, error) {
 	if l.List.ID == "" || l.List.kind() != KindRead {
 		c.Add("Lookup.List", l.List.ID, "must be an operation that reads")
 	}
-	result, ok := out.(*T)
+	result, ok := cl.out.(*T)
 	switch {
-	case out == nil:
+	case cl.out == nil:
 		result = new(T)
 	case !ok:
-		c.Add("Lookup", "", fmt.Sprintf("finds a %T, and the result is a %T", result, out))
-	}
-	want, err := json.Marshal(l.Want)
-	if err != nil {
-		return nil, fmt.Errorf("encoding Lookup.Want: %w", err)
+		c.Add("Lookup", "", fmt.Sprintf("finds a %T, and the result is a %T", result, cl.out))
 	}
 	key := l.Key
 	if key == nil {
+		want, err := json.Marshal(l.Want)
+		if err != nil {
+			return nil, fmt.Errorf("encoding Lookup.Want: %w", err)
+		}
 		key = []string{string(want)}
 	}
-	list := strings.Join(append([]string{l.List.ID}, l.In.Path...), " ")
+	list := l.listName(cl.opts.adAccount)
 	return &lookup{
-		out: result, want: want, list: list, key: fingerprint(append([]string{list}, key...)...), unique: l.Unique,
+		out: result, want: l.Want, list: list, key: fingerprint(append([]string{list}, key...)...), unique: l.Unique,
 		find: func(ctx context.Context, s *search) (bool, listing, error) {
 			matches, seen, err := l.scan(pages[T](ctx, s.c, l.List, l.In, s.opts), s.in)
 			if err != nil {
@@ -136,13 +140,36 @@ func (l Lookup[T]) bind(operation string, out any) (*lookup, error) {
 	}, c.Err()
 }
 
+// listName tells the list apart from others: by its path, its parameters, and
+// whose it is.
+func (l Lookup[T]) listName(adAccount string) string {
+	query := (&call{req: l.In, opts: callOptions{adAccount: adAccount}}).query()
+	parts := append([]string{l.List.ID}, l.In.Path...)
+	if len(query) > 0 {
+		query = maps.Clone(query)
+		query.Del("page_size")
+		query.Del("bookmark")
+		parts = append(parts, query.Encode())
+	}
+	return strings.Join(parts, " ")
+}
+
+// wantJSON returns what [Uncertain] stores of the lookup.
+func (l *lookup) wantJSON() (json.RawMessage, error) {
+	data, err := json.Marshal(l.want)
+	if err != nil {
+		return nil, fmt.Errorf("encoding Lookup.Want: %w", err)
+	}
+	return data, nil
+}
+
 // errNoTime keeps a match whose time cannot be read from being taken for
 // absence, or for something older.
 var errNoTime = errors.New("what was found has no creation time that can be read")
 
-// scan reads the list, newest first, page by page, back to the beginning of the
-// time frame, and returns what matches and was made within it. A page is read to
-// its end: what was moved may stand among newer things.
+// scan reads the list page by page, the newest items first, back to the beginning
+// of the time frame. It returns the matches that were made in the time frame. It
+// reads each page to its end, because items that were moved may be out of order.
 func (l Lookup[T]) scan(pages iter.Seq2[*Page[T], error], in timeframe) (found []T, seen listing, err error) {
 	timed := !l.Untimed && !l.Unique
 	for page, err := range pages {
@@ -172,13 +199,14 @@ func (l Lookup[T]) scan(pages iter.Seq2[*Page[T], error], in timeframe) (found [
 	return found, seen, nil
 }
 
-// choose returns the match that is this create's, nil for none. What belongs to
-// another create, by what this client or the ledger knows, is not.
+// choose returns the match that belongs to this create, or nil. It leaves out
+// matches that belong to another create, as far as this client or the ledger
+// knows.
 func (l Lookup[T]) choose(ctx context.Context, s *search, matches []T) (*T, error) {
 	id := func(match T) string { id, _ := l.Made(&match); return id }
 	own, unresolved := s.pending.own, s.pending.unresolved
 	if i := slices.IndexFunc(matches, func(match T) bool { return own != "" && id(match) == own }); i >= 0 {
-		return &matches[i], nil // it was found before: the answer stays the same
+		return &matches[i], nil // it was found before, so the answer is the same again
 	}
 	if l.Unique {
 		unresolved = 0
@@ -196,7 +224,8 @@ func (l Lookup[T]) choose(ctx context.Context, s *search, matches []T) (*T, erro
 	if len(matches) == 0 {
 		return nil, nil
 	}
-	// Those of earlier equal creates are older, those of later ones newer.
+	// Matches are newest first. Equal creates that ended uncertain earlier may have
+	// made the oldest ones.
 	n := len(matches) - 1 - unresolved
 	if n < 0 {
 		return nil, errEqualUncertain
@@ -211,10 +240,10 @@ var (
 	errUnproved       = errors.New("it was not found, but there was no time to prove that it is absent")
 )
 
-// listing is what one reading of a list has shown, from the newest back.
+// listing is what one read of a list has shown, from the newest item back.
 type listing struct {
 	ids    map[string]bool
-	oldest time.Time // zero: the list was read to its end, or has no times
+	oldest time.Time // zero if the list was read to its end or has no times
 }
 
 func (l *listing) add(id string) {
@@ -224,22 +253,22 @@ func (l *listing) add(id string) {
 	l.ids[id] = true
 }
 
-// timeframe is the time in which a create can have taken effect.
+// timeframe is the period in which a create can have taken effect.
 type timeframe struct {
 	sent   time.Time // by the client's clock
 	offset *apiclock.Offset
-	fixed  time.Time // by the API's clock, where it is known
-	late   time.Time // after it nothing belongs to the create, on the clock of the one above; zero: open
+	fixed  time.Time // by the API's clock, if that is known
+	late   time.Time // the end, on the clock of fixed or else of sent; zero if there is none
 }
 
-// tolerance is how far a creation time may lie before the first attempt and
-// still belong to it: the API gives whole seconds, as does the Date header
-// that its clock is learned from.
+// tolerance is how long before the first attempt a creation time may be and
+// still belong to it. The API's creation times are whole seconds, and so is the
+// Date header from which we learn its clock.
 const tolerance = 2 * time.Second
 
-// since returns the earliest creation time, on the API's clock, that the
-// create can have. It is exact once an answer of the API was seen, so it is
-// asked for after reading, not before.
+// since returns the earliest creation time, on the API's clock, that the result
+// can have. It is exact only after the first answer of the API, so call it after
+// reading, not before.
 func (f timeframe) since() time.Time {
 	since := f.fixed
 	if since.IsZero() {
@@ -248,8 +277,8 @@ func (f timeframe) since() time.Time {
 	return since.Truncate(time.Second)
 }
 
-// contains reports whether a thing made at this time, on the API's clock, can
-// be what the create made.
+// contains reports whether the create can have made something with this creation
+// time, on the API's clock.
 func (f timeframe) contains(created time.Time) bool {
 	late := f.late
 	if !late.IsZero() && f.fixed.IsZero() {
@@ -261,7 +290,7 @@ func (f timeframe) contains(created time.Time) bool {
 // after reports whether the time frame begins after this time.
 func (f timeframe) after(created time.Time) bool { return created.Before(f.since()) }
 
-// fingerprint turns what identifies a create into a key of fixed size.
+// fingerprint turns the parts that identify a create into a key of fixed size.
 func fingerprint(parts ...string) string {
 	h := sha256.New()
 	var size [8]byte
@@ -273,8 +302,8 @@ func fingerprint(parts ...string) string {
 	return string(h.Sum(nil))
 }
 
-// readWant reads a stored Want. A field that W does not have shows that it was
-// written by another lookup.
+// readWant reads a stored Want. If it has a field that W lacks, another lookup has
+// written it.
 func readWant[W any](data json.RawMessage) (want W, err error) {
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields()

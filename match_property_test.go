@@ -100,7 +100,7 @@ func matches(t *rapid.T, u pinWant, p *Pin, in timeframe) bool {
 
 // keyOf returns what equal creates have in common.
 func keyOf(t *rapid.T, u pinWant) string {
-	l, err := u.lookup().bind("pins/create", nil)
+	l, err := u.lookup().bind(&call{op: OpPinsCreate})
 	if err != nil {
 		t.Fatal(err)
 	}

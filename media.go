@@ -7,7 +7,7 @@ import (
 	"strconv"
 )
 
-// SourceType tells the media sources of a pin apart.
+// SourceType is the type of a media source.
 type SourceType string
 
 // The six media sources.
@@ -26,7 +26,7 @@ const (
 	PNG  = "image/png"
 )
 
-// MediaSource says where the media of a new pin come from. Make it with
+// MediaSource is the source of the media of a new pin. Make it with
 // [ImageURL], [ImageBase64], [ImageURLs], [ImagesBase64], [VideoID] or [PinURL].
 // It is a plain value, so that a queue can store it as JSON.
 type MediaSource struct {
@@ -59,10 +59,10 @@ type MediaItem struct {
 	Data        string `json:"data,omitzero"`         // multiple_image_base64: standard base64
 }
 
-// ImageURL takes the image from a URL that Pinterest can fetch (JPEG or PNG).
+// ImageURL uses the image at a URL that Pinterest can fetch (JPEG or PNG).
 func ImageURL(u string) MediaSource { return MediaSource{SourceType: SourceImageURL, URL: u} }
 
-// ImageBase64 sends the image itself. contentType is [JPEG] or [PNG].
+// ImageBase64 sends the image in the request. contentType is [JPEG] or [PNG].
 func ImageBase64(contentType string, image []byte) MediaSource {
 	return MediaSource{SourceType: SourceImageBase64, ContentType: contentType, Data: base64.StdEncoding.EncodeToString(image)}
 }
@@ -72,8 +72,8 @@ func ImageURLs(items ...MediaItem) MediaSource {
 	return MediaSource{SourceType: SourceImageURLs, Items: items}
 }
 
-// ImagesBase64 makes a carousel of 2 to 5 images that are sent themselves, each
-// with its ContentType and Data; see [Base64Item].
+// ImagesBase64 makes a carousel of 2 to 5 images that the request contains, each with
+// its ContentType and Data; see [Base64Item].
 func ImagesBase64(items ...MediaItem) MediaSource {
 	return MediaSource{SourceType: SourceImagesBase64, Items: items}
 }
@@ -86,10 +86,10 @@ func Base64Item(contentType string, image []byte) MediaItem {
 // Cover is the still image of a video pin, which the API requires.
 type Cover func(*MediaSource)
 
-// CoverURL takes the cover from a URL.
+// CoverURL uses the image at a URL as the cover.
 func CoverURL(u string) Cover { return func(m *MediaSource) { m.CoverImageURL = u } }
 
-// CoverImage sends the cover itself. contentType is [JPEG] or [PNG].
+// CoverImage sends the cover in the request. contentType is [JPEG] or [PNG].
 func CoverImage(contentType string, image []byte) Cover {
 	return func(m *MediaSource) {
 		m.CoverImageContentType, m.CoverImageData = contentType, base64.StdEncoding.EncodeToString(image)
@@ -124,7 +124,7 @@ const (
 
 var reBase64 = regexp.MustCompile(`^[a-zA-Z0-9+/=]+$`)
 
-// check finds what the API would refuse in the source.
+// check reports what the API would refuse in the source.
 func (m MediaSource) check(c *Check) {
 	const field = "media_source"
 	switch m.SourceType {
@@ -185,10 +185,23 @@ func checkImage(c *Check, field, typeName, contentType, dataName, data string) {
 	}
 }
 
+// MediaType is the kind of a pin's media. Values without a constant are kept as they
+// are.
+type MediaType string
+
+// The kinds of media.
+const (
+	MediaImage          MediaType = "image"
+	MediaVideo          MediaType = "video"
+	MediaMultipleImages MediaType = "multiple_images"
+	MediaMultipleVideos MediaType = "multiple_videos"
+	MediaMultipleMixed  MediaType = "multiple_mixed" // images and videos
+)
+
 // PinMedia is the media of a pin.
 type PinMedia struct {
-	MediaType     string           `json:"media_type"` // image, video, multiple_images, multiple_videos or multiple_mixed
-	Images        map[string]Image `json:"images"`     // by size: 150x150, 400x300, 600x, 1200x
+	MediaType     MediaType        `json:"media_type"`
+	Images        map[string]Image `json:"images"` // by size: 150x150, 400x300, 600x, 1200x
 	CoverImageURL string           `json:"cover_image_url"`
 	VideoURL      string           `json:"video_url"` // not for all apps
 	Duration      *float64         `json:"duration"`  // milliseconds; nil while a video is processed

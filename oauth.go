@@ -19,9 +19,9 @@ const AuthorizeURL = "https://www.pinterest.com/oauth/"
 var (
 	// OpOAuthToken is the token call. A refresh may be sent again, so its kind
 	// is KindWrite. Treat it as a constant.
-	OpOAuthToken = Operation{ID: "oauth/token", Method: http.MethodPost, Path: "/oauth/token", Kind: KindWrite, Category: CategoryOrgRead, Auth: AuthApp}
+	OpOAuthToken = Operation{ID: "oauth/token", Method: http.MethodPost, Path: "/oauth/token", Kind: KindWrite, Category: CategoryOrgRead, AppAuth: true}
 	// OpTokenRevoke ends a token. Treat it as a constant.
-	OpTokenRevoke = Operation{ID: "token/revoke", Method: http.MethodPost, Path: "/oauth/token/revoke", Kind: KindWrite, Category: CategoryOrgWrite, Auth: AuthApp, NoBody: true}
+	OpTokenRevoke = Operation{ID: "token/revoke", Method: http.MethodPost, Path: "/oauth/token/revoke", Kind: KindWrite, Category: CategoryOrgWrite, AppAuth: true, NoBody: true}
 	// OpConversionToken makes a token. A second one does no harm. Treat it as a
 	// constant.
 	OpConversionToken = Operation{ID: "oauth/conversion_token", Method: http.MethodPost, Path: "/oauth/conversion_token", Kind: KindWrite, Category: CategoryOrgWrite, Scopes: []Scope{ScopeAdsWrite}}

@@ -162,7 +162,11 @@ func (c *Client) adopt(ctx context.Context, cl *call) {
 // doneUnsent tells the caller and the observers that a call ended without an
 // attempt.
 func (c *Client) doneUnsent(ctx context.Context, cl *call, outcome func(e *Event)) {
-	cl.opts = cl.opts.chosen() // it may not have come to them
+	for _, opt := range cl.opts.list { // it may have been refused before they were applied
+		if opt != nil {
+			opt(&cl.opts)
+		}
+	}
 	e := cl.event(ctx, c, EventDone, cl.count(c))
 	e.Time = c.clock.Now()
 	outcome(&e)

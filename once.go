@@ -7,28 +7,28 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
 )
 
-// CreateOnce carries out a create at most once for a key of the caller's, such as
-// the id of a job, however often it is called and whatever crashed in between. It
-// needs a [Ledger] ([WithLedger]): the intent is recorded there before anything is
-// sent, and the result after. The request needs a [Lookup].
+// CreateOnce is for authors of operations: it carries out a create at most once for
+// a key of the caller's, such as the id of a job, across repeated calls and
+// crashes. [PinsService.CreateOnce] is the method for pins. CreateOnce needs a
+// [Ledger] ([WithLedger]): it records the intent there before it sends anything,
+// and the result after. The request needs a [Lookup].
 //
-// A key belongs to an account. The same key gives the same result, from the
-// ledger, without a call. A key that a crash left at its intent is looked up
-// first: what was made is adopted, what is shown absent is sent, and what cannot
-// be known ends uncertain, with the intent kept for the next call. A create that
-// failed for certain leaves its key free to be tried again. A key that was used
-// for other content is refused.
+// A key belongs to an account. A call with a key that has a result returns that
+// result from the ledger and sends nothing. If a crash left a key with an intent
+// only, the create is looked up first: a result is adopted, and a create that is
+// shown to be absent is sent. If neither can be shown, the call ends uncertain and
+// the intent stays for the next call. After a create that certainly failed, the
+// key can be used again. CreateOnce refuses a key that was used for other content.
 //
-// Where the create succeeded but the ledger could not record it, both the result
-// and an error that wraps the ledger's are returned; the next call with the key
-// will find the result.
-//
-// The services have methods for their own creates, such as [PinsService.CreateOnce].
+// If the create succeeded and the ledger could not record it, CreateOnce returns
+// both the result and an error that wraps the ledger's. The next call with the key
+// finds the result.
 func CreateOnce[T any](ctx context.Context, c *Client, key string, op Operation, req Request, opts ...CallOption) (*T, error) {
 	out := new(T)
 	opts = append(slices.Clone(opts), func(o *callOptions) { o.jobKey = key })
@@ -40,7 +40,7 @@ func CreateOnce[T any](ctx context.Context, c *Client, key string, op Operation,
 	if err != nil {
 		return nil, c.refuse(ctx, cl, cl.invalid(err))
 	}
-	if cl.opts.dryRun != nil { // nothing is sent, and so nothing recorded
+	if cl.opts.dryRun != nil { // nothing is sent, so nothing is recorded
 		return Call[T](ctx, c, op, req, opts...)
 	}
 	o, err := newOnce(c, cl)
@@ -80,6 +80,7 @@ type once struct {
 	c  *Client
 	cl *call // the create, prepared
 
+	want        json.RawMessage
 	content     string // identifies all that it is made from
 	keyName     string // the record of the key
 	contentName string // the lock of equal creates
@@ -90,9 +91,13 @@ func newOnce(c *Client, cl *call) (*once, error) {
 	if err != nil {
 		return nil, err
 	}
-	content := append([]string{cl.op.ID, string(body), string(cl.lookup.want)}, cl.req.Path...)
+	want, err := cl.lookup.wantJSON()
+	if err != nil {
+		return nil, err
+	}
+	content := append([]string{cl.op.ID, string(body), string(want), cl.query().Encode()}, cl.req.Path...)
 	return &once{
-		c: c, cl: cl, content: hex.EncodeToString([]byte(fingerprint(content...))),
+		c: c, cl: cl, want: want, content: hex.EncodeToString([]byte(fingerprint(content...))),
 		keyName: c.ledgerName("key", cl.opts.jobKey), contentName: c.ledgerName("content", hex.EncodeToString([]byte(cl.lookup.key))),
 	}, nil
 }
@@ -102,21 +107,21 @@ func (c *Client) ledgerName(kind, name string) string {
 	return strings.Join([]string{kind, url.PathEscape(c.appID), url.PathEscape(c.name), url.PathEscape(name)}, "/")
 }
 
-// onceRecord is what the ledger holds under a key.
+// onceRecord is the record of a key in the ledger.
 type onceRecord struct {
 	State   string          `json:"state"`
 	Content string          `json:"content"`         // identifies the create
-	Want    *Uncertain      `json:"want,omitzero"`   // onceIntent: what to look for
-	Result  json.RawMessage `json:"result,omitzero"` // onceDone: what was made
+	Want    *Uncertain      `json:"want,omitzero"`   // with onceIntent: the create to look up
+	Result  json.RawMessage `json:"result,omitzero"` // with onceDone: the result
 }
 
 const (
-	onceIntent = "intent" // it was or is about to be sent
-	onceDone   = "done"   // it was made
-	onceFailed = "failed" // it failed for certain: the key is free again
+	onceIntent = "intent" // it is about to be sent, or was sent
+	onceDone   = "done"   // it took effect
+	onceFailed = "failed" // it certainly failed: the key is free again
 )
 
-// run takes the key from what the ledger knows of it to a result or an error.
+// run starts from the key's record and ends with a result or an error.
 func (o *once) run(ctx context.Context) (made bool, err error) {
 	rec, err := o.load(ctx)
 	if err != nil {
@@ -138,14 +143,17 @@ func (o *once) run(ctx context.Context) (made bool, err error) {
 	}
 	// Until stays zero: a process that dies with this intent may have sent the
 	// create again and again, up to its last moment.
-	want := newUncertain(o.cl, o.c.apiClock, o.c.clock.Now())
-	if err := o.save(ctx, onceRecord{State: onceIntent, Want: want}); err != nil {
+	want, err := newUncertain(o.cl, o.c.apiClock, o.c.clock.Now())
+	if err != nil {
+		return false, o.c.refuse(ctx, o.cl, o.cl.invalid(err))
+	}
+	if err := o.save(ctx, onceRecord{State: onceIntent, Want: want}, nil); err != nil {
 		return false, o.refuse(ctx, err)
 	}
 	return o.finish(ctx, o.c.do(ctx, o.cl))
 }
 
-// load reads the key's record; a result goes into the call's.
+// load reads the key's record, and its result into that of the call.
 func (o *once) load(ctx context.Context) (rec onceRecord, err error) {
 	data, err := o.c.ledger.Load(ctx, o.keyName)
 	if err != nil {
@@ -166,7 +174,7 @@ func (o *once) load(ctx context.Context) (rec onceRecord, err error) {
 	case onceDone:
 		whole = json.Unmarshal(rec.Result, o.cl.out) == nil && o.id() != ""
 	case onceIntent:
-		whole = rec.Want != nil && rec.Want.Operation == o.cl.op.ID && bytes.Equal(rec.Want.Want, o.cl.lookup.want) && rec.Want.check() == nil
+		whole = rec.Want != nil && rec.Want.Operation == o.cl.op.ID && bytes.Equal(rec.Want.Want, o.want) && rec.Want.check() == nil
 	case onceFailed:
 		whole = true
 	}
@@ -203,9 +211,9 @@ func (o *once) refuse(ctx context.Context, err error) error {
 	return o.c.refuse(ctx, o.cl, o.cl.ledgerError(err))
 }
 
-// finish records what came of it.
+// finish records the outcome of the create.
 func (o *once) finish(ctx context.Context, err error) (made bool, _ error) {
-	// The caller's context may have ended; what is known must be kept all the same.
+	// The outcome must be recorded even if the caller's context has ended.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), ownTime)
 	defer cancel()
 	var e *Error
@@ -224,41 +232,44 @@ func (o *once) finish(ctx context.Context, err error) (made bool, _ error) {
 	return false, o.keep(ctx, err, onceRecord{State: onceFailed})
 }
 
-// keep records how a create failed. What goes wrong with that is added to err.
+// keep records how a create failed. If that fails, too, it adds the reason to err.
 func (o *once) keep(ctx context.Context, err error, rec onceRecord) error {
-	if unsaved := o.save(ctx, rec); unsaved != nil {
+	if unsaved := o.save(ctx, rec, nil); unsaved != nil {
 		return withError(err, o.cl.ledgerError(unsaved))
 	}
 	return err
 }
 
-// record keeps the result and, in the same step, that it belongs to the key, so
-// that no other key of equal content adopts it.
+// record saves the result and, in the same step, the key it belongs to, so that no
+// other key of equal content adopts it.
 func (o *once) record(ctx context.Context) error {
 	result, err := json.Marshal(o.cl.out)
 	if err != nil {
 		return err
 	}
-	owner := LedgerRecord{Name: o.c.ledgerName("made", o.id()), Data: []byte(o.cl.opts.jobKey)}
+	owner := map[string][]byte{o.c.ledgerName("made", o.id()): []byte(o.cl.opts.jobKey)}
 	return o.save(ctx, onceRecord{State: onceDone, Result: result}, owner)
 }
 
-func (o *once) save(ctx context.Context, rec onceRecord, more ...LedgerRecord) error {
+// save saves the key's record together with more records.
+func (o *once) save(ctx context.Context, rec onceRecord, more map[string][]byte) error {
 	rec.Content = o.content
 	data, err := json.Marshal(rec)
 	if err != nil {
 		return err
 	}
-	return o.c.ledger.Save(ctx, append(more, LedgerRecord{Name: o.keyName, Data: data})...)
+	records := map[string][]byte{o.keyName: data}
+	maps.Copy(records, more)
+	return o.c.ledger.Save(ctx, records)
 }
 
-// ledgerError is a failure of the caller's ledger.
+// ledgerError returns the error of a ledger that failed.
 func (cl *call) ledgerError(err error) *Error {
 	return cl.newError(ClassLedger, DispositionPark, fmt.Errorf("the ledger failed: %w", err))
 }
 
-// ownedByOthers reports which of these things belong to other keys than the
-// call's, by the ledger.
+// ownedByOthers returns which of these results belong to other keys than the
+// call's, according to the ledger.
 func (c *Client) ownedByOthers(ctx context.Context, cl *call, ids []string) (map[string]bool, error) {
 	if c.ledger == nil || len(ids) == 0 {
 		return nil, nil

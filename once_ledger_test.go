@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -43,15 +45,11 @@ func (l *watchedLedger) Load(ctx context.Context, name string) ([]byte, error) {
 	return l.Ledger.Load(ctx, name)
 }
 
-func (l *watchedLedger) Save(ctx context.Context, records ...pinterest.LedgerRecord) error {
-	names := make([]string, len(records))
-	for i, r := range records {
-		names[i] = r.Name
-	}
-	if err := l.step("save", strings.Join(names, " ")); err != nil {
+func (l *watchedLedger) Save(ctx context.Context, records map[string][]byte) error {
+	if err := l.step("save", strings.Join(slices.Sorted(maps.Keys(records)), " ")); err != nil {
 		return err
 	}
-	return l.Ledger.Save(ctx, records...)
+	return l.Ledger.Save(ctx, records)
 }
 
 // keyRecord returns a ledger in which a key was used, completely or up to a crash,
@@ -232,7 +230,7 @@ func TestCreateOnceCorruptedRecord(t *testing.T) {
 			record, err := ledger.Load(t.Context(), at)
 			require.NoError(t, err)
 			record = corrupt(record)
-			require.NoError(t, ledger.Save(t.Context(), pinterest.LedgerRecord{Name: at, Data: record}))
+			require.NoError(t, ledger.Save(t.Context(), map[string][]byte{at: record}))
 			s.srv.ResetBooks()
 
 			client := s.newClient(pinterest.WithLedger(ledger))

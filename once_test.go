@@ -365,3 +365,31 @@ func TestCreateOnceDryRun(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, []string{pin.ID}, s.ids(), "the dry run has used the key up")
 }
+
+// The same key for another query or another ad account is the same key for other
+// content.
+func TestCreateOnceContentIsTheWholeRequest(t *testing.T) {
+	s := newStudio(t)
+	c := s.newClient(pinterest.WithLedger(pinterest.NewMemoryLedger()))
+	_, err := c.Pins.CreateOnce(t.Context(), "job-8841", s.pin())
+	require.NoError(t, err)
+	_, err = c.Pins.CreateOnce(t.Context(), "job-8841", s.pin(), pinterest.AdAccount("549755885175"))
+	require.ErrorIs(t, err, pinterest.ErrInvalid)
+	require.ErrorContains(t, err, "other content")
+	s.counts("pins/create", 1)
+}
+
+// A key belongs to an account: another account may use it for a pin of its own.
+func TestCreateOnceKeysBelongToAnAccount(t *testing.T) {
+	ledger := pinterest.NewMemoryLedger()
+	ids := map[string]bool{}
+	for _, account := range []string{"alice", "bob"} {
+		s := newStudio(t)
+		c := s.newClient(pinterest.WithLedger(ledger), pinterest.WithAccount(account))
+		pin, err := c.Pins.CreateOnce(t.Context(), "job-8841", s.pin())
+		require.NoError(t, err, account)
+		ids[account+pin.ID] = true
+		s.counts("pins/create", 1)
+	}
+	assert.Len(t, ids, 2)
+}

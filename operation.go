@@ -9,21 +9,22 @@ import (
 	"strings"
 )
 
-// Kind tells what sending an operation a second time would do. It decides
-// what an uncertain failure means.
+// Kind says what happens if an operation is sent twice. It decides what the library
+// does after an ambiguous failure.
 type Kind uint8
 
 const (
-	// KindUnset leaves the kind to the method: GET and HEAD read, PUT, PATCH and
-	// DELETE write, and everything else counts as a create, which is the safe mistake.
+	// KindUnset derives the kind from the method: GET and HEAD are reads; PUT, PATCH
+	// and DELETE are writes; everything else is a create, which is the safe default.
 	KindUnset Kind = iota
-	// KindRead changes nothing: it may be sent as often as needed.
+	// KindRead changes nothing and can be sent any number of times.
 	KindRead
-	// KindWrite is an idempotent write (PATCH, DELETE): sending it twice leaves
-	// the same state as sending it once.
+	// KindWrite is an idempotent write (PATCH, DELETE). Sending it twice has the same
+	// effect as sending it once.
 	KindWrite
-	// KindCreate makes a new thing each time it is sent: pins, boards, sections,
-	// saves. After an ambiguous failure it is looked up before it is sent again.
+	// KindCreate makes a new resource each time it is sent, such as a pin, a board, a
+	// section or a save. After an ambiguous failure it is looked up before it is sent
+	// again.
 	KindCreate
 )
 
@@ -42,25 +43,14 @@ func (k Kind) String() string {
 	return fmt.Sprintf("Kind(%d)", uint8(k))
 }
 
-// Auth says which credential an operation takes.
-type Auth uint8
-
-const (
-	// AuthAccount is the account's access token, or the token of [UsingToken].
-	AuthAccount Auth = iota
-	// AuthApp is the app's id and secret (HTTP Basic), as for the token call. It
-	// needs [WithOAuth] or [WithRefreshToken].
-	AuthApp
-)
-
 // Category is the rate-limit category of an operation. Operations in one
 // category share one quota per (app, user).
 type Category string
 
-// The rate-limit categories of the API. An operation of one that is not here
-// yet is paced by what the headers say of it.
+// The rate-limit categories of the API. Operations of other categories are paced by
+// what the API's headers say.
 const (
-	// CategoryAll stands, in [Limits], for all categories together.
+	// CategoryAll means all categories together, in [Limits].
 	CategoryAll                  Category = ""
 	CategoryAdsAnalytics         Category = "ads_analytics"
 	CategoryAdsConversions       Category = "ads_conversions"
@@ -77,34 +67,34 @@ const (
 	CategoryTrendsRead           Category = "trends_read"
 )
 
-// Operation describes one operation of the Pinterest v5 API as a value. The
-// path of a call takes its description from here and nowhere else, so that an
-// operation this package lacks can be called through [Call] and [Client.Do]
-// with a value of the caller's own.
+// Operation describes one operation of the Pinterest v5 API. This package has a
+// value for each operation that it calls. It is also for authors of operations: to
+// call one that this package lacks, make a value for it and pass it to [Call],
+// [List], [All], [CreateOnce] or [Client.Do]. The library knows nothing else about
+// an operation.
 //
-// The facts come from the official API description, and a test compares every
-// one of them with it.
+// The values of this package are compared with the official API description by a
+// test.
 type Operation struct {
 	ID     string // operation id, such as "pins/create"
 	Method string // HTTP method
 
-	// Path is the path below the base URL, such as "/pins/{pin_id}". A placeholder
-	// may carry a pattern after a colon: \d+ is a numeric id, \d{1,18} one of at
-	// most 18 digits, and a|b|c allows these values alone. A value that does not
-	// fit is refused before anything is sent.
+	// Path is the path below the base URL, such as "/pins/{pin_id}". A placeholder may
+	// have a pattern after a colon: \d+ is a numeric id, \d{1,18} is one of at most 18
+	// digits, and a|b|c allows only these values. A value that does not match is
+	// refused before anything is sent.
 	Path string
 
-	Kind     Kind     // what sending it twice would do
+	Kind     Kind     // what happens if it is sent twice
 	Category Category // rate-limit category
-	Scopes   []Scope  // OAuth scopes that the token must hold
-	Auth     Auth     // the credential that it takes
+	Scopes   []Scope  // OAuth scopes that the token must have
+	AppAuth  bool     // it needs the app's id and secret (HTTP Basic, see [WithOAuth]) instead of an access token
 
-	// Removes says that a success takes the thing which the last path value names
-	// out of the list where it stood: it is deleted, or may be moved. Lists are then
-	// not expected to show it any more.
+	// Removes says that a success deletes or may move the resource that the last path
+	// value identifies. The library then no longer expects it in its list.
 	Removes bool
-	// NoBody says that a success may come without a body. For other operations an
-	// answer without one is no complete answer when a result was asked for.
+	// NoBody says that a success may have no body. For other operations, an answer
+	// without a body is incomplete if the caller wants a result.
 	NoBody bool
 }
 
@@ -123,13 +113,10 @@ func (o Operation) check() error {
 	if o.Kind > KindCreate {
 		c.Add("Operation.Kind", strconv.Itoa(int(o.Kind)), "is not a Kind")
 	}
-	if o.Auth > AuthApp {
-		c.Add("Operation.Auth", strconv.Itoa(int(o.Auth)), "is not an Auth")
-	}
 	return c.Err()
 }
 
-// kind returns the operation's kind, which its method tells where it is unset.
+// kind returns the operation's kind. If that is unset, the method decides.
 func (o Operation) kind() Kind {
 	if o.Kind != KindUnset {
 		return o.Kind
@@ -157,12 +144,12 @@ func Operations() []Operation {
 	return ops
 }
 
-// expand adds the operation's path to u, its placeholders filled with values in
-// their order.
+// expand adds the operation's path to u and fills its placeholders with the values,
+// in order.
 func (o Operation) expand(u *url.URL, values []string) error {
 	path := make([]byte, 0, 128)
 	path = append(path, u.Path...)
-	escaped := "" // kept only when a value needs escaping
+	escaped := "" // the escaped path, if any value needs escaping
 	rest := o.Path
 	for _, value := range values {
 		before, name, pattern, after, ok := placeholder(rest)
@@ -173,7 +160,7 @@ func (o Operation) expand(u *url.URL, values []string) error {
 			return err
 		}
 		if e := url.PathEscape(value); e != value || escaped != "" {
-			setDefault(&escaped, string(path)) // what came before needed none
+			setDefault(&escaped, string(path)) // what came before needs no escaping
 			escaped += before + e
 		}
 		path = append(append(path, before...), value...)
@@ -211,8 +198,8 @@ func placeholder(path string) (before, name, pattern, after string, ok bool) {
 	return path, "", "", "", false
 }
 
-// checkParam refuses a path value that would reach another resource than the
-// one meant: an empty one, a dot segment, or one that does not fit the pattern.
+// checkParam refuses a path value that would address another resource: an empty
+// one, a dot segment, or one that does not match the pattern.
 func checkParam(name, pattern, value string) error {
 	var c Check
 	switch {
@@ -231,7 +218,7 @@ func checkParam(name, pattern, value string) error {
 	return c.Err()
 }
 
-// digitLimit reads the 18 of \d{1,18}.
+// digitLimit returns the 18 of \d{1,18}.
 func digitLimit(pattern string) (int, bool) {
 	_, limit, ok := strings.Cut(strings.TrimSuffix(pattern, "}"), ",")
 	if !ok {

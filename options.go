@@ -23,11 +23,11 @@ import (
 // The base URLs of the API.
 const (
 	ProductionURL = "https://api.pinterest.com/v5"
-	// SandboxURL needs tokens of its own: a production token is refused there.
+	// SandboxURL needs sandbox tokens. It refuses production tokens.
 	SandboxURL = "https://api-sandbox.pinterest.com/v5"
 )
 
-// Option sets up an [App], or a [Client] of its own.
+// Option configures an [App], or a [Client] that [New] returns.
 type Option func(*config)
 
 type config struct {
@@ -49,7 +49,7 @@ type config struct {
 	logger    *slog.Logger
 	ledger    Ledger
 
-	sources []string // names of the options that gave tokens: exactly one
+	sources []string // names of the options that set tokens; exactly one is valid
 	static  string
 	source  oauth2.TokenSource
 	refresh *RefreshConfig
@@ -58,19 +58,19 @@ type config struct {
 
 	hasOAuth  bool
 	anyScope  bool
-	nilOption int // the number of an option that is nil; 0: none
+	nilOption int // the number of an option that is nil; 0 if there is none
 }
 
-// WithAccessToken uses one access token ("pina_...", without "Bearer"), which is
-// never refreshed: when it has expired, calls end with disposition reauthorize.
+// WithAccessToken uses one access token ("pina_...", without "Bearer"). It is never
+// refreshed: after it has expired, calls end with disposition reauthorize.
 func WithAccessToken(token string) Option {
 	return func(c *config) { c.sources, c.static = append(c.sources, "WithAccessToken"), token }
 }
 
-// WithTokenSource asks src for tokens: when the last one has expired, and once
-// after a 401. A token is kept until then. For Pinterest's rotating refresh tokens
-// [WithRefreshToken] is the better choice: oauth2's own sources do not say when a
-// token was rotated, and cannot be told that the API refused one.
+// WithTokenSource gets tokens from src: when the last one has expired, and once
+// after a 401. For Pinterest's rotating refresh tokens, [WithRefreshToken] is
+// better: the sources of package oauth2 do not report that a token was rotated, and
+// nobody can tell them that the API refused one.
 func WithTokenSource(src oauth2.TokenSource) Option {
 	return func(c *config) { c.sources, c.source = append(c.sources, "WithTokenSource"), src }
 }
@@ -81,36 +81,37 @@ func WithRefreshToken(cfg RefreshConfig) Option {
 	return func(c *config) { c.sources, c.refresh = append(c.sources, "WithRefreshToken"), &cfg }
 }
 
-// WithTokenStore takes the tokens of all accounts from a store, and saves the
-// refreshed ones there. To refresh tokens it needs the app's credentials,
-// [WithOAuth]; without them it uses what other processes have refreshed.
+// WithTokenStore loads the tokens of all accounts from a store and saves refreshed
+// ones there. To refresh tokens it needs the app's credentials ([WithOAuth]).
+// Without them it uses the tokens that other processes have refreshed.
 func WithTokenStore(s TokenStore) Option {
 	return func(c *config) { c.sources, c.store = append(c.sources, "WithTokenStore"), s }
 }
 
-// WithOAuth gives the app's credentials, which connecting accounts and refreshing
-// tokens in a [TokenStore] need.
+// WithOAuth sets the app's credentials. They are needed to connect accounts and to
+// refresh tokens in a [TokenStore].
 func WithOAuth(o OAuth) Option { return func(c *config) { c.oauth, c.hasOAuth = o, true } }
 
-// WithoutScopeCheck also sends calls for which the token is known to lack a scope.
+// WithoutScopeCheck also sends calls whose token is known to lack a scope.
 func WithoutScopeCheck() Option { return func(c *config) { c.anyScope = true } }
 
-// WithAccount names the account of a client that [New] makes: in its events, in
-// its token store, and in a [Limiter] or a store that it shares with others.
-// For an [App], accounts are named by [App.Client].
+// WithAccount sets the account name of a client that [New] returns. The name is used
+// in its events, its token store, its ledger and its [Limiter]. The clients of an
+// [App] get their names from [App.Client].
 func WithAccount(account string) Option { return func(c *config) { c.account = account } }
 
-// WithAppID names the Pinterest app, by which a shared [Limiter] tells apps
-// apart. The default is the ClientID of the app's credentials, where given.
+// WithAppID sets the id of the Pinterest app. A shared [Limiter] or [Ledger] needs
+// it to distinguish apps. The default is the ClientID of the app's credentials, if
+// they are set.
 func WithAppID(id string) Option { return func(c *config) { c.appID = id } }
 
-// WithAccess says what access Pinterest has granted to the app, from which its
-// rate limits follow. The default is [AccessStandard].
+// WithAccess sets the access that Pinterest has granted to the app. It determines
+// the rate limits. The default is [AccessStandard].
 func WithAccess(a Access) Option { return func(c *config) { c.access = &a } }
 
-// WithQuota overrides what is known in advance of one rate limit of each account:
-// that of a category, or, for [CategoryAll], that over all. The zero Quota means
-// that none is known. What the API's headers say corrects it, up or down.
+// WithQuota sets one rate limit of each account in advance: that of a category, or,
+// with [CategoryAll], that of all categories together. The zero Quota means that the
+// limit is not known. The API's headers correct it, up or down.
 func WithQuota(category Category, q Quota) Option {
 	return func(c *config) {
 		if c.quotas == nil {
@@ -120,27 +121,28 @@ func WithQuota(category Category, q Quota) Option {
 	}
 }
 
-// WithLimiter paces calls by l in place of a [Pacer] of this App's own: one that
-// several Apps of a process share, or one for a fleet, such as that of module
-// redislimit. It is given its limits where it is made.
+// WithLimiter paces calls with l instead of a [Pacer] of the App's own. l may be a
+// limiter that several Apps of a process share, or one for a fleet, such as that of
+// module redislimit. Set its limits where you create it.
 func WithLimiter(l Limiter) Option { return func(c *config) { c.limiter = l } }
 
-// WithoutPacing sends calls as they come. It is for programs that pace themselves.
+// WithoutPacing turns pacing off. It is for programs that pace their calls
+// themselves.
 func WithoutPacing() Option { return func(c *config) { c.unpaced = true } }
 
-// WithSandbox talks to the API's sandbox, [SandboxURL].
+// WithSandbox uses the API's sandbox, [SandboxURL].
 func WithSandbox() Option { return WithBaseURL(SandboxURL) }
 
-// WithBaseURL talks to another host or version. It must be https; http is
-// allowed to loopback addresses, for tests. Tokens are sent to its host alone.
+// WithBaseURL uses another base URL, whose path must end with /v5. It must be https,
+// or http to a loopback address, for tests. Tokens are sent only to its host.
 func WithBaseURL(u string) Option { return func(c *config) { c.base = u } }
 
-// WithHTTPClient sends through h: its transport, cookies and timeout are used.
-// Its redirect policy is not, since a redirect is never followed. The default
-// client opens at most 64 connections to a host and keeps them.
+// WithHTTPClient sends requests with h: its transport, cookies and timeout. Its
+// redirect policy is ignored, because redirects are never followed. The default
+// client opens at most 64 connections to a host and keeps them open.
 func WithHTTPClient(h *http.Client) Option { return func(c *config) { c.http = h } }
 
-// WithRetry replaces the defaults of [RetryPolicy]. Fields left zero keep theirs.
+// WithRetry replaces the defaults of [RetryPolicy]. Fields that are zero keep them.
 func WithRetry(p RetryPolicy) Option { return func(c *config) { c.policy = p } }
 
 // WithRules puts rows in front of the table ([DefaultRules]). The first row
@@ -153,28 +155,27 @@ func WithRules(rules ...Rule) Option {
 // and look-ups at Info; failures at Warn. No credentials are logged.
 func WithLogger(l *slog.Logger) Option { return func(c *config) { c.logger = l } }
 
-// WithObserver has f called with every [Event], in the goroutine of the call
-// that brings it, or of the renewal of its token: f must be quick and safe for
-// concurrent use.
+// WithObserver calls f with every [Event], in the goroutine of the call or of the
+// token refresh. f must be fast and safe for concurrent use.
 func WithObserver(f func(Event)) Option {
 	return func(c *config) { c.observers = append(c.observers, f) }
 }
 
-// WithUserAgent names the application, such as "scheduler/2.1". The library's
-// own name follows it.
+// WithUserAgent puts the name of the program, such as "scheduler/2.1", in front of
+// the library's own User-Agent.
 func WithUserAgent(name string) Option {
 	return func(c *config) { c.userAgent = name + " " + userAgent }
 }
 
-// WithClock replaces the clock by which the library tells the time and waits,
-// for tests. Attempt timeouts and context deadlines stay on real timers.
+// WithClock sets the clock with which the library tells the time and waits, for
+// tests. Attempt timeouts and context deadlines still use real timers.
 func WithClock(clock Clock) Option { return func(c *config) { c.clock = clock } }
 
-// WithLedger keeps the intents and results of [PinsService.CreateOnce].
+// WithLedger sets the ledger for [PinsService.CreateOnce] and [CreateOnce].
 func WithLedger(l Ledger) Option { return func(c *config) { c.ledger = l } }
 
-// WithMaxResponse bounds the body of a successful answer, in bytes; a longer
-// one is an error. Default 32 MiB.
+// WithMaxResponse limits the body of a successful answer, in bytes. A longer one is
+// an [ErrResponse]. Default 32 MiB. For files, see [MaxDownload].
 func WithMaxResponse(n int64) Option { return func(c *config) { c.maxBody = n } }
 
 func newConfig(maker string, opts []Option) *config {
@@ -230,7 +231,7 @@ func (cfg *config) core() (*core, error) {
 	return k, nil
 }
 
-// pacer returns what calls are paced by.
+// pacer returns the limiter, or nil if calls are not paced.
 func (cfg *config) pacer() (Limiter, error) {
 	switch {
 	case cfg.limiter != nil && (cfg.access != nil || cfg.quotas != nil):
@@ -292,7 +293,7 @@ func (cfg *config) check() error {
 	return nil
 }
 
-// parseBase accepts only what a token may be sent to.
+// parseBase accepts only URLs to which a token may be sent.
 func parseBase(s string) (*url.URL, error) {
 	u, err := url.Parse(s)
 	if err != nil {
@@ -310,8 +311,8 @@ func parseBase(s string) (*url.URL, error) {
 	return u, nil
 }
 
-// isSecure reports whether a request may be sent there: over https, or to this
-// machine.
+// isSecure reports whether a request may be sent to u: over https, or over http to
+// this machine.
 func isSecure(u *url.URL) bool {
 	return u.Scheme == "https" || u.Scheme == "http" && isLoopback(u.Hostname())
 }
@@ -321,7 +322,7 @@ func isLoopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// userAgent names this library and its version, as the build knows it.
+// userAgent is the name of this library with its version from the build.
 var userAgent = "pinterest-go/" + moduleVersion()
 
 func moduleVersion() string {
@@ -336,8 +337,8 @@ func moduleVersion() string {
 	return "devel"
 }
 
-// defaultHTTPClient keeps a connection for each call that may be under way, up
-// to a bound, so that a burst does not open and close them by the hundred.
+// defaultHTTPClient keeps idle connections, so that a burst of calls does not open
+// and close hundreds of them.
 func defaultHTTPClient() *http.Client {
 	const perHost = 64
 	t := &http.Transport{
@@ -367,21 +368,11 @@ type callOptions struct {
 	priority  Priority
 	timeout   time.Duration
 	override  *RetryPolicy
-	token     string // in place of the account's
+	token     string // used instead of the account's
 
 	withoutLookup bool
 	maxDownload   int64
 	jobKey        string // of CreateOnce
-}
-
-// chosen returns what the options say.
-func (o callOptions) chosen() callOptions {
-	for _, opt := range o.list {
-		if opt != nil {
-			opt(&o)
-		}
-	}
-	return o
 }
 
 // apply runs the options over the client's defaults.
@@ -416,51 +407,52 @@ func (o *callOptions) apply(c *Client) error {
 	return errors.Join(check.Err(), checkAccess("the token of UsingToken", o.token))
 }
 
-// AttemptTimeout bounds each attempt of this call; see [RetryPolicy]. The
-// call as a whole is bounded by its context.
+// AttemptTimeout limits each attempt of this call; see [RetryPolicy]. The context
+// limits the whole call.
 func AttemptTimeout(d time.Duration) CallOption { return func(o *callOptions) { o.timeout = d } }
 
 // Retry replaces the client's policy for this call. Its zero fields take the
-// defaults of [RetryPolicy]; its Quota has no effect.
+// defaults of [RetryPolicy]. Its Budget has no effect.
 func Retry(p RetryPolicy) CallOption { return func(o *callOptions) { o.override = &p } }
 
 // AdAccount acts as the owner of this ad account (query parameter
 // ad_account_id, a numeric id of at most 18 digits).
 func AdAccount(id string) CallOption { return func(o *callOptions) { o.adAccount = id } }
 
-// AtPriority has the call wait for its turn before or behind others of its
-// account and category: see [Priority].
+// AtPriority sets the priority of the call among those of its account and category
+// that wait for their turn: see [Priority].
 func AtPriority(p Priority) CallOption { return func(o *callOptions) { o.priority = p } }
 
-// ResponseTo fills r with what is known of the call beside its result,
+// ResponseTo fills r with everything that is known about the call except its result,
 // whether it succeeds or fails.
 func ResponseTo(r *Response) CallOption { return func(o *callOptions) { o.response = r } }
 
-// RawTo puts the bytes of a successful answer into b, beside the typed result.
-// They are as the API sent them: nothing is redacted.
+// RawTo stores the bytes of a successful answer in b, in addition to the typed
+// result. They are exactly what the API sent: nothing is redacted. A create that was
+// adopted leaves b unchanged.
 func RawTo(b *[]byte) CallOption { return func(o *callOptions) { o.raw = b } }
 
-// UsingToken authorizes the call by this access token in place of the account's,
+// UsingToken authorizes the call with this access token instead of the account's,
 // such as one of client credentials or a conversion token. It is not refreshed.
 func UsingToken(token string) CallOption { return func(o *callOptions) { o.token = token } }
 
-// MaxDownload bounds the file of a [Client.Download], in bytes, as it is stored
-// and decompressed. Default 4 GiB.
+// MaxDownload limits the file of a [Client.Download], in bytes, both compressed and
+// decompressed. Default 4 GiB.
 func MaxDownload(n int64) CallOption { return func(o *callOptions) { o.maxDownload = n } }
 
-// RetryWithoutLookup sends a create again after an ambiguous failure without
-// looking whether the first one took effect. It can make a second one: it is for
-// creates of which two do no harm.
+// RetryWithoutLookup sends a create again after an ambiguous failure, without a
+// look-up. This can make a second resource. Use it only for creates for which a
+// duplicate does no harm.
 func RetryWithoutLookup() CallOption { return func(o *callOptions) { o.withoutLookup = true } }
 
 // DryRun is the request that a call would send.
 type DryRun struct {
 	Method string
 	URL    string
-	Header http.Header // the credentials redacted
+	Header http.Header // with the credentials redacted
 	Body   []byte
 }
 
-// DryRunTo validates and builds the request, puts it into d and sends
-// nothing. The method then returns an empty result without an error.
+// DryRunTo validates and builds the request, stores it in d and sends nothing. The
+// method then returns an empty result without an error.
 func DryRunTo(d *DryRun) CallOption { return func(o *callOptions) { o.dryRun = d } }

@@ -35,7 +35,7 @@ type ListOptions struct {
 
 const maxPageSize = 250
 
-// Query implements [Options].
+// Query returns the parameters, for [Request].Options.
 func (o *ListOptions) Query() url.Values {
 	q := url.Values{}
 	if o.PageSize > 0 {

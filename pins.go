@@ -32,13 +32,13 @@ var (
 // PinsService calls the operations on pins.
 type PinsService struct{ client *Client }
 
-// Pin is a pin as the API returns it. Fields that it leaves out or sends as
-// null are zero.
+// Pin is a pin as the API returns it. Fields that are missing or null in the answer
+// are zero.
 type Pin struct {
 	ID              string       `json:"id"`
 	CreatedAt       Time         `json:"created_at"` // whole seconds
 	Title           string       `json:"title"`
-	Description     string       `json:"description"` // a blank one comes back as one space
+	Description     string       `json:"description"` // the API returns an empty one as one space
 	Link            string       `json:"link"`
 	AltText         string       `json:"alt_text"`
 	BoardID         string       `json:"board_id"`
@@ -51,20 +51,21 @@ type Pin struct {
 	IsOwner         bool         `json:"is_owner"`
 	IsStandard      bool         `json:"is_standard"`
 	HasBeenPromoted bool         `json:"has_been_promoted"`
-	PinMetrics      *PinMetrics  `json:"pin_metrics"` // only when asked for
+	PinMetrics      *PinMetrics  `json:"pin_metrics"` // only if the options asked for it
 }
 
 // Complete implements [Completer].
 func (p *Pin) Complete() bool { return p.ID != "" }
 
-// PinMetrics is how a pin has done, by metric (pin_click, impression,
+// PinMetrics contains the metrics of a pin by name (pin_click, impression,
 // clickthrough; for the lifetime also reaction and comment).
 type PinMetrics struct {
 	NinetyDays map[string]float64 `json:"90d"`
 	Lifetime   map[string]float64 `json:"lifetime_metrics"`
 }
 
-// CreativeType is the format of a pin. Values that are not named here survive.
+// CreativeType is the format of a pin. Values without a constant are kept as they
+// are.
 type CreativeType string
 
 // The creative types of the API description.
@@ -89,7 +90,7 @@ const (
 	maxLink        = 2048
 )
 
-// PinCreate is a pin to be made.
+// PinCreate is the request to create a pin.
 type PinCreate struct {
 	BoardID        string      `json:"board_id"`                  // numeric id, required
 	BoardSectionID string      `json:"board_section_id,omitzero"` // numeric id of a section of the board
@@ -98,23 +99,23 @@ type PinCreate struct {
 	Link           string      `json:"link,omitzero"`             // http or https, at most 2048 characters
 	AltText        string      `json:"alt_text,omitzero"`         // at most 500 characters
 	DominantColor  string      `json:"dominant_color,omitzero"`   // such as "#6E7874"
-	ParentPinID    string      `json:"parent_pin_id,omitzero"`    // numeric id of the pin it is made from
+	ParentPinID    string      `json:"parent_pin_id,omitzero"`    // numeric id of the pin it is made from, which gives it what is left empty here
 	SponsorID      string      `json:"sponsor_id,omitzero"`       // numeric id; closed beta
 	MediaSource    MediaSource `json:"media_source,omitzero"`     // required, unless there is a ParentPinID
 
 	// Marker is a query parameter of Link, "name=value", that no other pin of the
-	// board has, such as "job=8841". It is added to Link where it is missing. An
-	// ambiguous create is then recognised by it alone, which holds across
-	// processes and against pins of equal content; without one, equal creates are
-	// told apart only within one client.
+	// board has, such as "job=8841". It is added to Link if it is missing. A look-up
+	// then recognises the pin by its marker alone, across processes and among pins of
+	// equal content. Without a marker, equal creates are distinguished only within one
+	// client.
 	Marker string `json:"-"`
 }
 
 var reColor = regexp.MustCompile(`^#[0-9A-Fa-f]{6}$`)
 
-// Validate checks the pin as Create does before it sends anything. A scheduler
-// can call it when a pin is entered, instead of learning of a mistake when it
-// is due.
+// Validate does the checks that Create does before it sends anything. A scheduler
+// can call it when a user enters a pin, so that mistakes show before the pin is
+// due.
 func (p PinCreate) Validate() error {
 	var c Check
 	c.ID("board_id", p.BoardID)
@@ -161,7 +162,7 @@ func (p PinCreate) marked() PinCreate {
 	return p
 }
 
-// PinUpdate is a change of a pin. Fields not set stay as they are.
+// PinUpdate is the request to change a pin. Fields that are not set stay unchanged.
 type PinUpdate struct {
 	BoardID        Opt[string]         `json:"board_id,omitzero"`         // moves the pin
 	BoardSectionID Opt[string]         `json:"board_section_id,omitzero"` // null takes it out of its section
@@ -172,14 +173,14 @@ type PinUpdate struct {
 	CarouselSlots  Opt[[]CarouselSlot] `json:"carousel_slots,omitzero"`
 }
 
-// CarouselSlot is the text of one image of a carousel.
+// CarouselSlot contains the texts of one image of a carousel.
 type CarouselSlot struct {
 	Title       string `json:"title,omitzero"`
 	Description string `json:"description,omitzero"`
 	Link        string `json:"link,omitzero"`
 }
 
-// Validate checks the change as Update does before it sends anything.
+// Validate does the checks that Update does before it sends anything.
 func (u PinUpdate) Validate() error {
 	var c Check
 	if reflect.ValueOf(u).IsZero() {
@@ -209,13 +210,13 @@ func (u PinUpdate) Validate() error {
 	return c.Err()
 }
 
-// PinSave says where a pin is saved to.
+// PinSave says where to save a pin.
 type PinSave struct {
 	BoardID        string `json:"board_id,omitzero"`         // numeric id; empty: the account's profile
 	BoardSectionID string `json:"board_section_id,omitzero"` // numeric id
 }
 
-// Validate checks the ids as Save does before it sends anything.
+// Validate does the checks that Save does before it sends anything.
 func (p PinSave) Validate() error {
 	var c Check
 	c.OptionalID("board_id", p.BoardID)
@@ -223,33 +224,33 @@ func (p PinSave) Validate() error {
 	return c.Err()
 }
 
-// PinFilter leaves pins out of a list.
+// PinFilter excludes pins from a list.
 type PinFilter string
 
 // The filters of [PinListOptions].
 const (
-	PinsExcludeNative    PinFilter = "exclude_native"    // saved ones only
-	PinsExcludeRepins    PinFilter = "exclude_repins"    // own ones only
-	PinsHaveBeenPromoted PinFilter = "has_been_promoted" // promoted ones only
+	PinsExcludeNative    PinFilter = "exclude_native"    // only saved pins
+	PinsExcludeRepins    PinFilter = "exclude_repins"    // only the account's own pins
+	PinsHaveBeenPromoted PinFilter = "has_been_promoted" // only promoted pins
 )
 
-// PinType chooses pins by who sees them.
+// PinType selects pins by who can see them.
 type PinType string
 
-// PinPrivate is a pin that only its owner sees.
+// PinPrivate selects pins that only their owner can see.
 const PinPrivate PinType = "PRIVATE"
 
-// PinListOptions choose which of the account's pins are listed.
+// PinListOptions select which pins of the account are listed.
 type PinListOptions struct {
 	ListOptions
 	Filter           PinFilter      // empty: no filter
 	Type             PinType        // empty: the API's default
 	CreativeTypes    []CreativeType // any of these; slow on large accounts
-	IncludeProtected bool           // pins on protected boards, too
+	IncludeProtected bool           // also pins on protected boards
 	Metrics          bool           // fill Pin.PinMetrics
 }
 
-// Query implements [Options].
+// Query returns the parameters, for [Request].Options.
 func (o *PinListOptions) Query() url.Values {
 	q := o.ListOptions.Query()
 	addPinQuery(q, o.CreativeTypes, o.Metrics)
@@ -265,7 +266,7 @@ func (o *PinListOptions) Query() url.Values {
 	return q
 }
 
-// Validate checks the options as List does before it sends anything.
+// Validate does the checks that List does before it sends anything.
 func (o *PinListOptions) Validate() error {
 	var c Check
 	if o.Filter != "" {
@@ -287,7 +288,7 @@ func addPinQuery(q url.Values, types []CreativeType, metrics bool) {
 	}
 }
 
-// pinWant is what identifies a pin that was to be made.
+// pinWant identifies the pin of a create.
 type pinWant struct {
 	BoardID     string `json:"board_id"`
 	SectionID   string `json:"board_section_id,omitzero"`
@@ -306,7 +307,7 @@ func (p PinCreate) want() pinWant {
 	}
 }
 
-// Validate refuses a stored want that says too little.
+// Validate refuses a stored want that does not identify a pin.
 func (w pinWant) Validate() error {
 	var c Check
 	c.ID("board_id", w.BoardID)
@@ -314,10 +315,11 @@ func (w pinWant) Validate() error {
 	return c.Err()
 }
 
-// pinCreates are what the lookup is for.
+// pinCreates are the operations whose results the lookup finds.
 var pinCreates = []Operation{OpPinsCreate, OpPinsSave}
 
-// lookup finds the pin on its board, which lists the pins of its sections, too.
+// lookup finds the pin on its board. The list of a board includes the pins of its
+// sections.
 func (w pinWant) lookup() Lookup[Pin] {
 	return Lookup[Pin]{
 		Creates: pinCreates, Want: w, Key: w.key(),
@@ -327,22 +329,23 @@ func (w pinWant) lookup() Lookup[Pin] {
 	}
 }
 
-// key is what creates have in common whose pins could be taken for one another.
+// key returns what creates have in common whose pins could be mistaken for one
+// another.
 func (w pinWant) key() []string {
 	switch {
 	case w.Marker != "":
 		return []string{"marker", w.Marker}
 	case w.ParentPinID != "":
-		// What is made from another pin takes over what it was not given, so its
-		// texts do not tell it apart from others of the same parent.
+		// A pin made from another one takes its missing texts from there. So its texts do
+		// not distinguish it from other pins of the same parent.
 		return []string{"parent", w.SectionID, w.ParentPinID}
 	}
 	return []string{w.SectionID, normal(w.Title), normal(w.Description), normal(w.Link), normal(w.AltText)}
 }
 
-// matches reports whether p has all that the wanted pin has. The image is not
-// asked about: the API does not tell where it came from. Where there is a marker,
-// nothing else is: only one pin of the board can carry it.
+// matches reports whether p has everything that the wanted pin has. It cannot
+// compare the image, because the API does not return its source. With a marker it
+// compares nothing else, because only one pin of the board can have it.
 func (w pinWant) matches(p *Pin) bool {
 	if p.BoardID != w.BoardID {
 		return false
@@ -350,7 +353,7 @@ func (w pinWant) matches(p *Pin) bool {
 	if w.Marker != "" {
 		return hasMarker(p.Link, w.Marker)
 	}
-	// A pin made from another takes over what it was not given.
+	// A pin made from another one takes its missing texts from there.
 	taken := w.ParentPinID != ""
 	same := func(want, got string) bool {
 		want = normal(want)
@@ -360,22 +363,22 @@ func (w pinWant) matches(p *Pin) bool {
 		same(w.Title, p.Title) && same(w.Description, p.Description) && same(w.Link, p.Link) && same(w.AltText, p.AltText)
 }
 
-// normal undoes what the API does to texts: it gives a blank one back as one
-// space, and trims.
+// normal removes what the API changes in texts: it trims them, and it returns an
+// empty one as one space.
 func normal(s string) string { return strings.TrimSpace(s) }
 
-// sameName compares names as the API does: without regard to case.
+// sameName compares names as the API does, ignoring case.
 func sameName(a, b string) bool { return strings.EqualFold(normal(a), normal(b)) }
 
-// hasMarker reports whether link carries the query parameter marker, which has
-// the form "name=value".
+// hasMarker reports whether link has the query parameter marker, which has the form
+// "name=value".
 func hasMarker(link, marker string) bool {
 	name, value, ok := strings.Cut(marker, "=")
 	u, err := url.Parse(link)
 	return ok && err == nil && slices.Contains(u.Query()[name], value)
 }
 
-// addMarker puts the marker into the link's query, where it is not there yet.
+// addMarker adds the marker to the link's query, unless it is there already.
 func addMarker(link, marker string) string {
 	if hasMarker(link, marker) {
 		return link
@@ -392,9 +395,9 @@ func addMarker(link, marker string) string {
 	return u.String()
 }
 
-// Create makes a pin. After an ambiguous failure the board is read back before
-// anything is sent again: a pin that was made all the same is returned as the
-// result, and what cannot be known ends with disposition uncertain.
+// Create makes a pin. After an ambiguous failure it looks the pin up on the board
+// before it sends anything again. If the pin was made, Create returns it. If nobody
+// can tell, the call ends with disposition uncertain.
 //
 // Errors to expect: ErrInvalid, ErrNotFound (board or section), ErrForbidden,
 // ErrTrialAccess, ErrMediaUnreachable, ErrBlocked, ErrBlockedLink, ErrUncertain.
@@ -406,7 +409,8 @@ func (s *PinsService) Create(ctx context.Context, pin PinCreate, opts ...CallOpt
 }
 
 // CreateOnce makes a pin at most once for a key of the caller's, such as the id of
-// a job: see the function [CreateOnce].
+// a job, across repeated calls and crashes. It needs a [Ledger]: see [WithLedger].
+// The function [CreateOnce] has the details.
 //
 // Operation pins/create: https://developers.pinterest.com/docs/api/v5/pins-create
 func (s *PinsService) CreateOnce(ctx context.Context, key string, pin PinCreate, opts ...CallOption) (*Pin, error) {
@@ -414,8 +418,8 @@ func (s *PinsService) CreateOnce(ctx context.Context, key string, pin PinCreate,
 	return CreateOnce[Pin](ctx, s.client, key, OpPinsCreate, Request{Body: pin, Lookup: pin.want().lookup()}, opts...)
 }
 
-// Intent describes a pin that is about to be made, for a program that keeps records
-// of its own: see [Client.Intent].
+// Intent describes a pin that is about to be created, for a program that keeps its
+// own records: see [Client.Intent].
 func (s *PinsService) Intent(pin PinCreate, opts ...CallOption) (*Uncertain, error) {
 	pin = pin.marked()
 	return s.client.Intent(OpPinsCreate, Request{Body: pin, Lookup: pin.want().lookup()}, opts...)
@@ -435,31 +439,31 @@ func (s *PinsService) List(ctx context.Context, o *PinListOptions, opts ...CallO
 	return List[Pin](ctx, s.client, OpPinsList, Request{Options: o}, opts...)
 }
 
-// All iterates over the account's pins, newest first, asking for pages as they
-// are reached.
+// All iterates over the account's pins, newest first. It fetches each page when the
+// iteration reaches it.
 func (s *PinsService) All(ctx context.Context, o *PinListOptions, opts ...CallOption) iter.Seq2[*Pin, error] {
 	return All[Pin](ctx, s.client, OpPinsList, Request{Options: o}, opts...)
 }
 
-// Update changes a pin. The API allows it to some apps only (beta): others are
-// answered ErrForbidden.
+// Update changes a pin. The API allows this to some apps only (beta). Others get
+// ErrForbidden.
 //
 // Operation pins/update: https://developers.pinterest.com/docs/api/v5/pins-update
 func (s *PinsService) Update(ctx context.Context, id string, update PinUpdate, opts ...CallOption) (*Pin, error) {
 	return Call[Pin](ctx, s.client, OpPinsUpdate, Request{Path: []string{id}, Body: update}, opts...)
 }
 
-// Delete deletes a pin. If the answer to a first attempt is lost, the 404 of
-// the second is taken for what it is: the pin is gone.
+// Delete deletes a pin. If the answer to the first attempt is lost and the second
+// gets a 404, the call succeeds: the first attempt has deleted the pin.
 //
 // Operation pins/delete: https://developers.pinterest.com/docs/api/v5/pins-delete
 func (s *PinsService) Delete(ctx context.Context, id string, opts ...CallOption) error {
 	return s.client.Do(ctx, OpPinsDelete, Request{Path: []string{id}}, nil, opts...)
 }
 
-// Save saves a pin to a board, which makes a new pin each time. An ambiguous
-// failure is looked up on the board, as with Create; without a board it ends
-// with disposition uncertain.
+// Save saves a pin to a board, which makes a new pin each time. After an ambiguous
+// failure it looks the new pin up on the board, as Create does. Without a board,
+// such a call ends with disposition uncertain.
 //
 // Operation pins/save: https://developers.pinterest.com/docs/api/v5/pins-save
 func (s *PinsService) Save(ctx context.Context, id string, to PinSave, opts ...CallOption) (*Pin, error) {

@@ -6,19 +6,19 @@ import (
 	"time"
 )
 
-// This file finds out whether an ambiguous create took effect. Where its result
-// is looked for, and what it looks like, is said by its [Lookup].
+// This file finds out whether an ambiguous create took effect. Its [Lookup] says
+// where its result would be and which item matches.
 
-// verdict is what looking has shown.
+// verdict is what the look-ups have shown.
 type verdict uint8
 
 const (
-	verdictUnknown verdict = iota // it cannot be known: nothing is sent again
-	verdictFound                  // it took effect, and the result is at hand
+	verdictUnknown verdict = iota // nobody can tell: it is not sent again
+	verdictFound                  // it took effect, and the call has the result
 	verdictAbsent                 // it did not take effect
 )
 
-// ownTime bounds the one look-up that is made after the caller's context ended.
+// ownTime bounds the last look-up, after the caller's context has ended.
 const ownTime = 5 * time.Second
 
 // reconcile looks up whether an ambiguous create took effect.
@@ -38,8 +38,9 @@ func (r *run) reconcile() (verdict, error) {
 			return verdict, err
 		}
 	}
-	// The caller's context ended while the create was unanswered. One look in a
-	// short time of our own can still find it; absence would take longer.
+	// The caller's context ended while the create was unanswered. One more look-up,
+	// with a short timeout, can still find the result. To prove that it is absent
+	// would take too long.
 	own, cancel := context.WithTimeout(context.WithoutCancel(r.ctx), ownTime)
 	defer cancel()
 	found, _, err := s.look(own)
@@ -53,26 +54,26 @@ func (r *run) reconcile() (verdict, error) {
 type search struct {
 	c       *Client
 	cl      *call
-	call    uint64    // its number
+	call    uint64    // the number of the call
 	last    time.Time // when the create was last sent, by the client's clock
 	in      timeframe
 	pending *pendingCreate
 	opts    []CallOption
 }
 
-// longestLag bounds how long is waited for a list that is seen to lag.
+// longestLag bounds the wait for a list that is known to lag.
 const longestLag = 2 * time.Minute
 
-// prove looks until the result is found or shown to be absent. Lists lag behind
-// writes, so one absent read proves nothing: absence counts only when reads
-// spread until the settle time after the last sending all say so, and what this
-// client has made of late does not show that lists lag longer than that. If it
-// does, longer is waited. A hit counts at once. Where reading fails, nothing is
-// known.
+// prove reads the list until it finds the result or has shown that it is absent.
+// Lists lag behind writes, so a single read without a match proves nothing. The
+// result counts as absent if no read up to the settle time after the last sending
+// has it, and if the list has everything else that this client made recently. If
+// it lacks some of that, the list lags for longer, and prove waits longer. A match
+// counts at once. If a read fails, the answer is unknown.
 func (s *search) prove(ctx context.Context) (verdict, error) {
 	settle := s.cl.opts.policy.SettleTime
 	for n := 1; ; n++ {
-		// What a read shows is as old as its beginning, however long it took.
+		// A read shows the state of the list when the read began.
 		began := s.c.clock.Now()
 		found, seen, err := s.look(ctx)
 		age := began.Sub(s.last)
@@ -93,8 +94,9 @@ func (s *search) prove(ctx context.Context) (verdict, error) {
 	}
 }
 
-// next returns when, after the last sending, to read again: spread over the
-// settle time, and beyond it twice as late each time.
+// next returns how long after the last sending to read again. The reads are
+// spread over the settle time. After it, each read comes at twice the age of the
+// one before.
 func (s *search) next(n int, age time.Duration) time.Duration {
 	settle, reads := s.cl.opts.policy.SettleTime, s.cl.opts.policy.SettleReads
 	switch {
@@ -106,8 +108,8 @@ func (s *search) next(n int, age time.Duration) time.Duration {
 	return settle
 }
 
-// pause waits until this long after the last sending. A wait that does not fit
-// the caller's deadline is not begun.
+// pause waits until the given time after the last sending. It fails at once if
+// the wait does not fit the caller's deadline.
 func (s *search) pause(ctx context.Context, after time.Duration) error {
 	wait := max(0, after-s.c.clock.Now().Sub(s.last))
 	if deadline, ok := ctx.Deadline(); ok && s.c.clock.Now().Add(wait).After(deadline) {
@@ -119,7 +121,7 @@ func (s *search) pause(ctx context.Context, after time.Duration) error {
 	return nil
 }
 
-// look looks once.
+// look reads the list once and tells the observers.
 func (s *search) look(ctx context.Context) (bool, listing, error) {
 	began := s.c.clock.Now()
 	found, seen, err := s.cl.lookup.find(ctx, s)
@@ -131,7 +133,7 @@ func (s *search) look(ctx context.Context) (bool, listing, error) {
 	return found, seen, err
 }
 
-// withError adds what went wrong besides, if anything.
+// withError adds a second error to err, unless that is nil.
 func withError(err, besides error) error {
 	if besides == nil {
 		return err

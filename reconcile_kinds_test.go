@@ -2,6 +2,8 @@ package pinterest_test
 
 import (
 	"fmt"
+	"net/http"
+	"net/url"
 	"testing"
 	"time"
 
@@ -275,4 +277,32 @@ func TestDoLookup(t *testing.T) {
 		require.ErrorIs(t, err, pinterest.ErrNotFound)
 		s.counts("pins/create", 1)
 	})
+}
+
+// A list is another one for another ad account, or with another query: what stands
+// in the one proves nothing about the other.
+func TestListsAreToldApart(t *testing.T) {
+	t.Parallel()
+	made := func(id string) reply {
+		return answer(201, `{"id":"`+id+`","name":"Gardens","created_at":"2026-11-21T10:00:00"}`)
+	}
+	create := func(c *testClient, parent, account string) error {
+		_, err := pinterest.Call[pinterest.Board](t.Context(), c.Client,
+			pinterest.Operation{ID: "things/create", Method: http.MethodPost, Path: "/things", Kind: pinterest.KindCreate},
+			pinterest.Request{Body: map[string]string{"name": "Gardens"}, Lookup: pinterest.Lookup[pinterest.Board]{
+				Want: parent, List: pinterest.OpBoardsListPins, In: pinterest.Request{Path: []string{boardID}, Query: url.Values{"parent": {parent}}},
+				Match: func(b *pinterest.Board) bool { return b.Name == "Gardens" },
+				Made:  func(b *pinterest.Board) (string, time.Time) { return b.ID, b.CreatedAt.Time },
+			}}, pinterest.AdAccount(account))
+		return err
+	}
+	for name, second := range map[string][2]string{"another query": {"2", "1"}, "another ad account": {"1", "2"}} {
+		t.Run(name, func(t *testing.T) {
+			s := newServer(t, made("7"), bare(500), made("8")).onLookup(answer(200, emptyPage).always())
+			c := newClient(t, s)
+			require.NoError(t, create(c, "1", "1"))
+			require.NoError(t, create(c, second[0], second[1]), "the list lacks what was made in another one")
+			assert.Equal(t, 3, s.count(toCall), "the second was absent, and sent again")
+		})
+	}
 }

@@ -7,53 +7,52 @@ import (
 	"time"
 )
 
-// memory is how long a client remembers what an equal create made. It has to
-// outlast the tolerance of a timeframe by far, and no more.
+// memory is how long the registry remembers the result of a create. It has to be
+// much longer than the tolerance of a timeframe.
 const memory = 10 * time.Minute
 
-// registry knows the creates of an account that are under way or were lately
-// done: it lets equal ones go one after another and remembers what each of them
-// made. Two equal creates in flight at once could otherwise both adopt the pin of
-// one.
+// registry records the creates of an account: those in flight, and the results of
+// recent ones. It carries out equal creates one after another and remembers the
+// result of each. Otherwise two equal creates in flight could adopt the same pin.
 type registry struct {
-	keep    func() // keeps this registry in memory for as long as it matters
+	keep    func() // keeps the account, and with it this registry, in memory
 	mu      sync.Mutex
 	clock   Clock
-	pending map[string]*pendingCreate // by key
-	made    map[string][]madeThing    // what was made, by the list it should be in
-	lists   map[string]string         // the list of each id in made
-	expiry  []expiry                  // what is to be forgotten, in the order of time
+	pending map[string]*pendingCreate // by the key of the lookup
+	made    map[string][]madeThing    // recent results, by the list that should contain them
+	lists   map[string]string         // by the id of a result: its list
+	expiry  []expiry                  // what to forget, the oldest first
 	lagSeen time.Time                 // when a list was last seen to lag longer than the settle time
 }
 
-// expiry is something to forget some time after.
+// expiry is an entry of the registry that is due to be forgotten.
 type expiry struct {
 	key  string // of a pending create, or
-	list string // of made things
+	list string // of a result
 	at   time.Time
 }
 
-// madeThing is something that this client made and was told the id of.
+// madeThing is the result of a create of this account.
 type madeThing struct {
 	id      string
 	created time.Time // by the API's clock
-	known   time.Time // by ours
+	known   time.Time // when we learned of it, by our clock
 }
 
-// pendingCreate is the record of the creates of one key. Its things and counts
-// belong to the call whose turn it is.
+// pendingCreate is the record of the creates of one key. Only the call whose turn
+// it is may use things, unresolved, resolved and own.
 type pendingCreate struct {
-	turn       chan struct{} // holds one token: the call that put it there has the turn
-	users      int
-	leftAt     time.Time
-	things     []madeThing       // what creates of the key have made, of late
-	unresolved int               // how many of them ended uncertain
-	resolved   map[string]string // what stored ones were resolved to here since; "" for absent
-	own        string            // the one that is looked for, where it is known already
+	turn       chan struct{}     // of capacity 1: the call that has sent to it has the turn
+	users      int               // calls that have the turn or wait for it
+	leftAt     time.Time         // when a call last left
+	things     []madeThing       // recent results of creates of the key
+	unresolved int               // how many creates of the key ended uncertain
+	resolved   map[string]string // what stored ones were resolved to since: an id, or "" for absent
+	own        string            // the result of the create that is looked for, if it is known already
 }
 
-// remember adds what a create of the key has made, and forgets what is too old
-// to be mistaken for what another makes.
+// remember adds the result of a create of the key. It forgets results that are too
+// old to be mistaken for the result of another.
 func (p *pendingCreate) remember(id string, now time.Time) {
 	old := 0
 	for old < len(p.things) && now.Sub(p.things[old].known) > memory {
@@ -62,12 +61,12 @@ func (p *pendingCreate) remember(id string, now time.Time) {
 	p.things = append(p.things[old:], madeThing{id: id, known: now})
 }
 
-// knows reports whether another create of the key has made the thing.
+// knows reports whether this is the result of another create of the key.
 func (p *pendingCreate) knows(id string) bool {
 	return slices.ContainsFunc(p.things, func(thing madeThing) bool { return thing.id == id })
 }
 
-// ids returns what creates of the key have made.
+// ids returns the recent results of creates of the key.
 func (p *pendingCreate) ids() []string {
 	ids := make([]string, len(p.things))
 	for i, thing := range p.things {
@@ -80,7 +79,8 @@ func newRegistry(clock Clock) *registry {
 	return &registry{clock: clock, pending: map[string]*pendingCreate{}, made: map[string][]madeThing{}, lists: map[string]string{}}
 }
 
-// enter waits for the turn of a create's key and returns how to give it back.
+// enter waits for the call's turn among the creates of its key. The call must call
+// leave at its end.
 func (g *registry) enter(ctx context.Context, cl *call) (leave func(), err error) {
 	if cl.lookup == nil {
 		cl.pending = &pendingCreate{}
@@ -115,8 +115,8 @@ func (g *registry) leave(key string, p *pendingCreate) {
 	g.expiry = append(g.expiry, expiry{key: key, at: p.leftAt})
 }
 
-// forget drops what has not been used for as long as the memory lasts. The
-// caller holds the lock.
+// forget drops the entries that are older than memory. The caller must have locked
+// g.mu.
 func (g *registry) forget() {
 	horizon := g.clock.Now().Add(-memory)
 	n := 0
@@ -130,8 +130,8 @@ func (g *registry) forget() {
 	g.expiry = slices.Delete(g.expiry, 0, n)
 }
 
-// disown forgets what a create of the key made, for a maker who could not
-// record it and will look for it again.
+// disown forgets a result of the key. A CreateOnce that could not record its
+// result uses it, because the next call with its job key will look it up again.
 func (g *registry) disown(key, id string) {
 	g.mu.Lock()
 	p := g.pending[key]
@@ -144,7 +144,7 @@ func (g *registry) disown(key, id string) {
 	p.things = slices.DeleteFunc(p.things, func(thing madeThing) bool { return thing.id == id })
 }
 
-// add remembers something that was made, and the list that has to show it.
+// add remembers a result and the list that should show it.
 func (g *registry) add(list, id string, created time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -165,13 +165,14 @@ func (g *registry) forgetOldest(list string) {
 	}
 }
 
-// remove forgets something that was deleted or moved: its list need not show it.
+// remove forgets a result that was deleted or moved. Its list need not show it any
+// more.
 func (g *registry) remove(id string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for i, thing := range g.made[g.lists[id]] {
 		if thing.id == id {
-			g.made[g.lists[id]][i].id = "" // it still expires in its turn
+			g.made[g.lists[id]][i].id = "" // the entry itself expires later
 			delete(g.lists, id)
 			return
 		}
@@ -179,17 +180,19 @@ func (g *registry) remove(id string) {
 }
 
 const (
-	// longestMissing is how long something may be missing from a list and still
-	// show that lists lag: after that it was rather deleted by someone else.
+	// longestMissing is how long a result may be missing from a list and still show
+	// that lists lag. After that, someone else has probably deleted it.
 	longestMissing = time.Minute
-	// lagMemory is how long a lag beyond the settle time is held against lists.
+	// lagMemory is how long the registry distrusts lists after it saw a lag beyond the
+	// settle time.
 	lagMemory = time.Hour
 )
 
-// proves reports whether a reading of a list that began at this time can prove
-// that something sent last is absent. It cannot if it lacks what this client
-// made before that. And where lists have lately been seen to lag longer than
-// the settle time, it can only if it shows something made since.
+// proves reports whether a read of a list can prove that the result of a create is
+// absent. The create was last sent at last; the read began at began. The read
+// proves nothing if it lacks an earlier result of this client. If lists have
+// recently lagged for longer than the settle time, the read proves something only
+// if it shows a result that is newer than last, or if longestLag has passed.
 func (g *registry) proves(list string, last, began time.Time, settle, offset time.Duration, seen listing) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -199,7 +202,7 @@ func (g *registry) proves(list string, last, began time.Time, settle, offset tim
 		case thing.id == "", !seen.oldest.IsZero() && !thing.created.After(seen.oldest):
 			// Deleted or moved, or older than what was read.
 		case seen.ids[thing.id]:
-			// Its time is in whole seconds, and so is our knowledge of the API's clock.
+			// Creation times are whole seconds, and so is our offset to the API's clock.
 			fresh = fresh || thing.created.After(last.Add(offset+time.Second))
 		default:
 			lacks = lacks || !thing.known.After(last)

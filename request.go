@@ -2,46 +2,45 @@ package pinterest
 
 import "net/url"
 
-// Request is what is sent: the values for one [Operation].
+// Request is for authors of operations: it contains the values for one call of an
+// [Operation].
 type Request struct {
 	Path []string // values for the placeholders of Operation.Path, in their order
 
-	// Query are query parameters. An array that the API wants joined by commas is
-	// one value with commas in it, a repeated one has several values, and a deep
-	// object is one parameter for each of its keys, such as "parameters[start]".
+	// Query are query parameters. If the API wants an array joined by commas, use one
+	// value with commas in it. If it wants a repeated parameter, use several values.
+	// A deep object is one parameter for each of its keys, such as
+	// "parameters[start]".
 	Query url.Values
-	// Options are query parameters that can check themselves, such as a
-	// *[PinListOptions]. Query takes precedence over them.
-	Options Options
+	// Options are query parameters as a value, such as a *[PinListOptions]. If it has
+	// a method Validate() error, that is called before anything is sent. A nil
+	// pointer means no options. Query takes precedence.
+	Options interface{ Query() url.Values }
 
-	// Body is sent as JSON, but for url.Values, which are sent as a form, and a
-	// *[Stream]. nil sends none. A Body, or the elements of a list, with a method
-	// Validate() error is asked before anything is sent: see [Check].
+	// Body is sent as JSON, except that url.Values are sent as a form and a *[Stream]
+	// as it is. nil means no body. If the body or, for a list, its elements have a
+	// method Validate() error, that is called before anything is sent: see [Check].
 	Body any
 
-	// Lookup, a [Lookup], finds out whether a create whose answer was lost took
-	// effect. Without one such a create is never sent again and ends uncertain.
+	// Lookup is a [Lookup]. It finds out whether a create took effect when the answer
+	// was lost. Without one, such a create is never sent again and ends uncertain.
 	Lookup AnyLookup
 
-	// URL sends the request to another host in place of the API's, such as the
-	// storage that takes uploads. It is https, or http to a loopback address. The
-	// request carries no credentials, is not paced, and the URL's query is
-	// redacted wherever it could be shown. Operation.Path is not used then.
+	// URL sends the request to another host instead of the API's, such as the storage
+	// for uploads. It must be https, or http to a loopback address. The request
+	// carries no credentials and is not paced. The URL's query is redacted in errors,
+	// events and log lines. Operation.Path is not used.
 	URL string
 	// Secrets are values of this request that must not appear in an error, an
 	// event or a log line, such as the signature in an upload's form.
 	Secrets []string
 }
 
-// Options are the query parameters of an operation. If they have a method
-// Validate() error, it is asked before anything is sent. A nil pointer stands for
-// no options.
-type Options interface{ Query() url.Values }
-
-// Completer is a result that can tell whether it is one. A 2xx answer that is
-// decoded into a result whose Complete returns false is not a complete answer: a
-// read is sent again, a create is looked up, as if the answer had been cut off.
+// Completer is for authors of operations: it is a result that can report whether
+// it is complete. If Complete returns false after a 2xx answer was decoded, the
+// library treats the answer as cut off: it sends a read again and looks a create
+// up.
 //
-// A create's result is incomplete, too, when nothing at all could be decoded
-// into it, or when its [Lookup] finds no id in it.
+// The result of a create is also incomplete if it is still the zero value after
+// decoding, or if its [Lookup] finds no id in it.
 type Completer interface{ Complete() bool }

@@ -9,43 +9,42 @@ import (
 	"github.com/cenkalti/backoff/v4"
 )
 
-// RetryPolicy bounds what the library does about failures that may pass. A
-// field left zero takes its default.
+// RetryPolicy limits how the library retries after temporary failures. A field that
+// is zero takes its default.
 type RetryPolicy struct {
-	// MaxAttempts is how often one call is sent at the most, the first time
-	// included. Default 5. 1 turns sending again off, but for the one resend that
-	// follows a refreshed token, which never counts.
+	// MaxAttempts is the greatest number of attempts of one call, including the first.
+	// Default 5. With 1, a call is sent again only after its token was refreshed;
+	// attempts after a refresh never count.
 	MaxAttempts int
-	// ThrottleDelay is the first wait after a 429 that names no time. Default 5 s.
+	// ThrottleDelay is the first wait after a 429 without a time. Default 5 s.
 	ThrottleDelay time.Duration
 	// ServerDelay is the first wait after a 5xx or a transport failure. Default 2 s.
 	ServerDelay time.Duration
-	// MaxDelay caps the waits, which double from one attempt to the next.
-	// Default 60 s.
+	// MaxDelay is the upper limit of the waits, which double from one attempt to the
+	// next. Default 60 s.
 	MaxDelay time.Duration
-	// MaxServerWait is the longest wait asked for by the API (Retry-After,
-	// x-ratelimit-reset) that is slept. A longer one ends the call at once with
+	// MaxServerWait is the longest wait that a call sleeps when the API asks for one
+	// (Retry-After, x-ratelimit-reset). A longer one ends the call at once with
 	// disposition park and the time in Error.RetryAt. Default 60 s.
 	MaxServerWait time.Duration
-	// Jitter is the share of a wait that is added to it at random, after the
-	// caps, so that callers do not come back all at once. A wait is never made
+	// Jitter adds to each wait a random part of it, at most this share, after the
+	// limits, so that callers do not all come back at once. It never makes a wait
 	// shorter. Default 0.3; negative for none.
 	Jitter float64
-	// AttemptTimeout bounds one attempt, from asking for a token to the last
-	// byte of the answer. An attempt that it ends is tried again. Default 30 s.
+	// AttemptTimeout limits one attempt, from getting a token to the last byte of the
+	// answer. An attempt that it ends is retried. Default 30 s.
 	AttemptTimeout time.Duration
-	// SettleTime is how long the API's lists may lag behind its writes. An
-	// ambiguous create counts as absent only when look-ups spread over this time
-	// did not find it. Default 5 s.
+	// SettleTime is how long the API's lists may lag behind its writes. An ambiguous
+	// create counts as absent only if look-ups spread over this time did not find its
+	// result. Default 5 s.
 	SettleTime time.Duration
-	// SettleReads is how many look-ups are spread over the settle time, from the
-	// failure to its end; at least 2. Default 2.
+	// SettleReads is the number of look-ups in the settle time, the first right after
+	// the failure and the last at its end; at least 2. Default 2.
 	SettleReads int
-	// Budget is how much retrying an account may have under way while nothing
-	// succeeds: a retry after a 429 costs 5, any other 10, and success pays back.
-	// It keeps a fleet from hammering an API that is down. Default 1000;
-	// negative for no limit. It belongs to the account: set for one call, it has
-	// no effect.
+	// Budget limits the retries of an account while nothing succeeds. A retry after a
+	// 429 costs 5, any other 10, and a success pays them back. It keeps a fleet from
+	// overloading an API that is down. Default 1000; negative for no limit. It belongs
+	// to the account and has no effect in the policy of one call.
 	Budget int
 }
 
@@ -54,7 +53,7 @@ const (
 	serverCost   = 10
 )
 
-// withDefaults returns the policy with its zero fields filled.
+// withDefaults returns the policy with defaults for its zero fields.
 func (p RetryPolicy) withDefaults() RetryPolicy {
 	setDefault(&p.MaxAttempts, 5)
 	setDefault(&p.ThrottleDelay, 5*time.Second)
@@ -69,7 +68,7 @@ func (p RetryPolicy) withDefaults() RetryPolicy {
 	return p
 }
 
-// setDefault fills a field that is zero.
+// setDefault sets a field that is zero.
 func setDefault[T comparable](field *T, value T) {
 	var zero T
 	if *field == zero {
@@ -77,7 +76,7 @@ func setDefault[T comparable](field *T, value T) {
 	}
 }
 
-// validate refuses a policy that could not be meant.
+// validate refuses values that make no sense.
 func (p RetryPolicy) validate() error {
 	for _, f := range []struct {
 		name  string
@@ -102,7 +101,7 @@ func (p RetryPolicy) validate() error {
 	return nil
 }
 
-// retryBudget is what is left of RetryPolicy.Budget, shared by an account's calls.
+// retryBudget is the rest of RetryPolicy.Budget. All calls of an account share it.
 type retryBudget struct {
 	mu   sync.Mutex
 	max  int
@@ -125,8 +124,8 @@ func (b *retryBudget) take(cost int) bool {
 	return true
 }
 
-// give pays back after a definite answer: what the call's retries cost, and
-// one more, so that a budget spent on calls that failed fills again.
+// give pays back what the call's retries cost, after a definite answer. It pays one
+// more, so that a budget that was spent on failed calls fills up again.
 func (b *retryBudget) give(n int) {
 	if b.max < 0 {
 		return
@@ -136,23 +135,23 @@ func (b *retryBudget) give(n int) {
 	b.mu.Unlock()
 }
 
-// nextInterval takes the next interval of b, which it makes on first use: one
-// value a call, by its constructor, as a source of intervals and no more.
+// nextInterval returns the next interval of b. It creates b on first use, one for
+// each call. Only its intervals are used, not its retry loop.
 func nextInterval(b *backoff.BackOff, initial, limit time.Duration) time.Duration {
 	if *b == nil {
 		*b = backoff.NewExponentialBackOff(
 			backoff.WithInitialInterval(min(initial, limit)),
 			backoff.WithMaxInterval(limit),
 			backoff.WithMultiplier(2),
-			backoff.WithRandomizationFactor(0), // ours is added after the cap
-			backoff.WithMaxElapsedTime(0),      // the loop has its own bounds
+			backoff.WithRandomizationFactor(0), // our jitter is added after the cap
+			backoff.WithMaxElapsedTime(0),      // the loop has its own limits
 		)
 	}
 	return (*b).NextBackOff()
 }
 
-// jitter adds up to the policy's share, so the wait is never below what was
-// asked for.
+// jitter adds a random part of at most the policy's share to the wait. It never
+// makes a wait shorter.
 func (p RetryPolicy) jitter(wait time.Duration) time.Duration {
 	if p.Jitter <= 0 {
 		return wait

@@ -10,30 +10,30 @@ import (
 	"github.com/cenkalti/backoff/v4"
 )
 
-// run is what one call knows between its attempts.
+// run is the state of one call between its attempts.
 type run struct {
 	c      *Client
 	cl     *call
 	ctx    context.Context // the caller's
-	call   uint64          // its number
-	permit Permit          // what it asks the limiter for
-	waited bool            // the limiter made this attempt wait
+	call   uint64          // the number of the call
+	permit Permit          // what it requests from the limiter
+	waited bool            // the limiter has made the current attempt wait
 
 	firstAttempt attempt
 	attempts     []Attempt
-	first        [1]Attempt // backs attempts, for the call that needs only one
+	first        [1]Attempt // the array behind attempts, for calls with only one
 	counted      int        // attempts that count against the policy
 	throttles    backoff.BackOff
 	servers      backoff.BackOff
-	refreshed    bool // the one refresh was made
-	refused      int  // access tokens that the API did not accept
-	mayExist     bool // an earlier attempt may have taken effect
-	adopted      bool // the result was looked up, not answered
-	sentAt       time.Time
-	spent        int // of the retry budget, by this call
+	refreshed    bool      // the call has refreshed the token, which it may do once
+	refused      int       // how many access tokens the API did not accept
+	mayExist     bool      // an earlier attempt may have taken effect
+	adopted      bool      // the result was found by a look-up
+	sentAt       time.Time // when a create was first sent, by the client's clock
+	spent        int       // what the call has taken from the retry budget
 }
 
-// begin begins a call.
+// begin starts a call.
 func (c *Client) begin(ctx context.Context, cl *call) *run {
 	r := &run{c: c, cl: cl, ctx: ctx, call: cl.count(c)}
 	if r.paced() {
@@ -41,20 +41,20 @@ func (c *Client) begin(ctx context.Context, cl *call) *run {
 			App: c.appID, Account: c.name, Category: cl.op.Category, Priority: cl.opts.priority,
 			Since: c.clock.Now(), MaxHold: cl.opts.policy.MaxServerWait, Waiting: r.waits,
 		}
-		if cl.op.Auth == AuthApp {
-			r.permit.Priority = priorityToken // all calls of the account wait for it
+		if cl.op.AppAuth {
+			r.permit.Priority = priorityToken // other calls of the account wait for it
 		}
 	}
 	return r
 }
 
-// paced reports whether the call takes its turn: there is a limiter, and it is
-// Pinterest's quota that the call counts against.
+// paced reports whether the call waits for its turn: the client has a limiter, and
+// the call counts against Pinterest's quota.
 func (r *run) paced() bool { return r.c.limiter != nil && !r.cl.foreign() }
 
-// act does what the table says about a failed attempt. It returns again when
-// the call is to be sent once more; otherwise the call is over, with err, or
-// without one where the failure turned out to be a success.
+// act does what the table says about a failed attempt. If again is true, the call is
+// to be sent once more. Otherwise the call has ended: with err, or successfully if
+// err is nil, because the attempt had taken effect after all.
 func (r *run) act(at *attempt) (again bool, err error) {
 	rule := r.c.table.classify(&at.failure)
 	switch at.failure.Reason {
@@ -62,7 +62,7 @@ func (r *run) act(at *attempt) (again bool, err error) {
 		rule = r.c.tokenRule(rule, at.err, false)
 	case ReasonPaced:
 		rule = r.c.pacedRule(rule, at.err)
-	default: // the table says it all
+	default: // the row of the table is complete
 	}
 	at.record.Class, at.record.Action, at.record.Rule = rule.Class, rule.Action, rule.Name
 	if r.doneBefore(at) {
@@ -84,7 +84,7 @@ func (r *run) act(at *attempt) (again bool, err error) {
 			return false, r.uncertain(at, rule, stop, lookErr)
 		case verdictAbsent:
 		}
-		if stop == nil { // proving absence was waiting, too
+		if stop == nil { // the look-ups took a part of the wait
 			wait = max(0, wait-r.c.clock.Now().Sub(started))
 			r.attempts[len(r.attempts)-1].Wait = wait
 		}
@@ -99,9 +99,9 @@ func (r *run) act(at *attempt) (again bool, err error) {
 	return true, nil
 }
 
-// mayHaveCreated reports whether the attempt failed in a way after which the
-// create may have taken effect. A conflict after an own attempt of that kind is
-// that attempt's success, seen from behind.
+// mayHaveCreated reports whether the failure is that of a create that may have taken
+// effect. That includes a conflict after an ambiguous attempt of the same call: the
+// earlier attempt has probably caused it.
 func (r *run) mayHaveCreated(at *attempt, rule Rule) bool {
 	create := r.cl.op.Kind == KindCreate
 	may := rule.Ambiguous && at.failure.Phase != PhaseNotSent || create && r.mayExist && rule.Class == ClassConflict
@@ -109,16 +109,18 @@ func (r *run) mayHaveCreated(at *attempt, rule Rule) bool {
 	return create && may && !r.cl.opts.withoutLookup
 }
 
-// doneBefore reports whether the failure is a DELETE's 404 after an own
-// attempt whose answer was lost: the thing is gone, as was asked.
+// doneBefore reports whether the failure is the 404 of a DELETE after an attempt of
+// the same call whose answer was lost. Then the earlier attempt has deleted the
+// resource.
 func (r *run) doneBefore(at *attempt) bool {
 	return r.cl.op.Method == http.MethodDelete && r.mayExist &&
 		(at.failure.Status == http.StatusNotFound || at.failure.Status == http.StatusGone)
 }
 
-// refresh has the call sent once more with another token. A new one is granted to
-// a call only once. If that is refused, too, it can have ended meanwhile: then the
-// token that another call or process has refreshed since is tried.
+// refresh gets another token, so that the call can be sent once more. A call
+// refreshes the token only once. If the API refuses the new token too, it may have
+// been replaced in the meantime: the call then tries the token that another call or
+// process has stored since.
 func (r *run) refresh(at *attempt, rule Rule) (again bool, err error) {
 	if r.refused++; r.refused == maxTokenTries || !at.refreshable() {
 		return false, r.fail(at, rule, r.parkTime(at, rule), nil)
@@ -142,15 +144,16 @@ func (r *run) refresh(at *attempt, rule Rule) (again bool, err error) {
 	return false, r.fail(at, rule, rule.ParkFor, nil)
 }
 
-// errFinal is the reason of a stop that needs no words of its own.
+// errFinal stops a call without adding anything to its error.
 var errFinal = errors.New("final")
 
 // errDeadline is returned when a wait would end after the caller's deadline.
 var errDeadline = fmt.Errorf("the wait before the next attempt does not fit the caller's deadline: %w", context.DeadlineExceeded)
 
-// plan says how long to wait before the next attempt, and why there is none.
-// The order matters: the table, the attempts, the API's word, the caller's
-// deadline, and the budget last, so that nothing is taken that is not used.
+// plan returns how long to wait before the next attempt, or in stop why there is
+// none. The order of the checks matters: the table, the number of attempts, the
+// wait that the API asked for, the caller's deadline, and the retry budget last, so
+// that it is only charged for attempts that are made.
 func (r *run) plan(at *attempt, rule Rule) (wait time.Duration, stop error) {
 	if rule.Action != ActionBackOff {
 		return r.parkTime(at, rule), errFinal
@@ -191,8 +194,9 @@ func (r *run) plan(at *attempt, rule Rule) (wait time.Duration, stop error) {
 	return wait, nil
 }
 
-// delay returns the wait that the rule computes or the API asked for, or else
-// the next interval of our own, without jitter.
+// delay returns the wait before the next attempt, without jitter: that of the rule,
+// else that of the API (asked is true for both), else the next interval of the
+// policy.
 func (r *run) delay(at *attempt, rule Rule) (wait time.Duration, asked bool) {
 	now := r.c.clock.Now()
 	if rule.Wait != nil {
@@ -207,7 +211,7 @@ func (r *run) delay(at *attempt, rule Rule) (wait time.Duration, asked bool) {
 	return nextInterval(&r.servers, r.cl.opts.policy.ServerDelay, r.cl.opts.policy.MaxDelay), false
 }
 
-// parkTime returns how long to stay away from what is given up at once.
+// parkTime returns how long to stay away from a call that is given up.
 func (r *run) parkTime(at *attempt, rule Rule) time.Duration {
 	if rule.Wait != nil {
 		return rule.wait(at.failure, r.c.clock.Now())
@@ -218,12 +222,12 @@ func (r *run) parkTime(at *attempt, rule Rule) time.Duration {
 // longestWait bounds what a caller's rule may compute.
 const longestWait = 366 * day
 
-// wait returns what the caller's Wait computes, in bounds.
+// wait returns what Wait returns, from 0 to longestWait.
 func (r *Rule) wait(f Failure, now time.Time) time.Duration {
 	return min(max(0, r.Wait(f, now)), longestWait)
 }
 
-// pacedRule adds to the rule when the limiter would let the call go.
+// pacedRule adds to the rule when the limiter could grant the permit.
 func (c *Client) pacedRule(rule Rule, err error) Rule {
 	if paced, ok := errors.AsType[*PaceError](err); ok {
 		rule.ParkFor = max(0, paced.Until.Sub(c.clock.Now()))

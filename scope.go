@@ -18,7 +18,7 @@ const (
 	ScopeBizAccessRead     Scope = "biz_access:read"
 	ScopeBizAccessWrite    Scope = "biz_access:write"
 	ScopeBoardsRead        Scope = "boards:read"
-	ScopeBoardsReadSecret  Scope = "boards:read_secret" //nolint:gosec // a scope, no secret
+	ScopeBoardsReadSecret  Scope = "boards:read_secret"
 	ScopeBoardsWrite       Scope = "boards:write"
 	ScopeBoardsWriteSecret Scope = "boards:write_secret"
 	ScopeCatalogsRead      Scope = "catalogs:read"
@@ -27,7 +27,7 @@ const (
 	ScopePinsRead          Scope = "pins:read"
 	ScopePinsReadSecret    Scope = "pins:read_secret"
 	ScopePinsWrite         Scope = "pins:write"
-	ScopePinsWriteSecret   Scope = "pins:write_secret" //nolint:gosec // a scope, no secret
+	ScopePinsWriteSecret   Scope = "pins:write_secret"
 	ScopeUserAccountsRead  Scope = "user_accounts:read"
 	ScopeUserAccountsWrite Scope = "user_accounts:write"
 )

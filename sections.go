@@ -32,20 +32,20 @@ func (s *Section) Complete() bool { return s.ID != "" }
 // maxSectionName is the limit of a section's name, in characters.
 const maxSectionName = 180
 
-// SectionCreate is a section to be made.
+// SectionCreate is the request to create a section.
 type SectionCreate struct {
 	Name string `json:"name"` // 1 to 180 characters
 }
 
-// Validate checks the section as Create does before it sends anything.
+// Validate does the checks that Create does before it sends anything.
 func (s SectionCreate) Validate() error { return checkSectionName(s.Name) }
 
-// SectionUpdate is a change of a section.
+// SectionUpdate is the request to change a section.
 type SectionUpdate struct {
 	Name string `json:"name"` // 1 to 180 characters; required
 }
 
-// Validate checks the change as Update does before it sends anything.
+// Validate does the checks that Update does before it sends anything.
 func (u SectionUpdate) Validate() error { return checkSectionName(u.Name) }
 
 func checkSectionName(name string) error {
@@ -55,13 +55,13 @@ func checkSectionName(name string) error {
 	return c.Err()
 }
 
-// sectionWant is what identifies a section that was to be made.
+// sectionWant identifies the section of a create.
 type sectionWant struct {
 	BoardID string `json:"board_id"`
 	Name    string `json:"name"`
 }
 
-// Validate refuses a stored want that says too little.
+// Validate refuses a stored want that does not identify a section.
 func (w sectionWant) Validate() error {
 	var c Check
 	c.ID("board_id", w.BoardID)
@@ -69,12 +69,12 @@ func (w sectionWant) Validate() error {
 	return c.Err()
 }
 
-// sectionCreates are what the lookup is for.
+// sectionCreates are the operations whose results the lookup finds.
 var sectionCreates = []Operation{OpSectionsCreate}
 
-// lookup finds the section of the board by its name. Sections have no creation
-// time; but a name that was there before answers with a conflict, which is looked
-// up only after an attempt that may have made it.
+// lookup finds the section of the board by its name. Sections have no creation time,
+// so it may find an older section of that name. That is rare: for such a name the
+// API answers with a conflict, which is looked up only after an ambiguous attempt.
 func (w sectionWant) lookup() Lookup[Section] {
 	return Lookup[Section]{
 		Creates: sectionCreates, Want: w, Key: []string{strings.ToLower(normal(w.Name))}, Untimed: true,
@@ -84,8 +84,8 @@ func (w sectionWant) lookup() Lookup[Section] {
 	}
 }
 
-// Create makes a section of a board. After an ambiguous failure the board's
-// sections are looked up by name before anything is sent again.
+// Create makes a section of a board. After an ambiguous failure it looks the section
+// up by its name before it sends anything again.
 //
 // Operation board_sections/create: https://developers.pinterest.com/docs/api/v5/board_sections-create
 func (s *SectionsService) Create(ctx context.Context, boardID string, section SectionCreate, opts ...CallOption) (*Section, error) {
@@ -100,7 +100,8 @@ func (s *SectionsService) List(ctx context.Context, boardID string, o *ListOptio
 	return List[Section](ctx, s.client, OpSectionsList, Request{Path: []string{boardID}, Options: o}, opts...)
 }
 
-// All iterates over the sections of a board, asking for pages as they are reached.
+// All iterates over the sections of a board. It fetches each page when the iteration
+// reaches it.
 func (s *SectionsService) All(ctx context.Context, boardID string, o *ListOptions, opts ...CallOption) iter.Seq2[*Section, error] {
 	return All[Section](ctx, s.client, OpSectionsList, Request{Path: []string{boardID}, Options: o}, opts...)
 }
@@ -112,8 +113,9 @@ func (s *SectionsService) Update(ctx context.Context, boardID, id string, update
 	return Call[Section](ctx, s.client, OpSectionsUpdate, Request{Path: []string{boardID, id}, Body: update}, opts...)
 }
 
-// Delete deletes a section and the pins in it. If the answer to a first attempt
-// is lost, the 404 of the second is taken for what it is: the section is gone.
+// Delete deletes a section and the pins in it. If the answer to the first attempt is
+// lost and the second gets a 404, the call succeeds: the first attempt has deleted
+// the section.
 //
 // Operation board_sections/delete: https://developers.pinterest.com/docs/api/v5/board_sections-delete
 func (s *SectionsService) Delete(ctx context.Context, boardID, id string, opts ...CallOption) error {
@@ -127,7 +129,8 @@ func (s *SectionsService) ListPins(ctx context.Context, boardID, id string, o *L
 	return List[Pin](ctx, s.client, OpSectionsListPins, Request{Path: []string{boardID, id}, Options: o}, opts...)
 }
 
-// AllPins iterates over the pins in a section, asking for pages as they are reached.
+// AllPins iterates over the pins in a section. It fetches each page when the
+// iteration reaches it.
 func (s *SectionsService) AllPins(ctx context.Context, boardID, id string, o *ListOptions, opts ...CallOption) iter.Seq2[*Pin, error] {
 	return All[Pin](ctx, s.client, OpSectionsListPins, Request{Path: []string{boardID, id}, Options: o}, opts...)
 }

@@ -10,8 +10,8 @@ import (
 
 // Time is a timestamp of the API. Its formats differ by endpoint: RFC 3339, the
 // same without a zone (which means UTC), with or without fractions, Unix seconds
-// and Unix milliseconds. The zero Time stands for null, for "" and for a format
-// that is not known. It is always UTC.
+// and Unix milliseconds. It is always UTC. The zero Time means null, "" or an
+// unknown format.
 type Time struct{ time.Time }
 
 // IsZero reports whether there is no time, for omitzero.
@@ -25,8 +25,8 @@ func (t Time) MarshalJSON() ([]byte, error) {
 	return t.UTC().AppendFormat([]byte{'"'}, time.RFC3339Nano+`"`), nil
 }
 
-// UnmarshalJSON reads any of the API's formats. A text in none of them gives
-// the zero Time: one strange timestamp must not fail a whole answer.
+// UnmarshalJSON reads any of the API's formats. Other text becomes the zero Time,
+// because one strange timestamp must not fail a whole answer.
 func (t *Time) UnmarshalJSON(data []byte) error {
 	*t = Time{}
 	if len(data) > 1 && data[0] == '"' {
@@ -41,8 +41,8 @@ func (t *Time) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// The layouts that have been seen, without and with a zone. time.Parse accepts
-// a fraction after the seconds of either.
+// The layouts seen in answers, with and without a zone. time.Parse accepts a
+// fraction after the seconds in each of them.
 const (
 	layoutZone   = "2006-01-02T15:04:05Z07:00"
 	layoutNoZone = "2006-01-02T15:04:05"
@@ -63,7 +63,7 @@ func ParseTime(s string) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("pinterest: not a timestamp: %.40q", s)
 }
 
-// fromUnix tells seconds from milliseconds and microseconds by size: as seconds,
+// fromUnix distinguishes seconds, milliseconds and microseconds by size: in seconds,
 // 1e11 is the year 5138.
 func fromUnix(n float64) time.Time {
 	switch {

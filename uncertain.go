@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,30 +14,30 @@ import (
 	"github.com/pinterest-go/pinterest/internal/apiclock"
 )
 
-// Uncertain says what to look for to find out whether a create took effect. It
-// stands in the [Error] of a create that ended uncertain, can be stored as
-// JSON, and is answered by [PinsService.Resolve] and its like, at any later time
-// and in any process that has a client for the same account.
+// Uncertain describes a create that may have taken effect. The [Error] of a create
+// that ended uncertain has one. A program can store it as JSON and pass it to
+// [PinsService.Resolve], or the Resolve of another service, at any later time and
+// in any process that has a client for the same account.
 type Uncertain struct {
-	Version     int             `json:"version"`   // of this form
+	Version     int             `json:"version"`   // of this format
 	Operation   string          `json:"operation"` // the create's operation id
 	AdAccountID string          `json:"ad_account_id,omitzero"`
-	Want        json.RawMessage `json:"want"` // what identifies the result: the [Lookup]'s alone can read it
+	Want        json.RawMessage `json:"want"` // what identifies the result; only its [Lookup] can read it
 
-	Since  time.Time `json:"since"`            // the earliest creation time it can have, on the API's clock
-	Before time.Time `json:"before,omitzero"`  // the latest, on the clock of Since; zero: not known
-	Until  time.Time `json:"until,omitzero"`   // when it was last sent, on the client's clock; zero: not known, maybe a moment ago
-	Local  bool      `json:"local,omitzero"`   // Since is on the client's clock: the API's was not known yet
-	NotIDs []string  `json:"not_ids,omitzero"` // what is known to be others'
-	Equals int       `json:"equals,omitzero"`  // how many equal creates before it ended uncertain
+	Since  time.Time `json:"since"`            // the earliest creation time of the result, on the API's clock
+	Before time.Time `json:"before,omitzero"`  // the latest, on the clock of Since; zero if it is not known
+	Until  time.Time `json:"until,omitzero"`   // when it was last sent, on the client's clock; zero if that is not known, so it may be a moment ago
+	Local  bool      `json:"local,omitzero"`   // Since is on the client's clock, because the API's was not known yet
+	NotIDs []string  `json:"not_ids,omitzero"` // results that are known to belong to other creates
+	Equals int       `json:"equals,omitzero"`  // how many equal creates ended uncertain before it
 }
 
-// uncertainVersion is the form of Uncertain that this version of the library
+// uncertainVersion is the version of the format that this version of the library
 // writes and reads.
 const uncertainVersion = 1
 
-// UnmarshalJSON reads what was stored. A form that this version of the library
-// does not know is refused.
+// UnmarshalJSON reads a stored value. It refuses a format version that this version
+// of the library does not know.
 func (u *Uncertain) UnmarshalJSON(data []byte) error {
 	type plain Uncertain
 	if err := json.Unmarshal(data, (*plain)(u)); err != nil {
@@ -56,7 +57,7 @@ func (u *Uncertain) checkVersion() error {
 	return FieldError{Field: "Uncertain.version", Value: strconv.Itoa(u.Version), Problem: problem}
 }
 
-// check refuses a stored value that does not say what to look for.
+// check refuses a stored value without the fields that a look-up needs.
 func (u *Uncertain) check() error {
 	var c Check
 	if u.Operation == "" {
@@ -71,11 +72,11 @@ func (u *Uncertain) check() error {
 	return errors.Join(u.checkVersion(), c.Err())
 }
 
-// lateness is how long after the last answer was given up the API may still
-// carry a request out.
+// lateness is how long after the end of the last attempt the API may still carry
+// the request out.
 const lateness = time.Minute
 
-// timeframe is the time in which it can have been made.
+// timeframe returns the period in which the result can have been made.
 func (u *Uncertain) timeframe(o *apiclock.Offset) timeframe {
 	if u.Local {
 		return timeframe{sent: u.Since, offset: o, late: u.Before}
@@ -88,35 +89,37 @@ type Outcome string
 
 // The outcomes of [Resolve].
 const (
-	OutcomeCreated Outcome = "created" // it took effect: the Resolution has the result
-	OutcomeAbsent  Outcome = "absent"  // it did not: it can be sent again
-	OutcomeUnknown Outcome = "unknown" // it still cannot be told
+	OutcomeCreated Outcome = "created" // it took effect, and the Resolution has the result
+	OutcomeAbsent  Outcome = "absent"  // it did not take effect and can be sent again
+	OutcomeUnknown Outcome = "unknown" // nobody can tell yet
 )
 
 // Resolution is the answer of [Resolve].
 type Resolution[T any] struct {
 	Outcome Outcome
-	Result  *T // what was made; nil unless the outcome is OutcomeCreated
+	Result  *T // nil unless the outcome is OutcomeCreated
 }
 
-// Resolve looks up what became of a create that ended uncertain. lookup is what
-// its operation has its [Lookup] from. Absent is said only when the settle time
-// ([RetryPolicy].SettleTime) has passed since the create was last sent, for which
-// Resolve waits. With OutcomeUnknown comes the error that kept it from knowing.
+// Resolve is for authors of operations: it looks up what became of a create that
+// ended uncertain. The services have methods for their own creates, such as
+// [PinsService.Resolve].
 //
-// The services have methods for their own creates, such as [PinsService.Resolve].
+// lookup is the function that returns the [Lookup] of the operation. Resolve waits
+// until the settle time ([RetryPolicy].SettleTime) has passed since the create was
+// last sent, before it reports OutcomeAbsent. OutcomeUnknown comes with an error
+// that says why.
 func Resolve[W, T any](ctx context.Context, c *Client, u Uncertain, lookup func(want W) Lookup[T], opts ...CallOption) (*Resolution[T], error) {
 	unknown := &Resolution[T]{Outcome: OutcomeUnknown}
-	cl := &call{op: Operation{ID: u.Operation, Method: "POST", Kind: KindCreate}, opts: callOptions{list: opts}}
 	res := &Resolution[T]{Outcome: OutcomeCreated, Result: new(T)}
+	cl := &call{op: Operation{ID: u.Operation, Method: http.MethodPost, Kind: KindCreate}, out: res.Result, opts: callOptions{list: opts}}
 	if err := cl.prepareResolve(ctx, c, &u, func() (AnyLookup, error) {
 		want, err := readWant[W](u.Want)
 		return lookup(want), err
-	}, res.Result); err != nil {
+	}); err != nil {
 		return unknown, c.refuse(ctx, cl, cl.invalid(err))
 	}
-	// It takes its turn among the equal creates of this client, so that it does
-	// not take for its own what one of them is making.
+	// It takes its turn among the equal creates of this client, so that it does not
+	// adopt the result of one in flight.
 	leave, err := c.registry.enter(ctx, cl)
 	if err != nil {
 		return unknown, c.refuse(ctx, cl, cl.notBegun(err))
@@ -133,7 +136,7 @@ func Resolve[W, T any](ctx context.Context, c *Client, u Uncertain, lookup func(
 }
 
 // prepareResolve is prepare for the look-up of a stored create.
-func (cl *call) prepareResolve(ctx context.Context, c *Client, u *Uncertain, lookup func() (AnyLookup, error), out any) error {
+func (cl *call) prepareResolve(ctx context.Context, c *Client, u *Uncertain, lookup func() (AnyLookup, error)) error {
 	cl.secrets = c.secrets
 	if ctx == nil {
 		return errNilContext
@@ -154,26 +157,26 @@ func (cl *call) prepareResolve(ctx context.Context, c *Client, u *Uncertain, loo
 	if err := errors.Join(err, check.Err()); err != nil {
 		return err
 	}
-	cl.lookup, err = found.bind(u.Operation, out)
+	cl.lookup, err = found.bind(cl)
 	return err
 }
 
-// resolve looks until it is known what became of u, and records that for equal
-// creates.
+// resolve looks the create u up until its outcome is known, and records the outcome
+// for equal creates.
 func (c *Client) resolve(ctx context.Context, cl *call, u *Uncertain) (verdict, error) {
 	pending := cl.pending
 	known := &pendingCreate{things: slices.Clone(pending.things), unresolved: max(0, u.Equals-len(pending.resolved))}
 	identity := u.identity(cl.opts.jobKey)
 	own, again := pending.resolved[identity]
 	known.own = own
-	if n := pending.unresolved; n > 0 { // it is one of these itself
+	if n := pending.unresolved; n > 0 { // u is one of these itself
 		known.unresolved = min(u.Equals, n-1)
 	}
 	for _, id := range u.NotIDs {
 		known.things = append(known.things, madeThing{id: id})
 	}
-	// Only now, since the time that is put in is not part of the identity.
-	if now := c.clock.Now(); u.Until.IsZero() || u.Until.After(now) { // or by a clock that is ahead of ours
+	// Not before the identity was taken: this time is not part of it.
+	if now := c.clock.Now(); u.Until.IsZero() || u.Until.After(now) { // After: another process's clock is ahead of ours
 		u.Until = now
 	}
 	s := search{
@@ -200,17 +203,20 @@ func (c *Client) resolve(ctx context.Context, cl *call, u *Uncertain) (verdict, 
 	return verdict, nil
 }
 
-// identity tells stored creates of equal content apart.
+// identity distinguishes stored creates of equal content.
 func (u *Uncertain) identity(jobKey string) string {
 	return fingerprint(jobKey, u.Since.String(), u.Until.String(), strconv.Itoa(u.Equals), strings.Join(u.NotIDs, " "))
 }
 
-// uncertainty completes what the call was looking for with what is known now.
+// uncertainty describes the call's create, with what is known now.
 func (r *run) uncertainty() *Uncertain {
 	if r.cl.lookup == nil {
 		return nil
 	}
-	u := newUncertain(r.cl, r.c.apiClock, r.sentAt)
+	u, err := newUncertain(r.cl, r.c.apiClock, r.sentAt)
+	if err != nil {
+		return nil // without a Want there is nothing that could be looked for later
+	}
 	u.Until = r.c.clock.Now()
 	u.Before = u.Until.Add(lateness)
 	if !u.Local {
@@ -220,10 +226,10 @@ func (r *run) uncertainty() *Uncertain {
 	return u
 }
 
-// Intent describes a create that is about to be sent, for a program that keeps
-// records of its own: stored before the create is called, it lets [Resolve] find
-// out, after a crash, what became of it. [CreateOnce] does this with a [Ledger].
-// The request needs a [Lookup]. Nothing is sent.
+// Intent describes a create that is about to be sent, for a program that keeps its
+// own records. Store the value before you call the create. After a crash,
+// [Resolve] finds out from it what became of the create. [CreateOnce] does the same
+// with a [Ledger]. The request needs a [Lookup]. Intent sends nothing.
 func (c *Client) Intent(op Operation, req Request, opts ...CallOption) (*Uncertain, error) {
 	ctx := context.Background()
 	cl := &call{op: op, req: req, opts: callOptions{list: opts}}
@@ -234,17 +240,25 @@ func (c *Client) Intent(op Operation, req Request, opts ...CallOption) (*Uncerta
 	if err != nil {
 		return nil, c.refuse(ctx, cl, cl.invalid(err))
 	}
-	return newUncertain(cl, c.apiClock, c.clock.Now()), nil
+	u, err := newUncertain(cl, c.apiClock, c.clock.Now())
+	if err != nil {
+		return nil, c.refuse(ctx, cl, cl.invalid(err))
+	}
+	return u, nil
 }
 
 // newUncertain describes a create that is sent from this time on.
-func newUncertain(cl *call, o *apiclock.Offset, sent time.Time) *Uncertain {
+func newUncertain(cl *call, o *apiclock.Offset, sent time.Time) (*Uncertain, error) {
+	want, err := cl.lookup.wantJSON()
+	if err != nil {
+		return nil, err
+	}
 	u := &Uncertain{
-		Version: uncertainVersion, Operation: cl.op.ID, AdAccountID: cl.opts.adAccount, Want: cl.lookup.want,
+		Version: uncertainVersion, Operation: cl.op.ID, AdAccountID: cl.opts.adAccount, Want: want,
 		Since: sent, Local: true,
 	}
 	if o.Known() {
 		u.Since, u.Local = timeframe{sent: sent, offset: o}.since(), false
 	}
-	return u
+	return u, nil
 }

@@ -6,9 +6,9 @@ import (
 	"fmt"
 )
 
-// Opt is a field of an update request. It has three states: not set (the
-// zero value: the field is left as it is), null (the field is cleared), and a
-// value. Use it with the JSON option omitzero.
+// Opt is a field of an update request. It has three states: not set, which leaves
+// the field unchanged; null, which clears it; and a value. The zero Opt is not set.
+// Use it with the JSON option omitzero.
 type Opt[T any] struct {
 	value T
 	state optState

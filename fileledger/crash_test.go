@@ -95,10 +95,10 @@ func (l steppedLedger) Load(ctx context.Context, name string) ([]byte, error) {
 	return record, err
 }
 
-func (l steppedLedger) Save(ctx context.Context, records ...pinterest.LedgerRecord) error {
+func (l steppedLedger) Save(ctx context.Context, records map[string][]byte) error {
 	n := l.steps.number("save")
 	l.steps.at("before save %d", n)
-	err := l.Ledger.Save(ctx, records...)
+	err := l.Ledger.Save(ctx, records)
 	l.steps.at("after save %d", n)
 	return err
 }

@@ -131,7 +131,7 @@ func (l *Ledger) Load(ctx context.Context, name string) ([]byte, error) {
 }
 
 // Save implements pinterest.Ledger.
-func (l *Ledger) Save(ctx context.Context, records ...pinterest.LedgerRecord) error {
+func (l *Ledger) Save(ctx context.Context, records map[string][]byte) error {
 	const upsert = `INSERT INTO ledger (name, record, saved) VALUES (?, ?, ?)
 		ON CONFLICT (name) DO UPDATE SET record = excluded.record, saved = excluded.saved`
 	tx, err := l.db.BeginTx(ctx, nil)
@@ -139,12 +139,11 @@ func (l *Ledger) Save(ctx context.Context, records ...pinterest.LedgerRecord) er
 		return l.wrap(err)
 	}
 	defer func() { _ = tx.Rollback() }() // after Commit it does nothing
-	for _, r := range records {
-		data := r.Data
+	for name, data := range records {
 		if data == nil {
 			data = []byte{}
 		}
-		if _, err := tx.ExecContext(ctx, upsert, r.Name, data, time.Now().Unix()); err != nil {
+		if _, err := tx.ExecContext(ctx, upsert, name, data, time.Now().Unix()); err != nil {
 			return l.wrap(err)
 		}
 	}

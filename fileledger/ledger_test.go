@@ -81,9 +81,9 @@ func TestTwoLedgers(t *testing.T) {
 	t.Run("records", func(t *testing.T) {
 		dir := t.TempDir()
 		a, b := open(t, dir), open(t, dir)
-		require.NoError(t, a.Save(t.Context(), pinterest.LedgerRecord{Name: "key", Data: []byte("by a")}))
+		require.NoError(t, a.Save(t.Context(), map[string][]byte{"key": []byte("by a")}))
 		requireRecord(t, b, "key", "by a")
-		require.NoError(t, b.Save(t.Context(), pinterest.LedgerRecord{Name: "key", Data: []byte("by b")}))
+		require.NoError(t, b.Save(t.Context(), map[string][]byte{"key": []byte("by b")}))
 		requireRecord(t, a, "key", "by b")
 	})
 	t.Run("one holds, the other waits", func(t *testing.T) {
@@ -185,14 +185,14 @@ func TestReopen(t *testing.T) {
 		if i > 0 {
 			requireRecord(t, l, "key", fmt.Sprint("record ", i-1))
 		}
-		require.NoError(t, l.Save(t.Context(), pinterest.LedgerRecord{Name: "key", Data: fmt.Append(nil, "record ", i)}))
+		require.NoError(t, l.Save(t.Context(), map[string][]byte{"key": fmt.Append(nil, "record ", i)}))
 		unlock := lock(t, l, "key")
 		unlock()
 		require.NoError(t, l.Close())
 
 		_, err = l.Load(t.Context(), "key")
 		require.Error(t, err, "it is closed")
-		require.Error(t, l.Save(t.Context(), pinterest.LedgerRecord{Name: "key", Data: []byte("too late")}))
+		require.Error(t, l.Save(t.Context(), map[string][]byte{"key": []byte("too late")}))
 	}
 	info, err := os.Stat(dir)
 	require.NoError(t, err)
@@ -205,7 +205,7 @@ func TestOpenAnyFolder(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			parent := t.TempDir()
 			dir, other := filepath.Join(parent, name), filepath.Join(parent, name+"2")
-			require.NoError(t, open(t, dir).Save(t.Context(), pinterest.LedgerRecord{Name: "key", Data: []byte("record")}))
+			require.NoError(t, open(t, dir).Save(t.Context(), map[string][]byte{"key": []byte("record")}))
 			requireRecord(t, open(t, dir), "key", "record")
 			record, err := open(t, other).Load(t.Context(), "key")
 			require.NoError(t, err)
@@ -222,7 +222,7 @@ func TestOpenAnyFolder(t *testing.T) {
 func TestOpenRelative(t *testing.T) {
 	t.Chdir(t.TempDir())
 	l := open(t, "ledger")
-	require.NoError(t, l.Save(t.Context(), pinterest.LedgerRecord{Name: "key", Data: []byte("record")}))
+	require.NoError(t, l.Save(t.Context(), map[string][]byte{"key": []byte("record")}))
 	dir, err := filepath.Abs("ledger")
 	require.NoError(t, err)
 	requireRecord(t, open(t, dir), "key", "record")
@@ -254,7 +254,7 @@ func TestOpenErrors(t *testing.T) {
 			prepare(t, dir)
 			l, err := fileledger.Open(t.Context(), dir)
 			if err == nil { // then it has to work
-				assert.NoError(t, l.Save(t.Context(), pinterest.LedgerRecord{Name: "key", Data: []byte("record")}))
+				assert.NoError(t, l.Save(t.Context(), map[string][]byte{"key": []byte("record")}))
 				assert.NoError(t, l.Close())
 				t.Fatal("it was opened")
 			}
@@ -275,7 +275,7 @@ func TestPrune(t *testing.T) {
 	dir := t.TempDir()
 	l := open(t, dir)
 	for _, name := range []string{"old", "older", "saved again", "new"} {
-		require.NoError(t, l.Save(t.Context(), pinterest.LedgerRecord{Name: name, Data: []byte(name)}))
+		require.NoError(t, l.Save(t.Context(), map[string][]byte{name: []byte(name)}))
 	}
 	now := time.Now()
 	n, err := l.Prune(t.Context(), now.Add(-time.Minute))
@@ -284,7 +284,7 @@ func TestPrune(t *testing.T) {
 
 	age(t, dir, now.Add(-48*time.Hour), "old", "saved again")
 	age(t, dir, now.Add(-72*time.Hour), "older")
-	require.NoError(t, l.Save(t.Context(), pinterest.LedgerRecord{Name: "saved again", Data: []byte("saved again")}))
+	require.NoError(t, l.Save(t.Context(), map[string][]byte{"saved again": []byte("saved again")}))
 	n, err = l.Prune(t.Context(), now.Add(-60*time.Hour))
 	require.NoError(t, err)
 	assert.Equal(t, int64(1), n)

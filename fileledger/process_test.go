@@ -23,7 +23,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/pinterest-go/pinterest"
 	"github.com/pinterest-go/pinterest/fileledger"
 )
 
@@ -125,7 +124,7 @@ func playCount(ctx context.Context, r role) error {
 				return err
 			}
 		}
-		if err := l.Save(ctx, pinterest.LedgerRecord{Name: "counter", Data: []byte(strconv.Itoa(n + 1))}); err != nil {
+		if err := l.Save(ctx, map[string][]byte{"counter": []byte(strconv.Itoa(n + 1))}); err != nil {
 			return err
 		}
 		unlock()
@@ -157,10 +156,10 @@ func playSaveAndDie(ctx context.Context, r role) error {
 		return err
 	}
 	for i := range r.N {
-		if err := l.Save(ctx, pinterest.LedgerRecord{Name: "key", Data: []byte(strconv.Itoa(i))}); err != nil {
+		if err := l.Save(ctx, map[string][]byte{"key": []byte(strconv.Itoa(i))}); err != nil {
 			return err
 		}
-		if err := l.Save(ctx, pinterest.LedgerRecord{Name: fmt.Sprint("key ", i), Data: bytes.Repeat([]byte{byte(i)}, 10_000)}); err != nil {
+		if err := l.Save(ctx, map[string][]byte{fmt.Sprint("key ", i): bytes.Repeat([]byte{byte(i)}, 10_000)}); err != nil {
 			return err
 		}
 	}
@@ -189,7 +188,7 @@ func playOpen(ctx context.Context, r role) error {
 		if err != nil {
 			return err
 		}
-		if err := l.Save(ctx, pinterest.LedgerRecord{Name: strconv.Itoa(os.Getpid()), Data: []byte("was here")}); err != nil {
+		if err := l.Save(ctx, map[string][]byte{strconv.Itoa(os.Getpid()): []byte("was here")}); err != nil {
 			return err
 		}
 		if err := l.Close(); err != nil {
@@ -285,7 +284,7 @@ func TestProcessKilledAfterSave(t *testing.T) {
 			requireRecord(t, l, fmt.Sprint("key ", i), strings.Repeat(string(rune(i)), 10_000))
 		}
 		lock(t, l, "key")()
-		require.NoError(t, l.Save(t.Context(), pinterest.LedgerRecord{Name: "key", Data: []byte("by another")}))
+		require.NoError(t, l.Save(t.Context(), map[string][]byte{"key": []byte("by another")}))
 		requireRecord(t, l, "key", "by another")
 	}
 }

@@ -132,7 +132,7 @@ func anyName(t *testing.T, l pinterest.Ledger) {
 
 func severalAtOnce(t *testing.T, l pinterest.Ledger) {
 	save(t, l, "kept", []byte("kept"))
-	if err := l.Save(t.Context()); err != nil {
+	if err := l.Save(t.Context(), nil); err != nil {
 		t.Errorf("Save of nothing: %v", err)
 	}
 	// Whoever reads both under a lock finds them of one save.
@@ -143,7 +143,7 @@ func severalAtOnce(t *testing.T, l pinterest.Ledger) {
 			for i := range rounds {
 				record := fmt.Appendf(nil, "%d of %d", i, g)
 				unlock := lock(t, l, "both")
-				err := l.Save(t.Context(), pinterest.LedgerRecord{Name: "one", Data: record}, pinterest.LedgerRecord{Name: "two", Data: record})
+				err := l.Save(t.Context(), map[string][]byte{"one": record, "two": record})
 				if err != nil {
 					t.Errorf("Save of two records: %v", err)
 				}
@@ -158,7 +158,7 @@ func severalAtOnce(t *testing.T, l pinterest.Ledger) {
 	// What fails is not saved in part.
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	err := l.Save(ctx, pinterest.LedgerRecord{Name: "three", Data: []byte("3")}, pinterest.LedgerRecord{Name: "four", Data: []byte("4")})
+	err := l.Save(ctx, map[string][]byte{"three": []byte("3"), "four": []byte("4")})
 	three, _ := l.Load(t.Context(), "three")
 	four, _ := l.Load(t.Context(), "four")
 	if (three == nil) != (four == nil) || err == nil && three == nil {
@@ -427,7 +427,7 @@ func free(t *testing.T, l pinterest.Ledger, names ...string) {
 
 func save(t *testing.T, l pinterest.Ledger, name string, record []byte) {
 	t.Helper()
-	if err := l.Save(t.Context(), pinterest.LedgerRecord{Name: name, Data: record}); err != nil {
+	if err := l.Save(t.Context(), map[string][]byte{name: record}); err != nil {
 		t.Errorf("Save(%.20q): %v", name, err)
 	}
 }
