@@ -234,7 +234,7 @@ func TestCrashAtEveryStep(t *testing.T) {
 					res, _ = c.call("job-8841", 0)
 				}
 				c.requireOne(res)
-				c.srv.ResetBooks()
+				c.srv.ResetRequests()
 				res, _ = c.call("job-8841", 0)
 				c.requireOne(res)
 				assert.Zero(t, c.srv.Count(""), "what is known takes no request")

@@ -93,7 +93,7 @@ func callOnce(ctx context.Context, s pinterest.TokenStore, r role) error {
 // connected starts an API and a store with one connected account.
 func connected(t *testing.T, opts ...pinteresttest.Option) (*pinteresttest.Server, *filestore.Store, role) {
 	t.Helper()
-	srv := pinteresttest.NewServer(append(opts, pinteresttest.WithoutQuotas(), pinteresttest.WithoutBooks())...)
+	srv := pinteresttest.NewServer(append(opts, pinteresttest.WithoutQuotas(), pinteresttest.WithoutRequestLog())...)
 	t.Cleanup(srv.Close)
 	r := role{Dir: t.TempDir(), N: callers, URL: srv.URL, ID: srv.App().ID, Secret: srv.App().Secret}
 	s, err := filestore.Open(r.Dir)

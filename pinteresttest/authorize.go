@@ -18,7 +18,7 @@ var authorizePage = template.Must(template.New("authorize").Parse(authorizeHTML)
 
 // AuthorizeURL returns the URL of the page on which an account's owner gives the
 // app access: what https://www.pinterest.com/oauth/ is to the real API. Requests
-// of it count as nothing: they are in no book, cost no quota and meet no fault.
+// of it are not in the request log, cost no quota and meet no fault.
 func (s *Server) AuthorizeURL() string { return s.origin + "/oauth/" }
 
 // A consent is what a request to the authorize page asks the owner for.

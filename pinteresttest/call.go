@@ -13,7 +13,7 @@ import (
 
 // A call is a request on its way through the server.
 type call struct {
-	request *Request // its entry in the books
+	request *Request // its entry in the request log
 	op      *operation
 	params  map[string]string // of the path
 	query   url.Values
@@ -36,14 +36,14 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	o := s.respond(r, c)
 	s.decorate(w.Header(), c, o)
-	s.books.close(c.request, o)
-	o.answer.send(w, r, o.wire)
+	s.requestLog.finish(c.request, o)
+	o.answer.send(w, r, o.delivery)
 }
 
 // An outcome is what became of a request.
 type outcome struct {
 	answer    answer
-	wire      Wire
+	delivery  Delivery
 	committed bool
 	fault     *Fault // that struck, if one did
 }
@@ -60,7 +60,7 @@ func (s *Server) respond(r *http.Request, c *call) outcome {
 	}
 
 	if !fault.AfterCommit && s.clock.wait(r.Context(), fault.Delay) != nil {
-		return outcome{wire: Close, fault: fault} // the client has left
+		return outcome{delivery: Close, fault: fault} // the client has left
 	}
 	var o outcome
 	if fault.performs() {
@@ -72,10 +72,10 @@ func (s *Server) respond(r *http.Request, c *call) outcome {
 			return o
 		}
 		if s.clock.wait(r.Context(), fault.Delay) != nil {
-			return outcome{wire: Close, fault: fault, committed: o.committed}
+			return outcome{delivery: Close, fault: fault, committed: o.committed}
 		}
 	}
-	o.wire, o.fault = fault.Wire, fault
+	o.delivery, o.fault = fault.Delivery, fault
 	if fault.replaces() {
 		o.answer = fault.answer(c.success())
 	}
@@ -85,8 +85,8 @@ func (s *Server) respond(r *http.Request, c *call) outcome {
 // largestBody is more than the largest image takes in base64.
 const largestBody = 64 << 20
 
-// receive reads a request, finds its operation and its account, enters it in the
-// books and counts it against the quotas.
+// receive reads a request, finds its operation and its account, records it in
+// the request log and counts it against the quotas.
 func (s *Server) receive(r *http.Request) (*call, error) {
 	var body []byte
 	var err error
@@ -119,7 +119,7 @@ func (s *Server) receive(r *http.Request) (*call, error) {
 		Grant:     kind,
 		At:        c.now,
 	}
-	s.books.enter(c.request)
+	s.requestLog.add(c.request)
 	if kind == "refresh_token" {
 		form, _ := url.ParseQuery(string(body))
 		s.noteReuse(c.request, s.tokens.known(form.Get("refresh_token")))
@@ -127,7 +127,7 @@ func (s *Server) receive(r *http.Request) (*call, error) {
 	c.usage = s.quotas.take(category, c.account, c.now)
 	if c.usage.exceeded {
 		c.refusal = errThrottled
-		s.books.refuse(c.request)
+		s.requestLog.throttled(c.request)
 	}
 	return c, err
 }

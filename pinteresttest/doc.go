@@ -3,7 +3,7 @@
 // pins in memory and behaves like the API towards a client. It answers with the
 // API's shapes and its rate-limit headers, refuses what the API refuses with the
 // same status and code, holds clients to the API's quotas, and goes wrong in the
-// ways the API does when a test tells it to. It keeps books of every request, so
+// ways the API does when a test tells it to. It logs every request, so
 // that a test can say what a client did and not only what it returned.
 //
 //	clock := pinteresttest.NewClock(time.Date(2026, 7, 9, 9, 30, 0, 0, time.UTC))

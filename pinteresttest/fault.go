@@ -45,8 +45,8 @@ type Fault struct {
 	// no values takes that header off it.
 	Header http.Header
 
-	Wire  Wire          // how the answer travels
-	Delay time.Duration // on the server's clock, before it does
+	Delivery Delivery      // how the answer travels
+	Delay    time.Duration // on the server's clock, before it does
 }
 
 // On makes the fault hit one operation only, such as "pins/create".
@@ -94,7 +94,7 @@ func (f *Fault) replaces() bool {
 // performs reports whether the request takes effect although the fault strikes:
 // when the fault needs the operation's own answer, or comes after it.
 func (f *Fault) performs() bool {
-	return f.AfterCommit || !f.replaces() && f.Wire.answers()
+	return f.AfterCommit || !f.replaces() && f.Delivery.answers()
 }
 
 // answer is the fault's own answer. success is the status of the operation's.

@@ -66,21 +66,21 @@ func NoExclusiveAccess() Fault {
 }
 
 // ConnectionReset breaks the connection off with a TCP reset.
-func ConnectionReset() Fault { return Fault{Wire: Reset} }
+func ConnectionReset() Fault { return Fault{Delivery: Reset} }
 
 // NoAnswer closes the connection instead of answering.
-func NoAnswer() Fault { return Fault{Wire: Close} }
+func NoAnswer() Fault { return Fault{Delivery: Close} }
 
 // Truncated sends half of the operation's answer, which took effect, and closes
 // the connection.
-func Truncated() Fault { return Fault{Wire: Truncate} }
+func Truncated() Fault { return Fault{Delivery: Truncate} }
 
 // Garbled answers with half of the operation's JSON in a complete answer. The
 // request took effect.
-func Garbled() Fault { return Fault{Wire: Garble} }
+func Garbled() Fault { return Fault{Delivery: Garble} }
 
 // Hanging leaves the client without an answer for as long as it waits.
-func Hanging() Fault { return Fault{Wire: Hang} }
+func Hanging() Fault { return Fault{Delivery: Hang} }
 
 // Slow performs and answers the request d, on the server's clock, after it has
 // arrived, and not at all when the client has left by then. With AfterTheCommit

@@ -117,7 +117,7 @@ func TestMemoryTransportBreaksOff(t *testing.T) {
 	t.Run("the client leaves", func(t *testing.T) {
 		why := errors.New("no more")
 		ctx, cancel := context.WithCancelCause(t.Context())
-		f.Inject(pinteresttest.Fault{Wire: pinteresttest.Hang, Match: func(*http.Request, []byte) bool {
+		f.Inject(pinteresttest.Fault{Delivery: pinteresttest.Hang, Match: func(*http.Request, []byte) bool {
 			cancel(why)
 			return true
 		}})

@@ -141,7 +141,7 @@ func (s *Server) refreshToken(c *call, form url.Values) (any, error) {
 // another had been issued.
 func (s *Server) noteReuse(r *Request, g grant) {
 	if g.replaced {
-		s.books.reuse(r)
+		s.requestLog.reused(r)
 	}
 }
 

@@ -28,7 +28,7 @@ type config struct {
 	tokenShape      TokenShape
 	tokenTTL        time.Duration
 	duplicateStatus int
-	keepBooks       bool
+	keepRequests    bool
 }
 
 func defaults() config {
@@ -37,7 +37,7 @@ func defaults() config {
 		quotas:          map[string]Quota{},
 		tokenTTL:        30 * 24 * time.Hour,
 		duplicateStatus: http.StatusBadRequest,
-		keepBooks:       true,
+		keepRequests:    true,
 	}
 }
 
@@ -148,9 +148,9 @@ func WithDuplicateNameStatus(status int) Option {
 	return func(c *config) { c.duplicateStatus = status }
 }
 
-// WithoutBooks keeps no record of requests, so that a benchmark of a million of
+// WithoutRequestLog keeps no record of requests, so that a benchmark of a million of
 // them does not hold a million bodies. [Server.Requests] is then empty;
 // [Server.Count] and [Server.Connections] still count.
-func WithoutBooks() Option {
-	return func(c *config) { c.keepBooks = false }
+func WithoutRequestLog() Option {
+	return func(c *config) { c.keepRequests = false }
 }

@@ -218,7 +218,7 @@ func (q *quotas) standing(p policy, account string, now time.Time) QuotaUsage {
 // Spend counts n requests of the account in a category at this moment, as if
 // another process had made them: in all windows that hold for the category, that
 // of the safety net and those of the app included. With [SafetyNet] for a
-// category they are requests of none. They are in no book.
+// category they are requests of none. They are not in the request log.
 func (s *Server) Spend(a Account, category string, n int) {
 	now := s.clock.Now()
 	s.quotas.mu.Lock()

@@ -8,16 +8,16 @@ import (
 	"strconv"
 )
 
-// Wire is how an answer travels to the client, or does not.
+// Delivery is how an answer travels to the client, or does not.
 //
 // The transport of net/http sends a GET once more by itself when a connection it
 // had used before breaks without an answer. The books then show two requests,
 // and the fault may have struck without the client's noticing.
-type Wire uint8
+type Delivery uint8
 
 const (
 	// Answer sends the answer as it should be.
-	Answer Wire = iota
+	Answer Delivery = iota
 	// Reset sends none and breaks the connection off with a TCP reset.
 	Reset
 	// Close sends none and closes the connection.
@@ -32,7 +32,7 @@ const (
 )
 
 // answers reports whether the client gets an answer, whole or not.
-func (w Wire) answers() bool { return w == Answer || w == Truncate || w == Garble }
+func (d Delivery) answers() bool { return d == Answer || d == Truncate || d == Garble }
 
 // An answer is what the client gets.
 type answer struct {
@@ -43,8 +43,8 @@ type answer struct {
 }
 
 // send puts the answer on the wire.
-func (a answer) send(w http.ResponseWriter, r *http.Request, wire Wire) {
-	switch wire {
+func (a answer) send(w http.ResponseWriter, r *http.Request, delivery Delivery) {
+	switch delivery {
 	case Answer:
 		a.write(w, a.body, len(a.body))
 	case Garble:

@@ -32,8 +32,8 @@ type Request struct {
 	number int // since the start
 }
 
-// books is the record of what the server received.
-type books struct {
+// requestLog records of what the server received.
+type requestLog struct {
 	keep        bool
 	connections atomic.Int64
 
@@ -48,33 +48,33 @@ type books struct {
 
 type tokenCall struct{ account, grant string }
 
-func newBooks(keep bool) *books {
-	return &books{keep: keep, counts: map[string]int{}, refused: map[string]int{}, grants: map[tokenCall]int{}}
+func newRequestLog(keep bool) *requestLog {
+	return &requestLog{keep: keep, counts: map[string]int{}, refused: map[string]int{}, grants: map[tokenCall]int{}}
 }
 
 // enter gives a request its id and writes it down. What is known at this point
 // does not change any more.
-func (b *books) enter(r *Request) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.received++
-	r.number = b.received
-	r.ID = fmt.Sprint(4_826_385_600_000_000 + b.received)
-	b.counts[r.Operation]++
+func (l *requestLog) add(r *Request) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.received++
+	r.number = l.received
+	r.ID = fmt.Sprint(4_826_385_600_000_000 + l.received)
+	l.counts[r.Operation]++
 	if r.Operation == opToken {
-		b.grants[tokenCall{r.Account, r.Grant}]++
+		l.grants[tokenCall{r.Account, r.Grant}]++
 	}
-	if b.keep {
-		b.requests = append(b.requests, r)
+	if l.keep {
+		l.requests = append(l.requests, r)
 	}
 }
 
 // close writes down how a request ended. It is called before the answer is
 // sent, so that whoever has the answer finds it in the books.
-func (b *books) close(r *Request, o outcome) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if o.wire.answers() {
+func (l *requestLog) finish(r *Request, o outcome) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if o.delivery.answers() {
 		r.Status, r.Code = o.answer.status, o.answer.code
 	}
 	r.Committed, r.Fault = o.committed, o.fault != nil
@@ -82,12 +82,12 @@ func (b *books) close(r *Request, o outcome) {
 
 // Requests returns every request received, in the order of arrival. Their maps
 // and bodies are the server's own, for reading only. It is empty on a server
-// made with [WithoutBooks].
+// made with [WithoutRequestLog].
 func (s *Server) Requests() []Request {
-	s.books.mu.Lock()
-	defer s.books.mu.Unlock()
-	requests := make([]Request, len(s.books.requests))
-	for i, r := range s.books.requests {
+	s.requestLog.mu.Lock()
+	defer s.requestLog.mu.Unlock()
+	requests := make([]Request, len(s.requestLog.requests))
+	for i, r := range s.requestLog.requests {
 		requests[i] = *r
 	}
 	return requests
@@ -96,33 +96,33 @@ func (s *Server) Requests() []Request {
 // Count returns how many requests for an operation were received, for all of
 // them together when it is empty.
 func (s *Server) Count(operation string) int {
-	s.books.mu.Lock()
-	defer s.books.mu.Unlock()
+	s.requestLog.mu.Lock()
+	defer s.requestLog.mu.Unlock()
 	if operation != "" {
-		return s.books.counts[operation]
+		return s.requestLog.counts[operation]
 	}
 	total := 0
-	for _, n := range s.books.counts {
+	for _, n := range s.requestLog.counts {
 		total += n
 	}
 	return total
 }
 
 // refuse writes down that a request was beyond the quotas.
-func (b *books) refuse(r *Request) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.refused[r.Account]++
+func (l *requestLog) throttled(r *Request) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.refused[r.Account]++
 }
 
 // reuse writes down that a refresh was made with a refresh token in whose place
 // another had been issued.
-func (b *books) reuse(r *Request) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+func (l *requestLog) reused(r *Request) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if !r.Reused {
 		r.Reused = true
-		b.reuses = append(b.reuses, r)
+		l.reuses = append(l.reuses, r)
 	}
 }
 
@@ -131,10 +131,10 @@ func (b *books) reuse(r *Request) {
 // The zero Account counts those of all, of unknown ones as well, and an empty
 // grant those of every type.
 func (s *Server) CountTokenCalls(a Account, grant string) int {
-	s.books.mu.Lock()
-	defer s.books.mu.Unlock()
+	s.requestLog.mu.Lock()
+	defer s.requestLog.mu.Unlock()
 	total := 0
-	for call, n := range s.books.grants {
+	for call, n := range s.requestLog.grants {
 		if (a.Username == "" || a.Username == call.account) && (grant == "" || grant == call.grant) {
 			total += n
 		}
@@ -147,10 +147,10 @@ func (s *Server) CountTokenCalls(a Account, grant string) int {
 // they were noticed. A client that keeps each new token, and refreshes once for all
 // its goroutines and processes, has none, unless an answer was lost.
 func (s *Server) Reuses() []Request {
-	s.books.mu.Lock()
-	defer s.books.mu.Unlock()
+	s.requestLog.mu.Lock()
+	defer s.requestLog.mu.Unlock()
 	var reuses []Request
-	for _, r := range s.books.reuses {
+	for _, r := range s.requestLog.reuses {
 		reuses = append(reuses, *r)
 	}
 	return reuses
@@ -161,31 +161,31 @@ func (s *Server) Reuses() []Request {
 // zero Account. Answers of an injected [Throttled] are not among them: a client
 // that paces itself has none.
 func (s *Server) CountThrottled(a Account) int {
-	s.books.mu.Lock()
-	defer s.books.mu.Unlock()
+	s.requestLog.mu.Lock()
+	defer s.requestLog.mu.Unlock()
 	if a.Username != "" {
-		return s.books.refused[a.Username]
+		return s.requestLog.refused[a.Username]
 	}
 	total := 0
-	for _, n := range s.books.refused {
+	for _, n := range s.requestLog.refused {
 		total += n
 	}
 	return total
 }
 
 // Connections returns how many TCP connections the server has accepted.
-func (s *Server) Connections() int { return int(s.books.connections.Load()) }
+func (s *Server) Connections() int { return int(s.requestLog.connections.Load()) }
 
-// ResetBooks forgets the requests and their counts. The number of connections
+// ResetRequests forgets the requests and their counts. The number of connections
 // and what the accounts own stay.
-func (s *Server) ResetBooks() {
-	s.books.mu.Lock()
-	defer s.books.mu.Unlock()
-	s.books.requests = nil
-	clear(s.books.counts)
-	clear(s.books.refused)
-	clear(s.books.grants)
-	s.books.reuses = nil
+func (s *Server) ResetRequests() {
+	s.requestLog.mu.Lock()
+	defer s.requestLog.mu.Unlock()
+	s.requestLog.requests = nil
+	clear(s.requestLog.counts)
+	clear(s.requestLog.refused)
+	clear(s.requestLog.grants)
+	s.requestLog.reuses = nil
 }
 
 // Duplicates returns the pins of which there are two or more alike, each group
