@@ -319,3 +319,53 @@ func age(t *testing.T, dir string, saved time.Time, names ...string) {
 	}
 	require.NoError(t, db.Close())
 }
+
+// A ledger whose records have another format is refused and left as it is: its
+// keys would not be recognized, and their pins created a second time.
+func TestOpenAnotherFormat(t *testing.T) {
+	for name, c := range map[string]struct {
+		version, records int
+		refused          bool
+	}{
+		"an earlier version":                 {version: 0, records: 1, refused: true},
+		"an earlier version, several":        {version: 0, records: 40, refused: true},
+		"an earlier version without records": {version: 0, records: 0},
+		"this version":                       {version: 1, records: 1},
+		"a later version":                    {version: 2, records: 1, refused: true},
+		"a later version without records":    {version: 2, records: 0, refused: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			l, err := fileledger.Open(t.Context(), dir)
+			require.NoError(t, err)
+			for i := range c.records {
+				require.NoError(t, l.Save(t.Context(), map[string][]byte{fmt.Sprint("key ", i): []byte("record")}))
+			}
+			require.NoError(t, l.Close())
+			db, err := sql.Open("sqlite", filepath.Join(dir, "ledger.sqlite"))
+			require.NoError(t, err)
+			defer db.Close() //nolint:errcheck // it was only read
+			_, err = db.ExecContext(t.Context(), fmt.Sprintf("PRAGMA user_version = %d", c.version))
+			require.NoError(t, err)
+
+			for range 2 { // refusing it changes nothing
+				l, err = fileledger.Open(t.Context(), dir)
+				version, records := c.version, 0
+				if c.refused {
+					assert.Nil(t, l)
+					require.ErrorContains(t, err, fmt.Sprintf("fileledger: %s: the records have a format that this version of the library cannot read: version %d, want 1", dir, c.version))
+				} else {
+					version = 1
+					require.NoError(t, err)
+					require.NoError(t, l.Close())
+				}
+				var found int
+				require.NoError(t, db.QueryRowContext(t.Context(), "PRAGMA user_version").Scan(&found))
+				assert.Equal(t, version, found)
+				require.NoError(t, db.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM ledger").Scan(&records))
+				assert.Equal(t, c.records, records)
+				assert.Empty(t, lockFiles(t, dir))
+			}
+		})
+	}
+}

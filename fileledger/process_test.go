@@ -41,6 +41,7 @@ type role struct {
 
 var roles = map[string]func(ctx context.Context, r role) error{
 	"count": playCount, "hold": playHold, "save and die": playSaveAndDie, "open": playOpen, "create once": playCreateOnce,
+	"die in save": playDieInSave, "save forever": playSaveForever,
 }
 
 func TestMain(m *testing.M) {
