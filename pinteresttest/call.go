@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// A call is a request on its way through the server.
+// A call is a request that the server is processing.
 type call struct {
 	request *Request // its entry in the request log
 	op      *operation
@@ -19,7 +19,7 @@ type call struct {
 	query   url.Values
 	account string    // user name
 	now     time.Time // when it is performed
-	refusal error     // why it cannot be performed whatever is in it
+	refusal error     // why it is refused, whatever its content
 	usage   usage     // of its quotas
 }
 
@@ -31,7 +31,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	c, err := s.receive(r)
 	if err != nil {
-		breakOff(w, io.EOF, nil) // the client has left in the middle of the body
+		breakOff(w, io.EOF, nil) // the client closed the connection within the body
 		return
 	}
 	o := s.respond(r, c)
@@ -40,16 +40,16 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	o.answer.send(w, r, o.delivery)
 }
 
-// An outcome is what became of a request.
+// An outcome is the result of a request.
 type outcome struct {
 	answer    answer
 	delivery  Delivery
 	committed bool
-	fault     *Fault // that struck, if one did
+	fault     *Fault // the one applied; nil for none
 }
 
-// respond performs a request, unless a fault strikes that prevents it. A fault
-// that comes after the commit strikes only when there was one.
+// respond performs a request, unless a fault prevents it. A fault with AfterCommit
+// applies only to a request that succeeds.
 func (s *Server) respond(r *http.Request, c *call) outcome {
 	if c.usage.exceeded {
 		return s.perform(c)
@@ -60,7 +60,7 @@ func (s *Server) respond(r *http.Request, c *call) outcome {
 	}
 
 	if !fault.AfterCommit && s.clock.wait(r.Context(), fault.Delay) != nil {
-		return outcome{delivery: Close, fault: fault} // the client has left
+		return outcome{delivery: Close, fault: fault} // the client has canceled
 	}
 	var o outcome
 	if fault.performs() {
@@ -82,7 +82,7 @@ func (s *Server) respond(r *http.Request, c *call) outcome {
 	return o
 }
 
-// largestBody is more than the largest image takes in base64.
+// largestBody is larger than the largest image in base64.
 const largestBody = 64 << 20
 
 // receive reads a request, finds its operation and its account, records it in
@@ -90,7 +90,7 @@ const largestBody = 64 << 20
 func (s *Server) receive(r *http.Request) (*call, error) {
 	var body []byte
 	var err error
-	if r.ContentLength <= largestBody { // else there is no need to read it
+	if r.ContentLength <= largestBody { // otherwise it is refused unread
 		body, err = io.ReadAll(io.LimitReader(r.Body, largestBody+1))
 		r.Body = http.NoBody
 	}
@@ -137,7 +137,7 @@ func bearer(h http.Header) string {
 	return strings.TrimSpace(token)
 }
 
-// perform does what the request asks for.
+// perform executes the request and builds its answer.
 func (s *Server) perform(c *call) outcome {
 	c.now = s.clock.Now()
 	value, err := s.execute(c)
@@ -157,7 +157,7 @@ func (s *Server) perform(c *call) outcome {
 	return outcome{answer: a, committed: write}
 }
 
-// success is the status with which the operation succeeds.
+// success returns the status of the operation's success.
 func (c *call) success() int {
 	if c.op == nil {
 		return http.StatusOK
@@ -190,7 +190,7 @@ func (s *Server) decorate(h http.Header, c *call, o outcome) {
 	}
 }
 
-// override sets headers over others. One without values is taken off.
+// override replaces headers with others. A header without values is removed.
 func override(h, with http.Header) {
 	for name, values := range with {
 		h.Del(name)
@@ -200,7 +200,7 @@ func override(h, with http.Header) {
 	}
 }
 
-// mustMarshal writes JSON. The answers are plain structs, which always succeed.
+// mustMarshal encodes JSON. The answers are plain structs, which cannot fail.
 func mustMarshal(value any) []byte {
 	raw, err := json.Marshal(value)
 	if err != nil {

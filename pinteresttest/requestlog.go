@@ -11,10 +11,10 @@ import (
 	"time"
 )
 
-// A Request is one that the server received.
+// A Request is a request that the server received.
 type Request struct {
 	ID        string // the x-pinterest-rid of its answer
-	Operation string // such as "pins/create"; empty when the API has none of the path and method
+	Operation string // such as "pins/create"; empty when no operation has the path and method
 	Method    string
 	Path      string // escaped, as it was sent
 	Query     url.Values
@@ -24,26 +24,26 @@ type Request struct {
 	Grant     string    // grant_type of a request to the token endpoint
 	At        time.Time // when it arrived, on the server's clock
 	Status    int       // the HTTP status answered; 0 when there was no answer, or none yet
-	Code      int       // the API's own error code answered; 0 when none
-	Committed bool      // it took effect: a write that the server performed
-	Fault     bool      // a fault struck it
-	Reused    bool      // a refresh with a refresh token in whose place another had been issued
+	Code      int       // the API's error code answered; 0 for none
+	Committed bool      // whether it took effect: a write that the server performed
+	Fault     bool      // whether a fault was applied to it
+	Reused    bool      // whether it is a refresh with a refresh token that had been replaced
 
-	number int // since the start
+	number int // since the server's start
 }
 
-// requestLog records of what the server received.
+// requestLog records the requests that the server received.
 type requestLog struct {
 	keep        bool
 	connections atomic.Int64
 
 	mu       sync.Mutex
-	received int // since the start, for the request ids
+	received int // since the server's start, for the request ids
 	requests []*Request
 	counts   map[string]int
-	refused  map[string]int // by account: for its quota
+	refused  map[string]int // requests over quota, by account
 	grants   map[tokenCall]int
-	reuses   []*Request // kept in any case, as they are few
+	reuses   []*Request // always kept, because they are few
 }
 
 type tokenCall struct{ account, grant string }
@@ -52,8 +52,8 @@ func newRequestLog(keep bool) *requestLog {
 	return &requestLog{keep: keep, counts: map[string]int{}, refused: map[string]int{}, grants: map[tokenCall]int{}}
 }
 
-// enter gives a request its id and writes it down. What is known at this point
-// does not change any more.
+// add gives a request its id and records it. The fields set so far do not change
+// any more.
 func (l *requestLog) add(r *Request) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -69,8 +69,8 @@ func (l *requestLog) add(r *Request) {
 	}
 }
 
-// close writes down how a request ended. It is called before the answer is
-// sent, so that whoever has the answer finds it in the books.
+// finish records how a request ended. It is called before the answer is sent, so
+// that a client that has the answer also finds it in the request log.
 func (l *requestLog) finish(r *Request, o outcome) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -81,8 +81,8 @@ func (l *requestLog) finish(r *Request, o outcome) {
 }
 
 // Requests returns every request received, in the order of arrival. Their maps
-// and bodies are the server's own, for reading only. It is empty on a server
-// made with [WithoutRequestLog].
+// and bodies belong to the server and must not be changed. It returns none for a
+// server made with [WithoutRequestLog].
 func (s *Server) Requests() []Request {
 	s.requestLog.mu.Lock()
 	defer s.requestLog.mu.Unlock()
@@ -93,8 +93,8 @@ func (s *Server) Requests() []Request {
 	return requests
 }
 
-// Count returns how many requests for an operation were received, for all of
-// them together when it is empty.
+// Count returns how many requests for an operation were received. An empty
+// operation counts all requests.
 func (s *Server) Count(operation string) int {
 	s.requestLog.mu.Lock()
 	defer s.requestLog.mu.Unlock()
@@ -108,15 +108,15 @@ func (s *Server) Count(operation string) int {
 	return total
 }
 
-// refuse writes down that a request was beyond the quotas.
+// throttled records that a request exceeded a quota.
 func (l *requestLog) throttled(r *Request) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.refused[r.Account]++
 }
 
-// reuse writes down that a refresh was made with a refresh token in whose place
-// another had been issued.
+// reused records that a refresh was made with a refresh token that had been
+// replaced.
 func (l *requestLog) reused(r *Request) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -126,10 +126,10 @@ func (l *requestLog) reused(r *Request) {
 	}
 }
 
-// CountTokenCalls returns how many requests to the token endpoint an account's
-// grants of a type, such as "refresh_token", have taken, whatever became of them.
-// The zero Account counts those of all, of unknown ones as well, and an empty
-// grant those of every type.
+// CountTokenCalls returns how many requests an account's grants of a type, such as
+// "refresh_token", have sent to the token endpoint, successful or not. The zero
+// Account counts the requests of all accounts, including unknown ones. An empty
+// grant counts every type.
 func (s *Server) CountTokenCalls(a Account, grant string) int {
 	s.requestLog.mu.Lock()
 	defer s.requestLog.mu.Unlock()
@@ -142,10 +142,10 @@ func (s *Server) CountTokenCalls(a Account, grant string) int {
 	return total
 }
 
-// Reuses returns the refreshes that were made with a refresh token in whose place
-// another had been issued, whether they succeeded or not, in the order in which
-// they were noticed. A client that keeps each new token, and refreshes once for all
-// its goroutines and processes, has none, unless an answer was lost.
+// Reuses returns the refreshes that were made with a refresh token that had already
+// been replaced, successful or not, in the order in which they were noticed. There
+// are none for a client that keeps each new token and refreshes once for all its
+// goroutines and processes, unless an answer was lost.
 func (s *Server) Reuses() []Request {
 	s.requestLog.mu.Lock()
 	defer s.requestLog.mu.Unlock()
@@ -157,9 +157,9 @@ func (s *Server) Reuses() []Request {
 }
 
 // CountThrottled returns how many requests of the account were refused with 429
-// because a quota of this server was used up, of all accounts together for the
-// zero Account. Answers of an injected [Throttled] are not among them: a client
-// that paces itself has none.
+// because a quota of this server was exceeded. The zero Account counts those of all
+// accounts. Answers of an injected [Throttled] are not counted, so the number is 0
+// for a client that paces itself.
 func (s *Server) CountThrottled(a Account) int {
 	s.requestLog.mu.Lock()
 	defer s.requestLog.mu.Unlock()
@@ -176,8 +176,8 @@ func (s *Server) CountThrottled(a Account) int {
 // Connections returns how many TCP connections the server has accepted.
 func (s *Server) Connections() int { return int(s.requestLog.connections.Load()) }
 
-// ResetRequests forgets the requests and their counts. The number of connections
-// and what the accounts own stay.
+// ResetRequests clears the request log and its counts. It does not change the
+// number of connections or what the accounts own.
 func (s *Server) ResetRequests() {
 	s.requestLog.mu.Lock()
 	defer s.requestLog.mu.Unlock()
@@ -188,10 +188,10 @@ func (s *Server) ResetRequests() {
 	s.requestLog.reuses = nil
 }
 
-// Duplicates returns the pins of which there are two or more alike, each group
-// in the order of creation: same account, board, section, title, description,
-// link, alt text, media source and parent pin. A test that asked for different
-// pins and finds a group here has caught its client creating one twice.
+// Duplicates returns the groups of two or more equal pins, each in the order of
+// creation. Equal pins have the same account, board, section, title, description,
+// link, alt text, media source and parent pin. If a test created different pins
+// and finds a group here, its client has created a pin twice.
 func (s *Server) Duplicates() [][]Pin {
 	s.world.mu.RLock()
 	defer s.world.mu.RUnlock()

@@ -26,7 +26,7 @@ type Server struct {
 	quotas     *quotas
 	script     *script
 	requestLog *requestLog
-	ctx        context.Context // ends all requests
+	ctx        context.Context // when it ends, all requests end
 	cancel     context.CancelFunc
 	http       *httptest.Server // nil without a socket
 	closing    sync.Once
@@ -76,8 +76,8 @@ func newServer(opts []Option) *Server {
 
 func (s *Server) setOrigin(origin string) { s.origin, s.URL = origin, origin+"/v5" }
 
-// Close ends every answer under way, delayed and hanging ones as well, and shuts
-// the server down. Its contents and its request log can still be read.
+// Close ends every request in progress, including delayed and hanging ones, and
+// shuts the server down. Its contents and its request log can still be read.
 func (s *Server) Close() {
 	s.closing.Do(func() {
 		s.cancel()
@@ -87,5 +87,5 @@ func (s *Server) Close() {
 	})
 }
 
-// Clock returns the clock that the server lives by.
+// Clock returns the server's clock.
 func (s *Server) Clock() *Clock { return s.clock }
