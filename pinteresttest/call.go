@@ -85,8 +85,8 @@ func (s *Server) respond(r *http.Request, c *call) outcome {
 // largestBody is larger than the largest image in base64.
 const largestBody = 64 << 20
 
-// receive reads a request, finds its operation and its account, records it in
-// the request log and counts it against the quotas.
+// receive reads a request, finds its operation and its account, adds it to the
+// request log and counts it against the quotas.
 func (s *Server) receive(r *http.Request) (*call, error) {
 	var body []byte
 	var err error
