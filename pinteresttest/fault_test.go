@@ -291,7 +291,7 @@ func TestPendingFaults(t *testing.T) {
 	assert.Equal(t, http.StatusCreated, f.call("POST", "/pins", f.pinBody()).status)
 }
 
-// A fault that is to follow a commit waits for a request that commits.
+// A fault with AfterCommit waits for a request that succeeds.
 func TestFaultAfterCommitSkipsFailures(t *testing.T) {
 	f := setup(t)
 	f.Inject(
@@ -365,7 +365,7 @@ func TestFaultsStrikeOnceEach(t *testing.T) {
 	for i := range requests {
 		body := f.pinBody()
 		if i%3 == 0 {
-			body = "{}" // is refused, and gives its fault back
+			body = "{}" // is refused, and returns its fault
 		}
 		r := f.request("POST", "/pins", body)
 		group.Go(func() {

@@ -191,7 +191,7 @@ func TestCountTokenCalls(t *testing.T) {
 	assert.Zero(t, f.CountTokenCalls(everyone, ""))
 }
 
-// TestFaultsOfTokens has the token endpoint fail in every way that hurts.
+// TestFaultsOfTokens injects faults into the token endpoint.
 func TestFaultsOfTokens(t *testing.T) {
 	t.Run("5xx", func(t *testing.T) {
 		f := setupConnect(t)
