@@ -57,7 +57,7 @@ func playCall(ctx context.Context, s *filestore.Store, r role) error {
 	return nil
 }
 
-// mortal is a store whose process is killed at a save.
+// mortal is a store whose process kills itself at a save.
 type mortal struct {
 	*filestore.Store
 	after bool
@@ -104,8 +104,8 @@ func connected(t *testing.T, opts ...pinteresttest.Option) (*pinteresttest.Serve
 	return srv, s, r
 }
 
-// Eight processes with a thousand goroutines each meet tokens that stop working
-// of a sudden, three times. Refresh tokens are good for one use.
+// The tokens of eight processes with a thousand goroutines each stop working without
+// notice, three times. Refresh tokens can be used once.
 func TestOneTokenCallOfManyProcesses(t *testing.T) {
 	const processes, surprises = 8, 3
 	srv, _, r := connected(t)
