@@ -83,6 +83,17 @@ func packageFiles(t *testing.T) []*ast.File {
 	return files
 }
 
+// A deletion takes its resource out of a list, which Removes tells the look-ups of
+// creates: else they take the missing resource for a list that lags.
+func TestEveryDeletionRemoves(t *testing.T) {
+	t.Parallel()
+	for _, op := range pinterest.Operations() {
+		if op.Method == http.MethodDelete {
+			assert.Truef(t, op.Removes, "%s: Removes", op.ID)
+		}
+	}
+}
+
 // pinteresttest serves every operation of the package.
 func TestFakeServesEveryOperation(t *testing.T) {
 	t.Parallel()
