@@ -27,7 +27,7 @@ func ExampleDisposition() {
 		case pinterest.DispositionPark:
 			fmt.Println("enqueue again at", failure.RetryAt.Format(time.TimeOnly))
 		case pinterest.DispositionUncertain:
-			fmt.Println("store failure.Uncertain and ask client.Resolve later")
+			fmt.Println("store failure.Uncertain and call client.Pins.Resolve later")
 		case pinterest.DispositionReauthorize:
 			fmt.Println("ask the owner to connect the account again")
 		case pinterest.DispositionFix:
