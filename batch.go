@@ -193,7 +193,7 @@ func (at *attempt) itemError(failure json.RawMessage) *Error {
 	rule := r.c.table.classify(&f)
 	item := attempt{run: r, failed: true, failure: f, body: body}
 	item.record.RequestID = at.record.RequestID
-	e := r.newError(&item, rule, rule.ParkFor)
+	e := r.newError(&item, rule, r.parkTime(&item, rule))
 	if r.cl.op.Kind == KindCreate && rule.Ambiguous {
 		e.Disposition = DispositionUncertain
 	}

@@ -25,6 +25,8 @@ type call struct {
 	out  any
 	opts callOptions
 
+	number uint64 // counted by the app, from 1; 0 while it has none
+
 	lookup  *lookup        // how to look a create up; nil if there is no way
 	pending *pendingCreate // the record of equal creates
 
@@ -34,6 +36,15 @@ type call struct {
 	stream      *streamBody     // instead of body
 	download    *download       // takes the answer instead of out
 	secrets     *redact.Secrets // of the account and of this call
+}
+
+// count returns the call's number, which it gets when it is first asked for. It
+// is the same in the events of the call, its Response and its Error.
+func (cl *call) count(c *Client) uint64 {
+	if cl.number == 0 {
+		cl.number = c.calls.Add(1)
+	}
+	return cl.number
 }
 
 var errNilContext = errors.New("the context is nil")
@@ -206,21 +217,15 @@ func (cl *call) owner() string { return cl.opts.jobKey }
 
 // invalid is the error of a call that was not sent because it is wrong.
 func (cl *call) invalid(err error) *Error {
-	e := &Error{Operation: cl.op.ID, Class: ClassInvalid, Disposition: DispositionFix, Phase: PhaseNotSent}
-	e.Fields, e.causes = fieldErrors(err)
-	for i, cause := range e.causes {
-		e.causes[i] = cl.secrets.Hide(cause)
-	}
-	return e
+	fields, causes := fieldErrors(err)
+	e := Error{Operation: cl.op.ID, Call: cl.number, Class: ClassInvalid, Disposition: DispositionFix, Phase: PhaseNotSent, Fields: fields}
+	return newError(cl.secrets, e, causes...)
 }
 
 // notBegun is the error of a create whose context ended while it waited for its
 // turn.
 func (cl *call) notBegun(err error) *Error {
-	return &Error{
-		Operation: cl.op.ID, Class: ClassCanceled, Disposition: DispositionPark, Phase: PhaseNotSent,
-		Message: "an equal create of this client is under way", causes: []error{err},
-	}
+	return cl.newError(ClassCanceled, DispositionPark, fmt.Errorf("an equal create of this client is under way: %w", err))
 }
 
 // describe puts the request that would be sent into the caller's DryRun.

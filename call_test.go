@@ -1,9 +1,11 @@
 package pinterest_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"net/http"
 	"net/url"
 	"strings"
@@ -154,3 +156,66 @@ func TestDryRunSendsNothingAndRedacts(t *testing.T) {
 type failingSource struct{ err error }
 
 func (f failingSource) Token() (*oauth2.Token, error) { return nil, f.err }
+
+// A programming mistake is told where it is made, and nothing is sent.
+func TestMistakesOfTheProgramAreNamed(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	c := newClient(t, s, pinterest.WithLedger(pinterest.NewMemoryLedger()))
+	ctx := t.Context()
+	do := func(op pinterest.Operation) error { return c.Do(ctx, op, pinterest.Request{}, nil) }
+	var none context.Context
+	for name, tt := range map[string]struct {
+		err  error
+		want string
+	}{
+		"call option":               {get(ctx, c, pinterest.AtPriority(pinterest.PriorityBulk), nil), "call option 2 is nil"},
+		"call option of a list":     {last(c.Boards.AllPins(ctx, boardID, nil, nil)), "call option 1 is nil"},
+		"call option of a key":      {second(c.Pins.CreateOnce(ctx, "job", pinCreate(), nil)), "call option 1 is nil"},
+		"call option of Download":   {second(c.Download(ctx, s.URL, io.Discard, nil)), "call option 1 is nil"},
+		"call option of Resolve":    {second(c.Pins.Resolve(ctx, pinterest.Uncertain{Version: 1, Operation: "pins/create", Since: s.clock.Now()}, nil)), "call option 1 is nil"},
+		"context":                   {get(none, c), "the context is nil"},
+		"context of Do":             {c.Do(none, pinterest.OpPinsGet, pinterest.Request{Path: []string{pinID}}, nil), "the context is nil"},
+		"context of a create":       {second(c.Pins.Create(none, pinCreate())), "the context is nil"},
+		"context of a key":          {second(c.Pins.CreateOnce(none, "job", pinCreate())), "the context is nil"},
+		"context of a list":         {last(c.Boards.AllPins(none, boardID, nil)), "the context is nil"},
+		"context of Download":       {second(c.Download(none, s.URL, io.Discard)), "the context is nil"},
+		"context of Resolve":        {second(c.Pins.Resolve(none, pinterest.Uncertain{})), "the context is nil"},
+		"operation":                 {do(pinterest.Operation{}), "Operation.ID is required"},
+		"operation without ID":      {do(pinterest.Operation{Method: http.MethodGet, Path: "/pins"}), "Operation.ID is required"},
+		"operation without method":  {do(pinterest.Operation{ID: "pins/list", Path: "/pins"}), "Operation.Method is required"},
+		"operation of no such kind": {do(pinterest.Operation{ID: "pins/list", Method: http.MethodGet, Kind: 9}), "Operation.Kind is not a Kind"},
+		"result that is no pointer": {c.Do(ctx, pinterest.OpPinsGet, pinterest.Request{Path: []string{pinID}}, pinterest.Pin{}), "out must be a pointer"},
+	} {
+		e := failure(t, tt.err)
+		require.ErrorIs(t, tt.err, pinterest.ErrInvalid, name)
+		assert.Equal(t, fix, e.Disposition, name)
+		assert.Contains(t, e.Message, tt.want, name)
+		assert.NotZero(t, e.Call, name)
+		assert.LessOrEqual(t, strings.Count(tt.err.Error(), ";"), strings.Count(tt.want, ";")+1, "%s: nothing beside it: %v", name, tt.err)
+	}
+	assert.Empty(t, s.kinds())
+
+	_, err := storedApp(t, s, pinterest.NewMemoryTokenStore()).RefreshDue(none)
+	require.ErrorContains(t, err, "the context is nil")
+}
+
+// Nil where nothing has to be given is no mistake.
+func TestNilWhereNothingIsMeant(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, bare(404)).onLookup(answer(200, emptyPage))
+	c := newClient(t, s, pinterest.WithRules(pinterest.Rule{Name: "no wait, no message", Status: 404, Wait: nil, Message: nil}))
+	assert.Equal(t, "no wait, no message", failure(t, get(t.Context(), c)).Rule)
+	_, err := c.Boards.ListPins(t.Context(), boardID, nil)
+	require.NoError(t, err)
+}
+
+func second[T any](_ T, err error) error { return err }
+
+// last returns the error that an iterator ends with.
+func last[T any](seq iter.Seq2[*T, error]) (err error) {
+	for _, e := range seq {
+		err = e
+	}
+	return err
+}

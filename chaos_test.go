@@ -121,7 +121,7 @@ const maxFaultsPerCreate = 3 // fewer than the attempts, so that every create ca
 func newChaos(t *testing.T, mix chaosMix, seed uint64) *chaos {
 	clock := pinteresttest.NewClock(time.Date(2026, 7, 9, 9, 0, 0, 0, time.UTC))
 	c := &chaos{mix: mix, seed: seed, random: rand.New(rand.NewPCG(seed, 1)), struck: map[string]int{}, byFault: map[string]int{}}
-	c.srv = pinteresttest.NewServer(pinteresttest.WithClock(clock), pinteresttest.WithSeed(seed), pinteresttest.WithoutQuotas(), pinteresttest.WithoutBooks())
+	c.srv = pinteresttest.NewServer(pinteresttest.WithClock(clock), pinteresttest.WithSeed(seed), pinteresttest.WithoutQuotas(), pinteresttest.WithoutRequestLog())
 	t.Cleanup(c.srv.Close)
 	acct := c.srv.AddAccount("alice")
 	for i := range 16 {

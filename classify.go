@@ -131,7 +131,9 @@ type Rule struct {
 	// Wait, if set, returns how long to wait before the next attempt, such as until
 	// the top of the hour. It replaces the wait that the API asked for and those of
 	// the policy. A wait of more than [RetryPolicy].MaxServerWait ends the call, with
-	// the time in Error.RetryAt. Wait must be safe for concurrent use.
+	// the time in Error.RetryAt if its disposition is park. With ActionFail, Wait
+	// replaces ParkFor. A negative wait counts as 0, and 366 days is the most. Wait
+	// must be safe for concurrent use.
 	Wait func(f Failure, now time.Time) time.Duration
 }
 

@@ -325,7 +325,7 @@ func (r row) check(t *testing.T, name string, b *bench, err error) *pinterest.Er
 	e := failure(t, err)
 	assert.Equal(t, name, e.Rule, "the rule that decided")
 	assert.ErrorIs(t, err, r.class)
-	assert.Equal(t, e.Disposition == park, !e.RetryAt.IsZero(), "RetryAt belongs to park: %v", e.RetryAt)
+	assert.Equal(t, e.Disposition == park || e.Disposition == uncertain, !e.RetryAt.IsZero(), "RetryAt belongs to park and uncertain: %v", e.RetryAt)
 	if e.Disposition == park {
 		assert.False(t, e.RetryAt.Before(b.clock.Now()), "RetryAt lies in the past")
 	}

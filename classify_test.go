@@ -161,7 +161,7 @@ func TestRuleForCreateWhoseLookupFails(t *testing.T) {
 				assert.NotZero(t, b.count(toLookup))
 				assert.Equal(t, uncertain, e.Disposition)
 				assert.ErrorIs(t, err, pinterest.ErrUncertain)
-				assert.True(t, e.RetryAt.IsZero(), "uncertain is not parked")
+				assert.False(t, e.RetryAt.IsZero(), "when to look again")
 				require.NotNil(t, e.Uncertain, "what to look for")
 				assert.Equal(t, "pins/create", e.Uncertain.Operation)
 				var sought struct {

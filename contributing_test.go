@@ -83,6 +83,17 @@ func packageFiles(t *testing.T) []*ast.File {
 	return files
 }
 
+// A deletion takes its resource out of a list, which Removes tells the look-ups of
+// creates: else they take the missing resource for a list that lags.
+func TestEveryDeletionRemoves(t *testing.T) {
+	t.Parallel()
+	for _, op := range pinterest.Operations() {
+		if op.Method == http.MethodDelete {
+			assert.Truef(t, op.Removes, "%s: Removes", op.ID)
+		}
+	}
+}
+
 // pinteresttest serves every operation of the package.
 func TestFakeServesEveryOperation(t *testing.T) {
 	t.Parallel()
@@ -148,13 +159,13 @@ func TestEveryCreateHasALookup(t *testing.T) {
 func TestEveryConstantHasAName(t *testing.T) {
 	t.Parallel()
 	types := map[string]func(n int) fmt.Stringer{
-		"Action":      func(n int) fmt.Stringer { return pinterest.Action(n) },      //nolint:gosec // a small number
-		"Class":       func(n int) fmt.Stringer { return pinterest.Class(n) },       //nolint:gosec // a small number
-		"Disposition": func(n int) fmt.Stringer { return pinterest.Disposition(n) }, //nolint:gosec // a small number
-		"EventType":   func(n int) fmt.Stringer { return pinterest.EventType(n) },   //nolint:gosec // a small number
-		"Kind":        func(n int) fmt.Stringer { return pinterest.Kind(n) },        //nolint:gosec // a small number
-		"Phase":       func(n int) fmt.Stringer { return pinterest.Phase(n) },       //nolint:gosec // a small number
-		"Reason":      func(n int) fmt.Stringer { return pinterest.Reason(n) },      //nolint:gosec // a small number
+		"Action":      func(n int) fmt.Stringer { return pinterest.Action(n) },
+		"Class":       func(n int) fmt.Stringer { return pinterest.Class(n) },
+		"Disposition": func(n int) fmt.Stringer { return pinterest.Disposition(n) },
+		"EventType":   func(n int) fmt.Stringer { return pinterest.EventType(n) },
+		"Kind":        func(n int) fmt.Stringer { return pinterest.Kind(n) },
+		"Phase":       func(n int) fmt.Stringer { return pinterest.Phase(n) },
+		"Reason":      func(n int) fmt.Stringer { return pinterest.Reason(n) },
 	}
 	found := 0
 	for _, file := range packageFiles(t) {

@@ -3,9 +3,7 @@ package pinterest
 import (
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -145,17 +143,19 @@ func (d Disposition) String() string {
 	return fmt.Sprintf("Disposition(%d)", uint8(d))
 }
 
-// Error is every failure of this package. What it was is asked with errors.Is
-// and the Err… sentinels; what to do about it stands in Disposition; its causes
-// (a net error, context.DeadlineExceeded, ErrRetryBudget ...) are reached with
-// errors.Is and errors.As through Unwrap.
+// Error is every failure of a call. Use errors.Is and the Err… sentinels to ask
+// what failed, and Disposition to decide what to do. errors.Is and errors.As
+// reach its causes, too: a net error, context.DeadlineExceeded, ErrRetryBudget ...
 //
-// No token, secret or signed URL stands in an Error, Body included: the known
+// Message and Error are for the developer, [Error.UserMessage] is for the person
+// who made the pin.
+//
+// An Error contains no token, secret or signed URL, in Body either: the known
 // credentials of the client and everything shaped like a Pinterest token or a
 // URL signature are replaced before it is built.
 type Error struct {
 	Operation   string      // operation id, such as "pins/create"
-	Call        uint64      // the call's number: that of its events
+	Call        uint64      // the call's number: that of its events and its Response
 	Class       Class       // what it was
 	Disposition Disposition // what to do
 	RetryAt     time.Time   // not before this time, when Disposition is park; zero otherwise
@@ -165,7 +165,7 @@ type Error struct {
 	Status        int             // HTTP status, 0 when no answer came
 	Code          int             // Pinterest's inner code, 0 when there is none
 	CodeName      string          // a code that is not a number, such as "RATE_LIMITED"
-	Message       string          // the API's words, or this library's
+	Message       string          // the API's words, or this library's; never empty, no control characters
 	Fields        []FieldError    // the fields that are wrong, where they are named
 	RequiredScope string          // the scope that is missing, where it is named
 	Details       json.RawMessage // the body's details, as sent
@@ -177,72 +177,6 @@ type Error struct {
 
 	causes []error
 }
-
-// Error describes the failure in one line: operation, class, status and code,
-// message, field problems, what to do and when, attempts and request id.
-func (e *Error) Error() string {
-	var b strings.Builder
-	b.WriteString("pinterest: ")
-	if e.Operation != "" {
-		b.WriteString(e.Operation + ": ")
-	}
-	b.WriteString(e.Class.String())
-	if e.Status != 0 {
-		b.WriteString(" (" + strconv.Itoa(e.Status))
-		if e.Code != 0 {
-			b.WriteString("/" + strconv.Itoa(e.Code))
-		} else if e.CodeName != "" {
-			b.WriteString("/" + e.CodeName)
-		}
-		b.WriteByte(')')
-	}
-	if parts := e.parts(); len(parts) > 0 {
-		b.WriteString(": " + strings.Join(parts, "; "))
-	}
-	b.WriteString(e.advice())
-	return b.String()
-}
-
-// parts are the explanations: the API's message, the fields, the causes.
-func (e *Error) parts() []string {
-	var parts []string
-	if e.Message != "" {
-		parts = append(parts, e.Message)
-	}
-	for _, f := range e.Fields {
-		parts = append(parts, f.Error())
-	}
-	for _, c := range e.causes {
-		if s := c.Error(); s != e.Message {
-			parts = append(parts, strings.TrimPrefix(s, "pinterest: "))
-		}
-	}
-	return parts
-}
-
-func (e *Error) advice() string {
-	var parts []string
-	if e.Disposition != DispositionNone {
-		advice := e.Disposition.String()
-		if !e.RetryAt.IsZero() {
-			advice += " until " + e.RetryAt.UTC().Format(time.RFC3339)
-		}
-		parts = append(parts, advice)
-	}
-	if n := len(e.Attempts); n > 1 {
-		parts = append(parts, strconv.Itoa(n)+" attempts")
-	}
-	if e.RequestID != "" {
-		parts = append(parts, "request "+e.RequestID)
-	}
-	if len(parts) == 0 {
-		return ""
-	}
-	return " [" + strings.Join(parts, "; ") + "]"
-}
-
-// GoString keeps %#v from printing more than Error does.
-func (e *Error) GoString() string { return "&pinterest.Error{" + strconv.Quote(e.Error()) + "}" }
 
 // Is reports whether target is the sentinel of the error's class or of its
 // disposition uncertain.
@@ -258,24 +192,6 @@ func (e *Error) Is(target error) bool {
 // stopped early, why.
 func (e *Error) Unwrap() []error { return e.causes }
 
-// LogValue gives structured logs the error's parts instead of one line.
-func (e *Error) LogValue() slog.Value {
-	attrs := []slog.Attr{
-		slog.String("operation", e.Operation),
-		slog.String("class", e.Class.String()),
-		slog.String("disposition", e.Disposition.String()),
-		slog.Int("status", e.Status),
-		slog.Int("code", e.Code),
-		slog.String("message", strings.Join(e.parts(), "; ")),
-		slog.Int("attempts", len(e.Attempts)),
-		slog.String("request_id", e.RequestID),
-	}
-	if !e.RetryAt.IsZero() {
-		attrs = append(attrs, slog.Time("retry_at", e.RetryAt))
-	}
-	return slog.GroupValue(attrs...)
-}
-
 // FieldError names one wrong field of a request, its value and the limit it
 // breaks. This library makes it before anything is sent; the API's own field
 // errors are given the same form.
@@ -285,7 +201,7 @@ type FieldError struct {
 	Problem string // what is wrong, with the limit: "must have at most 100 characters, has 130"
 }
 
-// Error returns the field, the problem and the value.
+// Error returns the field, the problem and the value, in one line of at most 2 KB.
 func (f FieldError) Error() string {
 	s := f.Problem
 	if f.Field != "" {
@@ -294,7 +210,7 @@ func (f FieldError) Error() string {
 	if f.Value != "" {
 		s += " (got " + strconv.Quote(f.Value) + ")"
 	}
-	return s
+	return shortLine(s, maxErrorText)
 }
 
 // Is makes a FieldError answer to ErrInvalid.

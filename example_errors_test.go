@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/pinterest-go/pinterest"
@@ -26,7 +27,7 @@ func ExampleDisposition() {
 		case pinterest.DispositionPark:
 			fmt.Println("enqueue again at", failure.RetryAt.Format(time.TimeOnly))
 		case pinterest.DispositionUncertain:
-			fmt.Println("store failure.Uncertain and ask client.Resolve later")
+			fmt.Println("store failure.Uncertain and call client.Pins.Resolve later")
 		case pinterest.DispositionReauthorize:
 			fmt.Println("ask the owner to connect the account again")
 		case pinterest.DispositionFix:
@@ -40,7 +41,7 @@ func ExampleDisposition() {
 	// enqueue again at 09:40:00
 }
 
-// What a failure was is asked with errors.Is, its details with errors.As.
+// Use errors.Is to ask what failed, and errors.As for the details.
 func ExampleError() {
 	ctx := context.Background()
 	srv, client, _ := fake()
@@ -61,6 +62,56 @@ func ExampleError() {
 	// throttled: false
 	// boards/get 404 40 Board not found.
 	// fix by row not found
+}
+
+// What the person who made the pin is told: which field is wrong and what the
+// limit is, in plain words.
+func ExampleError_UserMessage() {
+	ctx := context.Background()
+	srv, client, board := fake()
+	defer srv.Close()
+
+	pin := oak(board.ID)
+	pin.Title = strings.Repeat("oak ", 30)
+	_, err := client.Pins.Create(ctx, pin)
+
+	var failure *pinterest.Error
+	if errors.As(err, &failure) {
+		fmt.Println(failure.UserMessage())
+	}
+	srv.Inject(pinteresttest.Throttled(10 * time.Minute).On("pins/create"))
+	_, err = client.Pins.Create(ctx, oak(board.ID))
+	if errors.As(err, &failure) {
+		fmt.Println(failure.UserMessage())
+	}
+
+	// Output:
+	// Please correct this and try again: the title is too long (120 characters, at most 100 are allowed).
+	// Pinterest is limiting requests for this account at the moment. It will be tried again automatically later.
+}
+
+// A row whose wait is computed: until the top of the hour, when the quota of an
+// hour begins anew. It is too long to be slept, so the call ends with the time.
+func ExampleRule_wait() {
+	ctx := context.Background()
+	srv, client, board := fake(pinterest.WithRules(pinterest.Rule{
+		Name: "quota of the hour", Op: "pins/create", Status: 429,
+		Wait: func(_ pinterest.Failure, now time.Time) time.Duration {
+			return now.Truncate(time.Hour).Add(time.Hour).Sub(now)
+		},
+	}))
+	defer srv.Close()
+	srv.Inject(pinteresttest.Throttled(time.Second).On("pins/create"))
+
+	_, err := client.Pins.Create(ctx, oak(board.ID))
+
+	var failure *pinterest.Error
+	if errors.As(err, &failure) {
+		fmt.Println(failure.Disposition, "until", failure.RetryAt.Format(time.TimeOnly))
+	}
+
+	// Output:
+	// park until 10:00:00
 }
 
 // A wait that cannot fit the deadline is not begun. The error says both what

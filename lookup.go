@@ -194,7 +194,11 @@ type candidates[T any] struct {
 
 // find reads the list and puts the create's own match into result.
 func (l Lookup[T]) find(ctx context.Context, s *search, result *T) (f finding, err error) {
-	found, seen, err := l.scan(pages[T](ctx, s.c, l.List, l.In, s.opts), s.in, s.c.registry.trustsTimes())
+	enough := func(matches []*T) bool {
+		free, err := l.unowned(ctx, s, matches)
+		return err == nil && len(free) > 0 && s.unresolved == 0
+	}
+	found, seen, err := l.scan(pages[T](ctx, s.c, l.List, l.In, s.opts), s.in, s.c.registry.trustsTimes(), enough)
 	f.listing, f.older = seen, found.older
 	if err != nil {
 		return f, err
@@ -263,9 +267,10 @@ func (l Lookup[T]) unowned(ctx context.Context, s *search, items []*T) ([]*T, er
 	return free, nil
 }
 
-// scan reads the list page by page, the newest items first, until a whole page is
-// older than the time frame. Where the order is another one, it reads to the end.
-func (l Lookup[T]) scan(pages iter.Seq2[*Page[T], error], in timeframe, times trust) (found candidates[T], seen listing, err error) {
+// scan reads the list page by page, the newest items first, until the matches are
+// enough or a whole page is older than the time frame. Where the order is another
+// one, it reads to the end.
+func (l Lookup[T]) scan(pages iter.Seq2[*Page[T], error], in timeframe, times trust, enough func(matches []*T) bool) (found candidates[T], seen listing, err error) {
 	timed := !l.Untimed && !l.Unique
 	ordered, previous := true, time.Time{}
 	n := 0
@@ -304,6 +309,9 @@ func (l Lookup[T]) scan(pages iter.Seq2[*Page[T], error], in timeframe, times tr
 			case timed && l.Near != nil && in.contains(created) && l.Near(item):
 				found.near = append(found.near, item)
 			}
+		}
+		if len(found.matches) > 0 && enough(found.matches) {
+			return found, seen, nil
 		}
 		if ordered && !newest.IsZero() && in.after(newest.Add(slack)) {
 			seen.oldest = previous

@@ -208,9 +208,13 @@ func (s *OAuthService) Callback(ctx context.Context, r *http.Request) (*Connecti
 	return conn, nil
 }
 
+// opAuthorize names in errors what is no operation of the API: an owner giving
+// access, and the token of that being saved.
+const opAuthorize = "oauth/authorize"
+
 // connectError is the failure of a connection.
 func connectError(err error, d Disposition) error {
-	return &Error{Operation: "oauth/authorize", Class: ClassUnauthenticated, Disposition: d, Phase: PhaseNotSent, causes: []error{err}}
+	return newError(nil, Error{Operation: opAuthorize, Class: ClassUnauthenticated, Disposition: d, Phase: PhaseNotSent}, err)
 }
 
 // connect saves the token of a new connection, whatever was stored before.
@@ -233,7 +237,7 @@ func (c *Client) connect(ctx context.Context, tok *Token) error {
 		switch {
 		case err == nil:
 			c.tokens.replace(tok)
-			c.reportToken(Event{Type: EventConnected, Time: c.clock.Now()})
+			c.reportToken(ctx, Event{Type: EventConnected, Time: c.clock.Now()})
 			return nil
 		case !errors.Is(err, ErrTokenConflict), ctx.Err() != nil:
 			return storeFailure(saveError{err})
@@ -242,9 +246,7 @@ func (c *Client) connect(ctx context.Context, tok *Token) error {
 }
 
 func storeFailure(err error) error {
-	return &Error{
-		Operation: "oauth/authorize", Class: ClassTokenStore, Disposition: DispositionReview, Phase: PhaseNotSent, causes: []error{err},
-	}
+	return newError(nil, Error{Operation: opAuthorize, Class: ClassTokenStore, Disposition: DispositionReview, Phase: PhaseNotSent}, err)
 }
 
 // Disconnect deletes an account's token from the store. Its calls end with

@@ -35,11 +35,12 @@ type EventType uint8
 const (
 	EventPace    EventType = iota // an attempt begins to wait for its turn: Pace says why, Wait how long at least
 	EventAttempt                  // one attempt ended; Wait follows it
-	EventRefresh                  // the access token was renewed, or could not be (Err)
+	EventRefresh                  // the access token was refreshed, or could not be (Err); Call is 0, since many calls may wait for it
 	EventLookup                   // an ambiguous create was looked up: Found, or Err
 	EventDone                     // the call ended, with Err or without
 
-	// Those of an account's token; Call is 0.
+	// Those of an account's token; Call is 0. Context is that of the call that brought
+	// them about, without its end.
 
 	EventConnected    // the account was connected, for the first time or again
 	EventDisconnected // its refresh token was refused for good: Err says why. Once an account
@@ -89,7 +90,7 @@ type Event struct {
 // Response is what is known of a call beside its result. [ResponseTo] asks
 // for it.
 type Response struct {
-	Call      uint64 // its number: that of its events
+	Call      uint64 // its number: that of its events and its Error
 	Status    int    // HTTP status of the last answer
 	Header    http.Header
 	RequestID string    // x-pinterest-rid of the last answer
@@ -147,13 +148,34 @@ func (cl *call) event(ctx context.Context, c *Client, t EventType, number uint64
 
 // refuse ends a call of which nothing was sent.
 func (c *Client) refuse(ctx context.Context, cl *call, err *Error) error {
-	err.Call = c.calls.Add(1)
+	err.Call = cl.count(c)
+	c.doneUnsent(ctx, cl, func(e *Event) { e.Class, e.Disposition, e.Err = err.Class, err.Disposition, err })
+	return err
+}
+
+// adopt ends a call of which nothing was sent, since the result of an earlier one
+// was looked up.
+func (c *Client) adopt(ctx context.Context, cl *call) {
+	c.doneUnsent(ctx, cl, func(e *Event) { e.Adopted = true })
+}
+
+// doneUnsent tells the caller and the observers that a call ended without an
+// attempt.
+func (c *Client) doneUnsent(ctx context.Context, cl *call, outcome func(e *Event)) {
+	for _, opt := range cl.opts.list { // it may have been refused before they were applied
+		if opt != nil {
+			opt(&cl.opts)
+		}
+	}
+	e := cl.event(ctx, c, EventDone, cl.count(c))
+	e.Time = c.clock.Now()
+	outcome(&e)
+	if cl.opts.response != nil {
+		*cl.opts.response = Response{Call: e.Call, Adopted: e.Adopted}
+	}
 	if c.watched() {
-		e := cl.event(ctx, c, EventDone, err.Call)
-		e.Time, e.Class, e.Disposition, e.Err = c.clock.Now(), err.Class, err.Disposition, err
 		c.observe(e)
 	}
-	return err
 }
 
 // done tells the observers that the call ended.

@@ -2,8 +2,14 @@ package pinterest_test
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -119,7 +125,7 @@ func TestEventsComeInOrder(t *testing.T) {
 		events := seen.all()
 		last := events[len(events)-1]
 		assert.Equal(t, pinterest.EventDone, last.Type)
-		assert.True(t, last.Found)
+		assert.True(t, last.Adopted)
 		assert.NoError(t, last.Err)
 		for _, e := range events {
 			if e.Type == pinterest.EventAttempt && e.Operation == "pins/create" {
@@ -152,4 +158,165 @@ func TestLogContainsNoToken(t *testing.T) {
 	assert.Contains(t, text, requestID)
 	assert.Equal(t, 3, strings.Count(text, `"level":"INFO"`), "waits are at Info:\n%s", text)
 	assert.Equal(t, 1, strings.Count(text, `"level":"WARN"`), "the failure is at Warn:\n%s", text)
+}
+
+type traceKey struct{}
+
+// traced is a context that the caller can be known by.
+func traced(t *testing.T) context.Context {
+	t.Helper()
+	return context.WithValue(t.Context(), traceKey{}, t.Name())
+}
+
+// assertTraced requires events of these types, and the caller's context in all.
+func assertTraced(t *testing.T, events []pinterest.Event, types ...pinterest.EventType) {
+	t.Helper()
+	seen := map[pinterest.EventType]bool{}
+	for _, e := range events {
+		seen[e.Type] = true
+		require.NotNil(t, e.Context, "%v", e.Type)
+		assert.Equal(t, t.Name(), e.Context.Value(traceKey{}), "%s %v", e.Operation, e.Type)
+	}
+	for _, want := range types {
+		assert.True(t, seen[want], "no event %v", want)
+	}
+}
+
+// logRecords is a slog.Handler that keeps what it is given.
+type logRecords struct {
+	mu   sync.Mutex
+	list []logRecord
+}
+
+type logRecord struct {
+	ctx   context.Context
+	attrs map[string]slog.Value
+}
+
+func (l *logRecords) Enabled(context.Context, slog.Level) bool { return true }
+func (l *logRecords) WithAttrs([]slog.Attr) slog.Handler       { return l }
+func (l *logRecords) WithGroup(string) slog.Handler            { return l }
+
+func (l *logRecords) Handle(ctx context.Context, r slog.Record) error {
+	rec := logRecord{ctx: ctx, attrs: map[string]slog.Value{}}
+	r.Attrs(func(a slog.Attr) bool { rec.attrs[a.Key] = a.Value; return true })
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.list = append(l.list, rec)
+	return nil
+}
+
+func TestEventsAndLogsCarryTheCallersContext(t *testing.T) {
+	t.Parallel()
+	paced := &fakeLimiter{wait: func(_ context.Context, p pinterest.Permit) error {
+		p.Waiting(pinterest.PaceWait{Limit: "org_write"})
+		return nil
+	}}
+	t.Run("of a create that is looked up", func(t *testing.T) {
+		t.Parallel()
+		s := newServer(t, bare(503))
+		s.onLookup(s.madePin())
+		var seen recorder
+		var log logRecords
+		c := newClient(t, s, pinterest.WithLimiter(paced), pinterest.WithObserver(seen.observe), pinterest.WithLogger(slog.New(&log)))
+		_, err := c.Pins.Create(traced(t), pinCreate())
+		require.NoError(t, err)
+		assertTraced(t, seen.all(), pinterest.EventPace, pinterest.EventAttempt, pinterest.EventLookup, pinterest.EventDone)
+		require.Len(t, log.list, len(seen.all()))
+		for _, rec := range log.list {
+			assert.Equal(t, t.Name(), rec.ctx.Value(traceKey{}))
+		}
+	})
+	t.Run("of a create whose context has ended", func(t *testing.T) {
+		t.Parallel()
+		ctx, cancel := context.WithCancel(traced(t))
+		s := newServer(t, hang(cancel))
+		s.onLookup(s.madePin())
+		var seen recorder
+		_, err := newClient(t, s, pinterest.WithObserver(seen.observe)).Pins.Create(ctx, pinCreate())
+		require.NoError(t, err)
+		assertTraced(t, seen.all(), pinterest.EventAttempt, pinterest.EventLookup, pinterest.EventDone)
+	})
+	t.Run("of a refresh", func(t *testing.T) {
+		t.Parallel()
+		s := newServer(t, fault(401, 2, ""), okPin()).onToken(answer(200, `{"access_token":"pina_new","refresh_token":"pinr.new","expires_in":2592000}`))
+		cfg := refreshConfig()
+		cfg.AccessToken = accessToken
+		var seen recorder
+		require.NoError(t, get(traced(t), newBareClient(t, s, pinterest.WithRefreshToken(cfg), pinterest.WithObserver(seen.observe))))
+		assertTraced(t, seen.all(), pinterest.EventAttempt, pinterest.EventRefresh, pinterest.EventDone)
+	})
+	t.Run("of a token source", func(t *testing.T) {
+		t.Parallel()
+		var seen recorder
+		c := newBareClient(t, newServer(t), pinterest.WithTokenSource(failingSource{errors.New("no coffee")}), pinterest.WithObserver(seen.observe))
+		require.Error(t, get(traced(t), c))
+		assertTraced(t, seen.all(), pinterest.EventAttempt, pinterest.EventRefresh, pinterest.EventDone)
+	})
+	t.Run("of what was not sent", func(t *testing.T) {
+		t.Parallel()
+		var seen recorder
+		_, err := newClient(t, newServer(t), pinterest.WithObserver(seen.observe)).Pins.Create(traced(t), pinterest.PinCreate{})
+		require.Error(t, err)
+		assertTraced(t, seen.all(), pinterest.EventDone)
+	})
+	t.Run("without one", func(t *testing.T) {
+		t.Parallel()
+		var seen recorder
+		var log logRecords
+		c := newClient(t, newServer(t), pinterest.WithObserver(seen.observe), pinterest.WithLogger(slog.New(&log)))
+		require.Error(t, get(nil, c)) //nolint:staticcheck // a nil context is what is tested
+		require.Len(t, seen.all(), 1)
+		assert.NotNil(t, seen.all()[0].Context)
+		require.Len(t, log.list, 1)
+		assert.NotNil(t, log.list[0].ctx)
+	})
+}
+
+func TestTokenEventsCarryTheCallersContext(t *testing.T) {
+	t.Parallel()
+	t.Run("of a connection", func(t *testing.T) {
+		t.Parallel()
+		s := newServer(t).onToken(answer(200, `{"access_token":"`+accessToken+`","refresh_token":"pinr.new","expires_in":2592000}`))
+		var seen recorder
+		app := storedApp(t, s, pinterest.NewMemoryTokenStore(), pinterest.WithObserver(seen.observe), pinterest.WithOAuth(pinterest.OAuth{
+			ClientID: appID, ClientSecret: appSecret, RedirectURL: "http://localhost/back", Scopes: []pinterest.Scope{pinterest.ScopePinsRead},
+		}))
+		login, err := app.OAuth.Login("shop-1")
+		require.NoError(t, err)
+		page, err := url.Parse(login.URL)
+		require.NoError(t, err)
+		r := httptest.NewRequest(http.MethodGet, "/back?code=abcd&state="+page.Query().Get("state"), nil)
+		r.AddCookie(login.Cookie)
+		_, err = app.OAuth.Callback(traced(t), r)
+		require.NoError(t, err)
+		assertTraced(t, seen.all(), pinterest.EventDone, pinterest.EventConnected)
+	})
+	t.Run("of a refresh", func(t *testing.T) {
+		t.Parallel()
+		s := newServer(t, fault(401, 2, ""), okPin()).onToken(answer(200,
+			`{"access_token":"pina_new_token","refresh_token":"pinr.new","expires_in":2592000,"refresh_token_expires_in":86400,"scope":"boards:read,pins:read"}`))
+		tok := oldToken()
+		tok.Scopes = []pinterest.Scope{pinterest.ScopePinsRead, pinterest.ScopeBoardsRead, pinterest.ScopeAdsRead}
+		var seen recorder
+		require.NoError(t, get(traced(t), shop(storedApp(t, s, newTokenStore(t, tok), pinterest.WithObserver(seen.observe)))))
+		assertTraced(t, seen.all(), pinterest.EventRefresh, pinterest.EventExpiring, pinterest.EventScopesLost)
+	})
+	t.Run("of a disconnection", func(t *testing.T) {
+		t.Parallel()
+		s := newServer(t, fault(401, 2, "")).onToken(fault(400, 283, "gone"))
+		var seen recorder
+		require.Error(t, get(traced(t), shop(storedApp(t, s, newTokenStore(t, oldToken()), pinterest.WithObserver(seen.observe)))))
+		assertTraced(t, seen.all(), pinterest.EventRefresh, pinterest.EventDisconnected)
+	})
+	t.Run("of a job", func(t *testing.T) {
+		t.Parallel()
+		s := newServer(t).onToken(answer(200, `{"access_token":"pina_new_token","refresh_token":"pinr.new","expires_in":2592000}`))
+		tok := oldToken()
+		tok.Expiry = s.clock.Now().Add(time.Hour)
+		var seen recorder
+		_, err := storedApp(t, s, newTokenStore(t, tok), pinterest.WithObserver(seen.observe)).RefreshDue(traced(t))
+		require.NoError(t, err)
+		assertTraced(t, seen.all(), pinterest.EventRefresh)
+	})
 }

@@ -33,7 +33,11 @@ func CreateOnce[T any](ctx context.Context, c *Client, key string, op Operation,
 	out := new(T)
 	opts = append(slices.Clone(opts), func(o *callOptions) { o.jobKey = key })
 	cl := &call{op: op, req: req, out: out, opts: callOptions{list: opts}}
-	if err := errors.Join(cl.prepare(ctx, c), cl.checkOnce(c)); err != nil {
+	err := cl.prepare(ctx, c)
+	if err == nil {
+		err = cl.checkOnce(c)
+	}
+	if err != nil {
 		return nil, c.refuse(ctx, cl, cl.invalid(err))
 	}
 	if cl.opts.dryRun != nil { // nothing is sent, so nothing is recorded
@@ -45,7 +49,7 @@ func CreateOnce[T any](ctx context.Context, c *Client, key string, op Operation,
 	}
 	held, unlock, err := c.ledger.Lock(ctx, o.keyName, o.contentName)
 	if err != nil {
-		return nil, ledgerError(o.cl.op, err)
+		return nil, c.refuse(ctx, cl, cl.ledgerError(err))
 	}
 	defer unlock()
 	made, err := o.run(held)
@@ -130,6 +134,7 @@ func (o *once) run(ctx context.Context) (made bool, err error) {
 		verdict, err := o.resume(ctx, *rec.Want)
 		switch verdict {
 		case verdictFound:
+			o.c.adopt(ctx, o.cl)
 			return o.finish(ctx, nil)
 		case verdictUnknown:
 			return false, err
@@ -143,7 +148,7 @@ func (o *once) run(ctx context.Context) (made bool, err error) {
 		return false, o.c.refuse(ctx, o.cl, o.cl.invalid(err))
 	}
 	if err := o.save(ctx, onceRecord{State: onceIntent, Want: want}, nil); err != nil {
-		return false, err
+		return false, o.refuse(ctx, err)
 	}
 	return o.finish(ctx, o.c.do(ctx, o.cl))
 }
@@ -151,11 +156,14 @@ func (o *once) run(ctx context.Context) (made bool, err error) {
 // load reads the key's record, and its result into that of the call.
 func (o *once) load(ctx context.Context) (rec onceRecord, err error) {
 	data, err := o.c.ledger.Load(ctx, o.keyName)
-	if err != nil || data == nil {
-		return rec, ledgerError(o.cl.op, err)
+	if err != nil {
+		return rec, o.refuse(ctx, err)
+	}
+	if data == nil {
+		return rec, nil
 	}
 	if err := json.Unmarshal(data, &rec); err != nil {
-		return rec, ledgerError(o.cl.op, fmt.Errorf("the record of key %q cannot be read: %w", o.cl.opts.jobKey, err))
+		return rec, o.refuse(ctx, fmt.Errorf("the record of key %q cannot be read: %w", o.cl.opts.jobKey, err))
 	}
 	if rec.State != onceFailed && rec.Content != o.content {
 		err := FieldError{Field: "key", Value: o.cl.opts.jobKey, Problem: "was used for a create with other content"}
@@ -171,7 +179,7 @@ func (o *once) load(ctx context.Context) (rec onceRecord, err error) {
 		whole = true
 	}
 	if !whole {
-		return rec, ledgerError(o.cl.op, fmt.Errorf("the record of key %q is not one of this library's", o.cl.opts.jobKey))
+		return rec, o.refuse(ctx, fmt.Errorf("the record of key %q is not one of this library's", o.cl.opts.jobKey))
 	}
 	return rec, nil
 }
@@ -193,10 +201,14 @@ func (o *once) resume(ctx context.Context, want Uncertain) (verdict, error) {
 	if verdict != verdictUnknown {
 		return verdict, nil
 	}
-	return verdict, &Error{
-		Operation: o.cl.op.ID, Class: ClassUnknown, Disposition: DispositionUncertain, Uncertain: &want,
-		Message: fmt.Sprintf("an earlier call with the key %q was interrupted", o.cl.opts.jobKey), causes: []error{o.cl.secrets.Hide(err)},
-	}
+	e := o.cl.newError(ClassUnknown, DispositionUncertain, fmt.Errorf("an earlier call with the key %q was interrupted: %w", o.cl.opts.jobKey, err))
+	e.Uncertain = &want
+	return verdict, o.c.refuse(ctx, o.cl, e)
+}
+
+// refuse ends a call that did not come to its create, since the ledger failed.
+func (o *once) refuse(ctx context.Context, err error) error {
+	return o.c.refuse(ctx, o.cl, o.cl.ledgerError(err))
 }
 
 // finish records the outcome of the create.
@@ -209,15 +221,23 @@ func (o *once) finish(ctx context.Context, err error) (made bool, _ error) {
 	case err == nil:
 		if err := o.record(ctx); err != nil {
 			o.c.registry.disown(o.id())
-			return true, fmt.Errorf("%s made %s, but that was not recorded: %w", o.cl.op.ID, o.id(), err)
+			return true, fmt.Errorf("%s made %s, but that was not recorded: %w", o.cl.op.ID, o.id(), o.cl.ledgerError(err))
 		}
 		return true, nil
 	case errors.As(err, &e) && e.Uncertain != nil:
-		return false, withError(err, o.save(ctx, onceRecord{State: onceIntent, Want: e.Uncertain}, nil))
+		return false, o.keep(ctx, err, onceRecord{State: onceIntent, Want: e.Uncertain})
 	case errors.Is(err, ErrUncertain):
 		return false, err // the intent stands
 	}
-	return false, withError(err, o.save(ctx, onceRecord{State: onceFailed}, nil))
+	return false, o.keep(ctx, err, onceRecord{State: onceFailed})
+}
+
+// keep records how a create failed. If that fails, too, it adds the reason to err.
+func (o *once) keep(ctx context.Context, err error, rec onceRecord) error {
+	if unsaved := o.save(ctx, rec, nil); unsaved != nil {
+		return withError(err, o.cl.ledgerError(unsaved))
+	}
+	return err
 }
 
 // record saves the result and, in the same step, the key it belongs to, so that no
@@ -240,18 +260,12 @@ func (o *once) save(ctx context.Context, rec onceRecord, more map[string][]byte)
 	}
 	records := map[string][]byte{o.keyName: data}
 	maps.Copy(records, more)
-	return ledgerError(o.cl.op, o.c.ledger.Save(ctx, records))
+	return o.c.ledger.Save(ctx, records)
 }
 
-// ledgerError returns the error of a ledger that failed, or nil.
-func ledgerError(op Operation, err error) error {
-	if err == nil {
-		return nil
-	}
-	return &Error{
-		Operation: op.ID, Class: ClassLedger, Disposition: DispositionPark, Phase: PhaseNotSent,
-		causes: []error{fmt.Errorf("the ledger failed: %w", err)},
-	}
+// ledgerError returns the error of a ledger that failed.
+func (cl *call) ledgerError(err error) *Error {
+	return cl.newError(ClassLedger, DispositionPark, fmt.Errorf("the ledger failed: %w", err))
 }
 
 // ownerOf returns to which create a thing belongs, by what this client and the
@@ -261,7 +275,10 @@ func (c *Client) ownerOf(ctx context.Context, cl *call, id string) (string, erro
 		return owner, nil
 	}
 	owner, err := c.ledger.Load(ctx, c.ledgerName("made", id))
-	return string(owner), ledgerError(cl.op, err)
+	if err != nil {
+		return "", cl.ledgerError(err)
+	}
+	return string(owner), nil
 }
 
 // recordOwner records in the ledger, if there is one, to which create a thing belongs.
@@ -269,5 +286,8 @@ func (c *Client) recordOwner(ctx context.Context, cl *call, id string) error {
 	if c.ledger == nil {
 		return nil
 	}
-	return ledgerError(cl.op, c.ledger.Save(ctx, map[string][]byte{c.ledgerName("made", id): []byte(cl.owner())}))
+	if err := c.ledger.Save(ctx, map[string][]byte{c.ledgerName("made", id): []byte(cl.owner())}); err != nil {
+		return cl.ledgerError(err)
+	}
+	return nil
 }

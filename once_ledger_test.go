@@ -231,7 +231,7 @@ func TestCreateOnceCorruptedRecord(t *testing.T) {
 			require.NoError(t, err)
 			record = corrupt(record)
 			require.NoError(t, ledger.Save(t.Context(), map[string][]byte{at: record}))
-			s.srv.ResetBooks()
+			s.srv.ResetRequests()
 
 			client := s.newClient(pinterest.WithLedger(ledger))
 			var pin *pinterest.Pin

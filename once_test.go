@@ -29,7 +29,7 @@ func TestCreateOnce(t *testing.T) {
 	s.counts("pins/create", 1, "boards/list_pins", 0)
 
 	s.clock.Advance(400 * 24 * time.Hour)
-	s.srv.ResetBooks()
+	s.srv.ResetRequests()
 	for _, client := range []*testClient{client, client, s.newClient(pinterest.WithLedger(ledger))} {
 		again, err := client.Pins.CreateOnce(t.Context(), "job-8841", s.pin())
 		require.NoError(t, err)
@@ -164,7 +164,7 @@ func TestCreateOnceKeyReused(t *testing.T) {
 				} else {
 					require.NoError(t, err)
 				}
-				s.srv.ResetBooks()
+				s.srv.ResetRequests()
 				pin := s.pin()
 				change(&pin)
 				_, err = s.createOnce(ledger, "job-8841", pin, noCrash, 0)
@@ -202,7 +202,7 @@ func TestCreateOnceDefiniteFailure(t *testing.T) {
 				require.NotErrorIs(t, err, pinterest.ErrLedger)
 				require.Empty(t, s.ids())
 
-				s.srv.ResetBooks()
+				s.srv.ResetRequests()
 				s.clock.Advance(time.Hour) // a throttled create is parked until then
 				pin := s.pin()
 				if content == "other" {
@@ -246,7 +246,7 @@ func TestCreateOnceUncertain(t *testing.T) {
 			} else {
 				s.counts("pins/create", 2)
 			}
-			s.srv.ResetBooks()
+			s.srv.ResetRequests()
 			again, err := client.Pins.CreateOnce(t.Context(), "job-8841", s.pin())
 			require.NoError(t, err)
 			assert.Equal(t, pin.ID, again.ID)
@@ -298,7 +298,7 @@ func TestCreateOnceCanceled(t *testing.T) {
 				_ = requireUncertain(t, err)
 			}
 			s.clock.Advance(time.Minute)
-			s.srv.ResetBooks()
+			s.srv.ResetRequests()
 			pin, err = s.newClient(pinterest.WithLedger(ledger)).Pins.CreateOnce(t.Context(), "job-8841", s.pin())
 			require.NoError(t, err)
 			assert.Equal(t, []string{pin.ID}, s.ids())

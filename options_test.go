@@ -16,11 +16,14 @@ func TestBaseURL(t *testing.T) {
 	for base, ok := range map[string]bool{
 		"https://api.pinterest.com/v5":                true,
 		"https://api.pinterest.com/v5/":               true,
-		"https://api.pinterest.com":                   true,
+		"https://api.pinterest.com":                   false,
+		"https://api.pinterest.com/":                  false,
+		"https://api.pinterest.com/v4":                false,
+		"https://api.pinterest.com/v5/pins":           false,
 		"HTTPS://api.pinterest.com/v5":                true,
 		"http://127.0.0.1:8080/v5":                    true,
 		"http://127.8.9.1/v5":                         true,
-		"http://localhost:8080":                       true,
+		"http://localhost:8080/v5":                    true,
 		"http://[::1]:8080/v5":                        true,
 		"http://api.pinterest.com/v5":                 false,
 		"http://127.0.0.1.example.com/v5":             false,
@@ -81,4 +84,19 @@ func TestNewRefusesInvalidOptions(t *testing.T) {
 		require.Error(t, err, name)
 		assert.NotContains(t, err.Error(), accessToken)
 	}
+}
+
+// What is nil is named by its place, where it is given.
+func TestNilOptionIsNamed(t *testing.T) {
+	t.Parallel()
+	_, err := pinterest.New(pinterest.WithAccessToken(accessToken), nil, pinterest.WithSandbox())
+	require.EqualError(t, err, "pinterest: option 2 is nil")
+	_, err = pinterest.NewApp(nil)
+	require.EqualError(t, err, "pinterest: option 1 is nil")
+}
+
+func TestBaseURLWithoutVersionIsExplained(t *testing.T) {
+	t.Parallel()
+	_, err := pinterest.New(pinterest.WithAccessToken(accessToken), pinterest.WithBaseURL("https://api.pinterest.com"))
+	require.ErrorContains(t, err, `WithBaseURL: the path "" must end with /v5, as in https://api.pinterest.com/v5`)
 }

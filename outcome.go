@@ -1,11 +1,14 @@
 package pinterest
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
 	"time"
+
+	"github.com/pinterest-go/pinterest/internal/redact"
 )
 
 // This file is how a call ends: with a result, or with an error that says what
@@ -69,25 +72,26 @@ func (r *run) end(at *attempt, err *Error) error {
 	return err
 }
 
-// newError says what is known of the failure, with every credential taken out.
+// newError says what is known of the failure of an attempt.
 func (r *run) newError(at *attempt, rule Rule, wait time.Duration, stops ...error) *Error {
-	clean := r.cl.secrets.Clean
-	e := &Error{
+	clean := func(text string) string { return oneLine(r.cl.secrets.Clean(text)) }
+	e := Error{
 		Operation: r.cl.op.ID, Call: r.call, Class: rule.Class, Disposition: rule.Disposition, Rule: rule.Name,
 		Phase: at.failure.Phase, Status: at.failure.Status, Code: at.body.Code, CodeName: clean(at.body.CodeName),
-		Message: clean(at.body.Message), RequiredScope: clean(at.body.Scope), RequestID: at.record.RequestID,
+		Message:       cmp.Or(words(clean(at.body.Message)), words(clean(at.body.Detail))),
+		RequiredScope: clean(at.body.Scope), RequestID: at.record.RequestID,
 	}
 	for _, f := range at.body.Fields {
 		e.Fields = append(e.Fields, FieldError{Field: clean(f.Name), Value: clean(f.Value), Problem: clean(f.Problem)})
 	}
 	if at.body.Details != nil {
-		e.Details = cleanJSON(clean, at.body.Details)
+		e.Details = cleanJSON(r.cl.secrets.Clean, at.body.Details)
 	}
 	if at.buf != nil && at.failed {
 		e.Body = Body(r.cl.secrets.CleanBody(at.buf.Bytes(), errorBodyLimit, at.limit.N == 0))
 	}
-	if e.Message == "" && e.CodeName == "" && at.failure.Status != 0 {
-		e.Message = clean(at.unexplained())
+	if e.Message == "" && len(e.Fields) == 0 && at.err == nil {
+		e.Message = cmp.Or(words(e.CodeName), clean(at.unexplained()))
 	}
 	if e.Disposition == DispositionPark && wait >= 0 {
 		e.RetryAt = r.c.clock.Now().Add(wait)
@@ -95,15 +99,24 @@ func (r *run) newError(at *attempt, rule Rule, wait time.Duration, stops ...erro
 	if missing, ok := at.err.(scopeError); ok { //nolint:errorlint // our own, never wrapped
 		e.RequiredScope = joinScopes(missing)
 	}
-	if at.err != nil {
-		e.causes = append(e.causes, r.cl.secrets.Hide(at.err))
-	}
-	for _, stop := range stops {
-		if stop != nil && stop != errFinal { //nolint:errorlint // compared, not searched: it is never wrapped
-			e.causes = append(e.causes, r.cl.secrets.Hide(stop))
+	return newError(r.cl.secrets, e, append([]error{at.err}, stops...)...)
+}
+
+// newError completes e with its causes, without the credentials in them, and with
+// a message, which is never empty. Every Error of this package is made here.
+func newError(secrets *redact.Secrets, e Error, causes ...error) *Error {
+	for _, cause := range causes {
+		if cause != nil && cause != errFinal { //nolint:errorlint // compared, not searched: it is never wrapped
+			e.causes = append(e.causes, secrets.Hide(cause))
 		}
 	}
-	return e
+	e.Message = e.message()
+	return &e
+}
+
+// newError is the error of a call that did not come to an attempt.
+func (cl *call) newError(class Class, d Disposition, causes ...error) *Error {
+	return newError(cl.secrets, Error{Operation: cl.op.ID, Call: cl.number, Class: class, Disposition: d, Phase: PhaseNotSent}, causes...)
 }
 
 // cleanJSON keeps details JSON: what is not after cleaning becomes a string.
@@ -116,8 +129,12 @@ func cleanJSON(clean func(string) string, details json.RawMessage) json.RawMessa
 	return quoted
 }
 
-// unexplained describes an answer that carried no message of the API.
+// unexplained describes an answer that carried no message of the API; "" where
+// there was none.
 func (at *attempt) unexplained() string {
+	if at.resp == nil {
+		return ""
+	}
 	if location := at.resp.Header.Get("Location"); location != "" && at.failure.Status < 400 {
 		if u, err := url.Parse(location); err == nil {
 			return "a redirect to " + u.Scheme + "://" + u.Host + " was refused"
@@ -127,5 +144,6 @@ func (at *attempt) unexplained() string {
 	if kind == "" {
 		kind = "no content type"
 	}
-	return fmt.Sprintf("%s, without a message (%s, %d bytes)", http.StatusText(at.failure.Status), kind, at.buf.Len())
+	status := cmp.Or(http.StatusText(at.failure.Status), fmt.Sprintf("status %d", at.failure.Status))
+	return fmt.Sprintf("%s, without a message (%s, %d bytes)", status, kind, at.buf.Len())
 }

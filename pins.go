@@ -8,9 +8,7 @@ import (
 	"net/url"
 	"reflect"
 	"regexp"
-	"slices"
 	"strings"
-	"time"
 )
 
 var (
@@ -48,7 +46,7 @@ type Pin struct {
 	DominantColor   string       `json:"dominant_color"`
 	CreativeType    CreativeType `json:"creative_type"`
 	Media           PinMedia     `json:"media"`
-	IsOwner         bool         `json:"is_owner"`
+	IsOwner         *bool        `json:"is_owner"` // whether the account owns it; nil if the API did not say
 	IsStandard      bool         `json:"is_standard"`
 	HasBeenPromoted bool         `json:"has_been_promoted"`
 	PinMetrics      *PinMetrics  `json:"pin_metrics"` // only if the options asked for it
@@ -286,113 +284,6 @@ func addPinQuery(q url.Values, types []CreativeType, metrics bool) {
 	if metrics {
 		q.Set("pin_metrics", "true")
 	}
-}
-
-// pinWant identifies the pin of a create.
-type pinWant struct {
-	BoardID     string `json:"board_id"`
-	SectionID   string `json:"board_section_id,omitzero"`
-	ParentPinID string `json:"parent_pin_id,omitzero"`
-	Title       string `json:"title,omitzero"`
-	Description string `json:"description,omitzero"`
-	Link        string `json:"link,omitzero"`
-	AltText     string `json:"alt_text,omitzero"`
-	Marker      string `json:"marker,omitzero"`
-}
-
-func (p PinCreate) want() pinWant {
-	return pinWant{
-		BoardID: p.BoardID, SectionID: p.BoardSectionID, ParentPinID: p.ParentPinID,
-		Title: p.Title, Description: p.Description, Link: p.Link, AltText: p.AltText, Marker: p.Marker,
-	}
-}
-
-// Validate refuses a stored want that does not identify a pin.
-func (w pinWant) Validate() error {
-	var c Check
-	c.ID("board_id", w.BoardID)
-	c.OptionalID("parent_pin_id", w.ParentPinID)
-	return c.Err()
-}
-
-// pinCreates are the operations whose results the lookup finds.
-var pinCreates = []Operation{OpPinsCreate, OpPinsSave}
-
-// lookup finds the pin on its board. The list of a board includes the pins of its
-// sections.
-func (w pinWant) lookup() Lookup[Pin] {
-	return Lookup[Pin]{
-		Creates: pinCreates, Want: w, Key: w.key(),
-		List: OpBoardsListPins, In: Request{Path: []string{w.BoardID}, Options: &ListOptions{PageSize: 100}},
-		Match: w.matches, Unique: w.Marker != "",
-		Made: func(p *Pin) (string, time.Time) { return p.ID, p.CreatedAt.Time },
-	}
-}
-
-// key returns what creates have in common whose pins could be mistaken for one
-// another.
-func (w pinWant) key() []string {
-	switch {
-	case w.Marker != "":
-		return []string{"marker", w.Marker}
-	case w.ParentPinID != "":
-		// A pin made from another one takes its missing texts from there. So its texts do
-		// not distinguish it from other pins of the same parent.
-		return []string{"parent", w.SectionID, w.ParentPinID}
-	}
-	return []string{w.SectionID, normal(w.Title), normal(w.Description), normal(w.Link), normal(w.AltText)}
-}
-
-// matches reports whether p has everything that the wanted pin has. It cannot
-// compare the image, because the API does not return its source. With a marker it
-// compares nothing else, because only one pin of the board can have it.
-func (w pinWant) matches(p *Pin) bool {
-	if p.BoardID != w.BoardID {
-		return false
-	}
-	if w.Marker != "" {
-		return hasMarker(p.Link, w.Marker)
-	}
-	// A pin made from another one takes its missing texts from there.
-	taken := w.ParentPinID != ""
-	same := func(want, got string) bool {
-		want = normal(want)
-		return want == normal(got) || taken && want == ""
-	}
-	return p.BoardSectionID == w.SectionID && p.ParentPinID == w.ParentPinID &&
-		same(w.Title, p.Title) && same(w.Description, p.Description) && same(w.Link, p.Link) && same(w.AltText, p.AltText)
-}
-
-// normal removes what the API changes in texts: it trims them, and it returns an
-// empty one as one space.
-func normal(s string) string { return strings.TrimSpace(s) }
-
-// sameName compares names as the API does, ignoring case.
-func sameName(a, b string) bool { return strings.EqualFold(normal(a), normal(b)) }
-
-// hasMarker reports whether link has the query parameter marker, which has the form
-// "name=value".
-func hasMarker(link, marker string) bool {
-	name, value, ok := strings.Cut(marker, "=")
-	u, err := url.Parse(link)
-	return ok && err == nil && slices.Contains(u.Query()[name], value)
-}
-
-// addMarker adds the marker to the link's query, unless it is there already.
-func addMarker(link, marker string) string {
-	if hasMarker(link, marker) {
-		return link
-	}
-	u, err := url.Parse(link)
-	if err != nil {
-		return link
-	}
-	name, value, _ := strings.Cut(marker, "=")
-	if u.RawQuery != "" {
-		u.RawQuery += "&"
-	}
-	u.RawQuery += url.QueryEscape(name) + "=" + url.QueryEscape(value)
-	return u.String()
 }
 
 // Create makes a pin. After an ambiguous failure it looks the pin up on the board

@@ -106,7 +106,7 @@ func TestCreateMakesNoLookUp(t *testing.T) {
 		"nothing goes wrong":       {fault: pinteresttest.Fault{}, requests: 1},
 		"a field of another type":  {fault: textBody(`{"id":"1","title":7}`), requests: 1},
 		"a 200 in place of a 201":  {fault: pinteresttest.Fault{Status: 200, Body: `{"id":"1"}`}, requests: 1},
-		"a broken answer of a 403": {fault: pinteresttest.Fault{Status: 403, Wire: pinteresttest.Truncate}, err: pinterest.ErrForbidden, requests: 1},
+		"a broken answer of a 403": {fault: pinteresttest.Fault{Status: 403, Delivery: pinteresttest.Truncate}, err: pinterest.ErrForbidden, requests: 1},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -167,7 +167,7 @@ func TestCreateNeverAdoptsWhatWasThere(t *testing.T) {
 				clock := pinteresttest.NewClock(studioOpened)
 				s := newStudioAt(t, clock, pinterest.WithClock(skewedClock{clock, skew}))
 				before := map[string]bool{}
-				for _, ago := range []time.Duration{61 * time.Minute, time.Hour, 59 * time.Minute, time.Minute, 10 * time.Second, 5 * time.Second} {
+				for _, ago := range []time.Duration{61 * time.Minute, 59 * time.Minute, time.Minute, 20 * time.Second} {
 					before[s.same(s.pin(), studioStart.Add(-ago)).ID] = true
 				}
 				s.srv.Inject(fault.On("pins/create"))
@@ -214,7 +214,7 @@ func TestCreateAdoptsEveryForm(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			pin.BoardID = s.board.ID
 			before := s.ids()
-			s.srv.ResetBooks()
+			s.srv.ResetRequests()
 			s.srv.Inject(pinteresttest.ServerError(500).On("pins/create").AfterTheCommit())
 			var res pinterest.Response
 			made, err := s.client.Pins.Create(t.Context(), pin, pinterest.ResponseTo(&res))

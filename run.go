@@ -39,7 +39,7 @@ type run struct {
 
 // begin starts a call.
 func (c *Client) begin(ctx context.Context, cl *call) *run {
-	r := &run{c: c, cl: cl, ctx: ctx, call: c.calls.Add(1)}
+	r := &run{c: c, cl: cl, ctx: ctx, call: cl.count(c)}
 	if r.paced() {
 		r.permit = Permit{
 			App: c.appID, Account: c.name, Category: cl.op.Category, Priority: cl.opts.priority,
@@ -114,8 +114,11 @@ func (r *run) act(at *attempt) (again bool, err error) {
 // again, or why it is not.
 func (r *run) decide(at *attempt, rule Rule) (_ Rule, wait time.Duration, stop error) {
 	if rule.Action == ActionRefresh {
-		rule, stop = r.refresh(at, rule)
-		return rule, rule.ParkFor, stop
+		r.finish(at, 0, nil)
+		if rule, stop = r.refresh(at, rule); stop != nil {
+			wait = r.parkTime(at, rule)
+		}
+		return rule, wait, stop
 	}
 	wait, stop = r.plan(at, rule)
 	return rule, wait, stop
@@ -148,7 +151,6 @@ func (r *run) doneBefore(at *attempt) bool {
 // been replaced in the meantime: the call then tries the token that another call or
 // process has stored since.
 func (r *run) refresh(at *attempt, rule Rule) (_ Rule, stop error) {
-	rule.ParkFor = 0
 	if r.refused++; r.refused == maxTokenTries || !at.refreshable() {
 		return rule, errFinal
 	}
@@ -181,7 +183,7 @@ var errDeadline = fmt.Errorf("the wait before the next attempt does not fit the 
 // that it is only charged for attempts that are made.
 func (r *run) plan(at *attempt, rule Rule) (wait time.Duration, stop error) {
 	if rule.Action != ActionBackOff {
-		return rule.ParkFor, errFinal
+		return r.parkTime(at, rule), errFinal
 	}
 	wait, asked := r.delay(at, rule)
 	if rule.Class == ClassThrottled && r.paced() {
@@ -223,15 +225,33 @@ func (r *run) plan(at *attempt, rule Rule) (wait time.Duration, stop error) {
 // else that of the API (asked is true for both), else the next interval of the
 // policy.
 func (r *run) delay(at *attempt, rule Rule) (wait time.Duration, asked bool) {
-	if now := r.c.clock.Now(); rule.Wait != nil {
-		return max(0, rule.Wait(at.failure, now)), true
-	} else if wait = at.askedWait(rule, now); wait > 0 {
+	now := r.c.clock.Now()
+	if rule.Wait != nil {
+		return rule.wait(at.failure, now), true
+	}
+	if wait = at.askedWait(rule, now); wait > 0 {
 		return wait, true
 	}
 	if rule.Class == ClassThrottled || rule.Class == ClassMediaUnreachable {
 		return nextInterval(&r.throttles, r.cl.opts.policy.ThrottleDelay, r.cl.opts.policy.MaxDelay), false
 	}
 	return nextInterval(&r.servers, r.cl.opts.policy.ServerDelay, r.cl.opts.policy.MaxDelay), false
+}
+
+// parkTime returns how long to stay away from a call that is given up.
+func (r *run) parkTime(at *attempt, rule Rule) time.Duration {
+	if rule.Wait != nil {
+		return rule.wait(at.failure, r.c.clock.Now())
+	}
+	return rule.ParkFor
+}
+
+// longestWait bounds what a caller's rule may compute.
+const longestWait = 366 * day
+
+// wait returns what Wait returns, from 0 to longestWait.
+func (r *Rule) wait(f Failure, now time.Time) time.Duration {
+	return min(max(0, r.Wait(f, now)), longestWait)
 }
 
 // pacedRule adds to the rule when the limiter could grant the permit.

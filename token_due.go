@@ -38,6 +38,9 @@ var errEndpointDown = errors.New("too many refreshes in a row have failed: the t
 func (a *App) RefreshDue(ctx context.Context) (RefreshReport, error) {
 	r := &refreshRun{app: a, before: a.clock.Now().Add(a.oauth.refreshWithin())}
 	r.report.Failed = map[string]error{}
+	if ctx == nil {
+		return r.report, fmt.Errorf("pinterest: refreshing due tokens: %w", errNilContext)
+	}
 	if a.oauth.ClientID == "" {
 		return r.report, errNoOAuth
 	}
@@ -136,7 +139,7 @@ func (s *storedToken) refreshBefore(ctx context.Context, before time.Time) (tok 
 	case err != nil:
 		return nil, "", loadError{err}
 	case tok == nil, tok.Disconnected != nil:
-		tok, err = s.usable(tok, nil, false)
+		tok, err = s.usable(ctx, tok, nil, false)
 		return tok, "", err
 	case tok.RefreshToken == "", !tok.expiresBefore(before):
 		return tok, tok.AccessToken, nil

@@ -98,14 +98,11 @@ func (c *Client) refreshError(err error) error {
 		return e
 	}
 	rule := c.tokenRule(Rule{Name: "no token"}, err, false)
-	e := &Error{
-		Operation: OpOAuthToken.ID, Class: rule.Class, Disposition: rule.Disposition, Rule: rule.Name, Phase: PhaseNotSent,
-		causes: []error{c.secrets.Hide(err)},
-	}
+	e := Error{Operation: OpOAuthToken.ID, Class: rule.Class, Disposition: rule.Disposition, Rule: rule.Name, Phase: PhaseNotSent}
 	if rule.Disposition == DispositionPark {
 		e.RetryAt = c.clock.Now().Add(rule.ParkFor)
 	}
-	return e
+	return newError(c.secrets, e, err)
 }
 
 // codeAuthentication is the inner code of a failed authentication.

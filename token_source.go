@@ -281,7 +281,7 @@ func (fixedToken) refresh(context.Context, *Token, bool) (*Token, bool, error) {
 // oauth2Source asks a token source of the caller's.
 type oauth2Source struct {
 	source oauth2.TokenSource
-	report func(began time.Time, err error)
+	report func(ctx context.Context, began time.Time, err error)
 	clock  Clock
 }
 
@@ -290,7 +290,7 @@ type oauth2Source struct {
 func (s oauth2Source) refresh(ctx context.Context, _ *Token, _ bool) (tok *Token, granted bool, err error) {
 	began := s.clock.Now()
 	tok, err = s.ask(ctx)
-	s.report(began, err)
+	s.report(ctx, began, err)
 	return tok, true, err
 }
 
@@ -320,14 +320,14 @@ func (s oauth2Source) ask(ctx context.Context) (*Token, error) {
 
 // reportRefresh tells the observers of one refresh, however many calls waited
 // for it.
-func (c *Client) reportRefresh(began time.Time, err error) {
-	c.reportToken(Event{Type: EventRefresh, Time: began, Err: err})
+func (c *Client) reportRefresh(ctx context.Context, began time.Time, err error) {
+	c.reportToken(ctx, Event{Type: EventRefresh, Time: began, Err: err})
 }
 
 // reportToken tells the observers something about the account's token.
-func (c *Client) reportToken(e Event) {
+func (c *Client) reportToken(ctx context.Context, e Event) {
 	if c.watched() {
-		e.Account, e.Operation, e.Err = c.name, OpOAuthToken.ID, c.secrets.Hide(e.Err)
+		e.Context, e.Account, e.Operation, e.Err = ctx, c.name, OpOAuthToken.ID, c.secrets.Hide(e.Err)
 		c.observe(e)
 	}
 }

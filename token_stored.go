@@ -28,7 +28,7 @@ func (s *storedToken) refresh(ctx context.Context, old *Token, refused bool) (to
 		if err != nil {
 			return nil, false, loadError{err}
 		}
-		if tok, err := s.usable(stored, old, refused); tok != nil || err != nil {
+		if tok, err := s.usable(ctx, stored, old, refused); tok != nil || err != nil {
 			return tok, false, err
 		}
 	}
@@ -75,7 +75,7 @@ func (s *storedToken) reloadWithLock(ctx context.Context, old *Token, refused bo
 
 // usable returns the stored token if it can be used without a refresh, and an
 // error if the account has none. It returns neither if a refresh is needed.
-func (s *storedToken) usable(stored, old *Token, refused bool) (*Token, error) {
+func (s *storedToken) usable(ctx context.Context, stored, old *Token, refused bool) (*Token, error) {
 	switch {
 	case stored == nil:
 		return nil, errNeverConnected
@@ -87,7 +87,7 @@ func (s *storedToken) usable(stored, old *Token, refused bool) (*Token, error) {
 	case stored.AccessToken == "", known && refused:
 	case stored.RefreshToken == "", !known && !stored.expired(s.client.clock.Now()):
 		// Without a refresh token, only the API can tell that it has ended.
-		s.reportExpiry(stored)
+		s.reportExpiry(ctx, stored)
 		return stored, nil
 	}
 	return nil, nil
@@ -105,7 +105,7 @@ func (s *storedToken) refreshLocked(ctx context.Context, old *Token, refused boo
 		return tok, false, err
 	}
 	s.dropUnsaved() // what is stored is newer
-	if tok, err := s.usable(stored, old, refused); tok != nil || err != nil {
+	if tok, err := s.usable(ctx, stored, old, refused); tok != nil || err != nil {
 		return tok, false, err
 	}
 	switch {
@@ -127,13 +127,13 @@ func (s *storedToken) refreshLocked(ctx context.Context, old *Token, refused boo
 			}
 			err = withError(err, why)
 		}
-		s.client.reportRefresh(began, err)
+		s.client.reportRefresh(ctx, began, err)
 		return nil, false, err
 	}
 	tok = tok.completedFrom(stored)
 	s.client.secrets.AddToken(tok.AccessToken, tok.RefreshToken)
 	tok, err = s.save(ctx, stored, tok)
-	s.client.reportRefresh(began, err)
+	s.client.reportRefresh(ctx, began, err)
 	return tok, true, err
 }
 
@@ -152,8 +152,8 @@ func (s *storedToken) save(ctx context.Context, stored, tok *Token) (*Token, err
 	s.dropUnsaved()
 	saved := *tok
 	saved.Version = version
-	s.reportLostScopes(stored, &saved)
-	s.reportExpiry(&saved)
+	s.reportLostScopes(ctx, stored, &saved)
+	s.reportExpiry(ctx, &saved)
 	return &saved, nil
 }
 
@@ -178,17 +178,17 @@ func (s *storedToken) disconnect(ctx context.Context, stored *Token, reason stri
 		return loadError{err}
 	}
 	err := marked.Disconnected.error()
-	c.reportToken(Event{Type: EventDisconnected, Time: marked.Disconnected.At, Err: err})
+	c.reportToken(ctx, Event{Type: EventDisconnected, Time: marked.Disconnected.At, Err: err})
 	return err
 }
 
 // reportLostScopes tells the observers of scopes that a refresh has lost.
-func (s *storedToken) reportLostScopes(before, after *Token) {
+func (s *storedToken) reportLostScopes(ctx context.Context, before, after *Token) {
 	if before.Scopes == nil || after.Scopes == nil {
 		return
 	}
 	if lost := MissingScopes(after.Scopes, before.Scopes); len(lost) > 0 {
-		s.client.reportToken(Event{Type: EventScopesLost, Time: s.client.clock.Now(), Scopes: lost})
+		s.client.reportToken(ctx, Event{Type: EventScopesLost, Time: s.client.clock.Now(), Scopes: lost})
 	}
 }
 
@@ -197,11 +197,11 @@ const expiryNotice = 14 * day
 
 // reportExpiry tells the observers, once a token, that its refresh token expires
 // soon.
-func (s *storedToken) reportExpiry(tok *Token) {
+func (s *storedToken) reportExpiry(ctx context.Context, tok *Token) {
 	now := s.client.clock.Now()
 	if tok.RefreshExpiry.IsZero() || tok.RefreshExpiry.Sub(now) > expiryNotice || s.announced == tok.Version {
 		return
 	}
 	s.announced = tok.Version
-	s.client.reportToken(Event{Type: EventExpiring, Time: now, Wait: max(0, tok.RefreshExpiry.Sub(now))})
+	s.client.reportToken(ctx, Event{Type: EventExpiring, Time: now, Wait: max(0, tok.RefreshExpiry.Sub(now))})
 }

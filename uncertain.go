@@ -170,7 +170,7 @@ func (c *Client) resolve(ctx context.Context, cl *call, u *Uncertain) (verdict, 
 	pending := cl.pending
 	setDefault(&cl.opts.jobKey, u.id())
 	s := search{
-		c: c, cl: cl, call: c.calls.Add(1), ctx: ctx, owner: cl.owner(), others: u.NotIDs,
+		c: c, cl: cl, call: cl.count(c), ctx: ctx, owner: cl.owner(), others: u.NotIDs,
 		in: u.timeframe(c.apiClock), opts: slices.Concat(cl.opts.list, cl.shared()),
 	}
 	again := pending.resolved[s.owner]

@@ -112,7 +112,7 @@ func TestResolve(t *testing.T) {
 				s := newStudio(t)
 				u := kind.lose(s, true)
 				assert.Equal(t, kind.operation, u.Operation)
-				s.srv.ResetBooks()
+				s.srv.ResetRequests()
 				other := s.newClient()
 				for _, client := range []*testClient{other, s.client, other, s.client} {
 					found, err := client.Resolve(t.Context(), u)
@@ -201,7 +201,7 @@ func TestResolve(t *testing.T) {
 				s := newStudio(t)
 				u := kind.lose(s, true, pinterest.AdAccount("549755885175"))
 				assert.Equal(t, "549755885175", u.AdAccountID)
-				s.srv.ResetBooks()
+				s.srv.ResetRequests()
 				_, err := s.newClient().Resolve(t.Context(), u)
 				require.NoError(t, err)
 				for _, r := range s.srv.Requests() {
@@ -400,7 +400,7 @@ func TestResolveUntilAhead(t *testing.T) {
 			if ahead > 1<<62 {
 				u.Until = u.Until.Add(ahead) // more than a Duration can say
 			}
-			s.srv.ResetBooks()
+			s.srv.ResetRequests()
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			s.srv.InjectFunc(func(*pinteresttest.Request) *pinteresttest.Fault {

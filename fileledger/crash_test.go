@@ -23,18 +23,19 @@ import (
 	"github.com/pinterest-go/pinterest/pinteresttest"
 )
 
-// The crash test: processes call CreateOnce and are killed at every step of it.
-// Others then call it again. However it went, there is one pin a key, and the
-// key's callers are told it.
+// The crash tests start processes that call CreateOnce, kill them at every step
+// of it, and call it again in other processes. There must be one pin per key, and
+// every caller with the key must get it. The steps are never listed here: they are
+// those that a run without a kill takes.
 
 // A crashRole is one call of CreateOnce in a process of its own.
 type crashRole struct {
 	URL, Token, Board string
 	Key, Title        string
-	Kill              int // the step to die at, counted from 1; 0: none
+	Kill              int // the step at which the process dies, counted from 1; 0 for none
 }
 
-// A crashResult is what that process was told.
+// A crashResult is what CreateOnce returned in that process.
 type crashResult struct {
 	ID        string
 	Error     string
@@ -43,7 +44,7 @@ type crashResult struct {
 
 const crashSettle = 50 * time.Millisecond
 
-// steps counts the steps of a process, names them on stderr, and ends the
+// steps counts the steps of a process, writes their names to stderr, and kills the
 // process at one of them.
 type steps struct {
 	mu    sync.Mutex
@@ -52,7 +53,7 @@ type steps struct {
 	kinds map[string]int
 }
 
-// number returns how many steps of this kind there were, with this one.
+// number counts a step of this kind and returns how many there were so far.
 func (s *steps) number(kind string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -70,15 +71,16 @@ func (s *steps) at(format string, args ...any) {
 	}
 }
 
-// A steppedLedger has a step before and after everything that a ledger does.
+// A steppedLedger has a step before and after each call of the ledger. It does not
+// embed the ledger: a method added to the interface must be given steps here.
 type steppedLedger struct {
-	pinterest.Ledger
-	steps *steps
+	ledger pinterest.Ledger
+	steps  *steps
 }
 
 func (l steppedLedger) Lock(ctx context.Context, names ...string) (context.Context, func(), error) {
 	l.steps.at("before the lock")
-	held, unlock, err := l.Ledger.Lock(ctx, names...)
+	held, unlock, err := l.ledger.Lock(ctx, names...)
 	l.steps.at("after the lock")
 	return held, func() {
 		l.steps.at("before the unlock")
@@ -90,7 +92,7 @@ func (l steppedLedger) Lock(ctx context.Context, names ...string) (context.Conte
 func (l steppedLedger) Load(ctx context.Context, name string) ([]byte, error) {
 	n := l.steps.number("load")
 	l.steps.at("before load %d", n)
-	record, err := l.Ledger.Load(ctx, name)
+	record, err := l.ledger.Load(ctx, name)
 	l.steps.at("after load %d", n)
 	return record, err
 }
@@ -98,13 +100,13 @@ func (l steppedLedger) Load(ctx context.Context, name string) ([]byte, error) {
 func (l steppedLedger) Save(ctx context.Context, records map[string][]byte) error {
 	n := l.steps.number("save")
 	l.steps.at("before save %d", n)
-	err := l.Ledger.Save(ctx, records)
+	err := l.ledger.Save(ctx, records)
 	l.steps.at("after save %d", n)
 	return err
 }
 
-// A steppedTransport has a step before each request, and one when the headers
-// of its answer have come.
+// A steppedTransport has a step before each request and after the headers of its
+// response.
 type steppedTransport struct {
 	http.RoundTripper
 	steps *steps
@@ -150,8 +152,8 @@ func playCreateOnce(ctx context.Context, r role) error {
 	return l.Close()
 }
 
-// A crashScene is a server in this process and a ledger's folder, for the
-// children of one test.
+// A crashScene is the server and the ledger's folder that the processes of one
+// test share. The server runs in the test's own process.
 type crashScene struct {
 	t     *testing.T
 	srv   *pinteresttest.Server
@@ -171,24 +173,48 @@ func newCrashScene(t *testing.T, faults ...pinteresttest.Fault) *crashScene {
 	return c
 }
 
-// call is one process that calls CreateOnce, and is killed at a step, or not.
-// It returns the steps that it took.
+// call runs a process that calls CreateOnce and, unless kill is 0, is killed at
+// that step. It returns the steps that the process took.
 func (c *crashScene) call(key string, kill int) (res crashResult, taken []string) {
+	c.t.Helper()
+	res, taken, killed := c.try(key, kill)
+	assert.Equal(c.t, kill > 0, killed, "killed at step %d of %q", kill, taken)
+	return res, taken
+}
+
+// try is call for a process that may end before it gets to the step.
+func (c *crashScene) try(key string, kill int) (res crashResult, taken []string, killed bool) {
 	c.t.Helper()
 	stdout, stderr, killed := run(c.t, role{Play: "create once", Dir: c.dir, Crash: &crashRole{
 		URL: c.srv.URL, Token: c.alice.AccessToken, Board: c.board.ID, Key: key, Title: "Oak kitchen", Kill: kill,
 	}})
 	taken = strings.Split(strings.TrimSpace(stderr), "\n")
-	assert.Equal(c.t, kill > 0, killed, "killed at step %d of %q", kill, taken)
-	if kill == 0 {
-		assert.NoError(c.t, json.Unmarshal([]byte(stdout), &res), stderr)
-	} else {
+	if killed {
 		assert.Len(c.t, taken, kill)
+	} else {
+		assert.NoError(c.t, json.Unmarshal([]byte(stdout), &res), stderr)
 	}
-	return res, taken
+	return res, taken, killed
 }
 
-// ids are those of all pins on the board.
+// crash makes scenes until a process has died in one after exactly these steps,
+// and returns that scene. How often a list is read depends on the time that the
+// reads take, so on a busy machine a process can take others.
+func crash(t *testing.T, steps []string, scene func() *crashScene) *crashScene {
+	t.Helper()
+	var taken []string
+	for range 20 {
+		var killed bool
+		c := scene()
+		if _, taken, killed = c.try("job-8841", len(steps)); killed && slices.Equal(steps, taken) {
+			return c
+		}
+	}
+	require.Equal(t, steps, taken, "no process was killed after these steps")
+	return nil
+}
+
+// ids returns the ids of all pins on the board.
 func (c *crashScene) ids() (ids []string) {
 	for _, p := range c.srv.Pins(c.board.ID) {
 		ids = append(ids, p.ID)
@@ -196,14 +222,14 @@ func (c *crashScene) ids() (ids []string) {
 	return ids
 }
 
-// requireOne checks what a process was told: the one pin on the board.
+// requireOne checks that a process got the only pin on the board.
 func (c *crashScene) requireOne(res crashResult) {
 	c.t.Helper()
 	require.Empty(c.t, res.Error)
 	require.Equal(c.t, []string{res.ID}, c.ids())
 }
 
-// crashFaults are the ways in which a first POST can go.
+// crashFaults are the outcomes of the first POST.
 func crashFaults() map[string][]pinteresttest.Fault {
 	return map[string][]pinteresttest.Fault{
 		"all goes well":                 nil,
@@ -213,28 +239,35 @@ func crashFaults() map[string][]pinteresttest.Fault {
 	}
 }
 
+// steps returns the names of all steps that a process takes when it is not killed.
+// It fails when something is missing that CreateOnce must do in any case, as then
+// no process is killed there.
+func (c *crashScene) steps() []string {
+	c.t.Helper()
+	_, taken := c.call("job-8841", 0)
+	for _, want := range []string{
+		"before the lock", "after the lock", "before load 1", "after load 1", "before save 1", "after save 1",
+		"before POST 1", "after POST 1", "before save 2", "after save 2", "before the unlock", "after the unlock", "after the call",
+	} {
+		require.Contains(c.t, taken, want)
+	}
+	return taken
+}
+
 func TestCrashAtEveryStep(t *testing.T) {
 	for name, faults := range crashFaults() {
-		_, taken := newCrashScene(t, faults...).call("job-8841", 0)
-		for _, want := range []string{
-			"before the lock", "after the lock", "after load 1", "before save 1", "after save 1", "before POST 1", "after POST 1", "before the unlock", "after the unlock", "after the call",
-		} {
-			require.Contains(t, taken, want, name)
-		}
+		taken := newCrashScene(t, faults...).steps()
 		for i, step := range taken {
 			t.Run(fmt.Sprintf("%s, killed %s", name, step), func(t *testing.T) {
 				t.Parallel()
-				c := newCrashScene(t, faults...)
-				_, again := c.call("job-8841", i+1)
-				require.Equal(t, taken[:i+1], again, "the steps are the same each time")
-
+				c := crash(t, taken[:i+1], func() *crashScene { return newCrashScene(t, faults...) })
 				res, _ := c.call("job-8841", 0)
 				if res.Uncertain { // the list cannot be read; it can the next time
 					require.Contains(t, name, "the list cannot be read")
 					res, _ = c.call("job-8841", 0)
 				}
 				c.requireOne(res)
-				c.srv.ResetBooks()
+				c.srv.ResetRequests()
 				res, _ = c.call("job-8841", 0)
 				c.requireOne(res)
 				assert.Zero(t, c.srv.Count(""), "what is known takes no request")
@@ -244,19 +277,20 @@ func TestCrashAtEveryStep(t *testing.T) {
 	}
 }
 
-// The process that comes after a crash is killed, too, at each of its steps.
+// The process that resumes after a crash is killed at each of its own steps, too.
 func TestCrashWhileResuming(t *testing.T) {
-	for _, first := range []string{"before POST 1", "after POST 1", "after save 2"} {
+	for first, step := range newCrashScene(t).steps() {
 		probe := newCrashScene(t)
-		kill := probe.stepNumber(first)
-		probe.call("job-8841", kill)
+		probe.call("job-8841", first+1)
 		_, taken := probe.call("job-8841", 0)
-		for i, step := range taken {
-			t.Run(fmt.Sprintf("killed %s, then %s", first, step), func(t *testing.T) {
+		for second, then := range taken {
+			t.Run(fmt.Sprintf("killed %s, then %s", step, then), func(t *testing.T) {
 				t.Parallel()
-				c := newCrashScene(t)
-				c.call("job-8841", kill)
-				c.call("job-8841", i+1)
+				c := crash(t, taken[:second+1], func() *crashScene {
+					c := newCrashScene(t)
+					c.call("job-8841", first+1)
+					return c
+				})
 				res, _ := c.call("job-8841", 0)
 				c.requireOne(res)
 			})
@@ -264,20 +298,11 @@ func TestCrashWhileResuming(t *testing.T) {
 	}
 }
 
-// stepNumber finds the number of a step by its name, where all goes well.
-func (c *crashScene) stepNumber(name string) int {
-	c.t.Helper()
-	_, taken := newCrashScene(c.t).call("job-8841", 0)
-	n := slices.Index(taken, name) + 1
-	require.Positive(c.t, n, "no step %q in %q", name, taken)
-	return n
-}
-
-// Two processes call with one key at the same time.
+// Several processes call with one key at the same time.
 func TestCrashRace(t *testing.T) {
 	for name, faults := range crashFaults() {
 		if name == "the list cannot be read, then" {
-			continue // one of them is told that it is uncertain
+			continue // one of the calls ends uncertain
 		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -293,14 +318,17 @@ func TestCrashRace(t *testing.T) {
 			}
 		})
 	}
-	for _, step := range []string{"after the lock", "after save 1", "after POST 1", "before save 3", "before the unlock"} {
+	for i, step := range newCrashScene(t).steps() {
 		t.Run("one is killed "+step, func(t *testing.T) {
 			t.Parallel()
 			c := newCrashScene(t)
-			kill := c.stepNumber(step)
 			results := make([]crashResult, 2)
 			var wg sync.WaitGroup
-			wg.Go(func() { c.race(kill) })
+			wg.Go(func() {
+				// The process takes fewer steps when another does the work before it.
+				res, _, _ := c.try("job-8841", i+1)
+				assert.Empty(t, res.Error)
+			})
 			for i := range results {
 				wg.Go(func() { results[i], _ = c.call("job-8841", 0) })
 			}
@@ -312,45 +340,30 @@ func TestCrashRace(t *testing.T) {
 	}
 }
 
-// race is a call that is killed at a step, if it comes that far: another may
-// have done the work before, so that it takes fewer.
-func (c *crashScene) race(kill int) {
-	stdout, _, killed := run(c.t, role{Play: "create once", Dir: c.dir, Crash: &crashRole{
-		URL: c.srv.URL, Token: c.alice.AccessToken, Board: c.board.ID, Key: "job-8841", Title: "Oak kitchen", Kill: kill,
-	}})
-	if killed {
-		return
-	}
-	var res crashResult
-	if assert.NoError(c.t, json.Unmarshal([]byte(stdout), &res)) {
-		assert.Empty(c.t, res.Error)
-	}
-}
-
-// Two keys have equal content, and a process of each is killed. There is a pin
-// for either.
+// Two keys have equal content, and a process of each is killed. Each key gets a
+// pin of its own. The processes are killed at every step from the first save, before
+// which there is nothing to resume, up to the unlock.
 func TestCrashOfTwoKeys(t *testing.T) {
-	points := []string{"after save 1", "before POST 1", "after POST 1", "after save 2", "before save 3"}
-	numbers := map[string]int{}
-	for _, point := range points {
-		numbers[point] = newCrashScene(t).stepNumber(point)
-	}
-	for _, first := range points {
-		for _, second := range points {
+	all := newCrashScene(t).steps()
+	begin, end := slices.Index(all, "before save 1"), slices.Index(all, "before the unlock")
+	require.Less(t, begin, end)
+	for i := begin; i <= end; i++ {
+		for j := begin; j <= end; j++ {
+			first, second := all[i], all[j]
 			for _, order := range [][]string{{"one", "two"}, {"two", "one"}} {
 				t.Run(fmt.Sprintf("one %s, the other %s, resumed %s first", first, second, order[0]), func(t *testing.T) {
 					t.Parallel()
 					c := newCrashScene(t)
-					c.call("one", numbers[first])
-					c.call("two", numbers[second])
-					told := map[string]string{}
+					c.call("one", i+1)
+					c.call("two", j+1)
+					got := map[string]string{}
 					for _, key := range order {
 						res, _ := c.call(key, 0)
 						require.Empty(t, res.Error, key)
-						told[key] = res.ID
+						got[key] = res.ID
 					}
-					assert.NotEqual(t, told["one"], told["two"])
-					assert.ElementsMatch(t, c.ids(), []string{told["one"], told["two"]})
+					assert.NotEqual(t, got["one"], got["two"])
+					assert.ElementsMatch(t, c.ids(), []string{got["one"], got["two"]})
 				})
 			}
 		}

@@ -1,11 +1,11 @@
-// Package fileledger keeps a pinterest.Ledger on disk: what CreateOnce intends
-// and what came of it survive a crash at any point, and any number of processes
-// of one machine can share it.
+// Package fileledger keeps a pinterest.Ledger on disk. What CreateOnce intends to
+// create, and the result, survive a crash at any point. Any number of processes on
+// one machine can share a ledger.
 //
-// Records are kept in SQLite, each save in a transaction of its own that is on
-// disk when Save returns. Locks are file locks of the operating system, which
-// gives back those of a process that dies. So the folder must be on a local
-// disk: SQLite and file locks are not to be trusted on network file systems.
+// Records are kept in SQLite. Each Save is one transaction, which is on disk when
+// Save returns. Locks are file locks of the operating system, which releases the
+// locks of a process that dies. The folder must be on a local disk, because SQLite
+// and file locks are unreliable on network file systems.
 package fileledger
 
 import (
@@ -43,7 +43,8 @@ const schema = `CREATE TABLE IF NOT EXISTS ledger (
 	saved   INTEGER NOT NULL -- Unix seconds, for pruning
 ) WITHOUT ROWID`
 
-// Open opens the ledger in the folder dir, which it makes if need be.
+// Open opens the ledger in the folder dir, which it creates if necessary. It
+// refuses a ledger whose records were written in another format.
 func Open(ctx context.Context, dir string) (*Ledger, error) {
 	lockDir := filepath.Join(dir, "locks")
 	if err := os.MkdirAll(lockDir, 0o700); err != nil {
@@ -57,11 +58,11 @@ func Open(ctx context.Context, dir string) (*Ledger, error) {
 	if err != nil {
 		return nil, l.wrap(err)
 	}
-	// SQLite has one writer at a time. To wait for the one connection is fairer
-	// and quicker than to have several poll for their turn.
+	// SQLite has one writer at a time. Waiting for a single connection is fairer
+	// and faster than several connections that poll for their turn.
 	db.SetMaxOpenConns(1)
-	// SQLite does not wait where several processes turn a new file into one with
-	// a write-ahead log: they go one after another.
+	// SQLite ignores the busy timeout when several processes switch a new file to
+	// the write-ahead log at once, so they open it one after another.
 	unlock, err := l.lock(ctx, "open")
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
@@ -74,36 +75,40 @@ func Open(ctx context.Context, dir string) (*Ledger, error) {
 	return l, nil
 }
 
-// version is the form of the records, kept in the database's user_version. Those
-// of version 0 were written before 0.1.0 and cannot be read any more.
+// version is the format of the records, kept in the database's user_version.
+// Records of version 0 were written before 0.1.0. They can no longer be read.
 const version = 1
 
-var errVersion = errors.New("its records have a form that this version of the library cannot read")
+var errVersion = errors.New("the records have a format that this version of the library cannot read")
 
-// prepare makes the table, or refuses one whose records have another form: a key
-// that is not recognised would be created a second time.
+// prepare makes the table in a new database. It refuses a database whose records
+// have another format: a key that is not recognized would be created a second time.
 func prepare(ctx context.Context, db *sql.DB) error {
-	if _, err := db.ExecContext(ctx, schema); err != nil {
-		return err
-	}
 	var found, records int
 	if err := db.QueryRowContext(ctx, `PRAGMA user_version`).Scan(&found); err != nil {
+		return err
+	}
+	if found != 0 && found != version {
+		return fmt.Errorf("%w: version %d, want %d", errVersion, found, version)
+	}
+	if _, err := db.ExecContext(ctx, schema); err != nil {
 		return err
 	}
 	if found == version {
 		return nil
 	}
+	// A database that has just been made has version 0 as well.
 	if err := db.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM ledger LIMIT 1)`).Scan(&records); err != nil {
 		return err
 	}
-	if found != 0 || records > 0 {
+	if records > 0 {
 		return fmt.Errorf("%w: version %d, want %d", errVersion, found, version)
 	}
 	_, err := db.ExecContext(ctx, fmt.Sprintf(`PRAGMA user_version = %d`, version))
 	return err
 }
 
-// wrap says which ledger failed.
+// wrap adds to an error which ledger failed.
 func (l *Ledger) wrap(err error) error {
 	if err == nil {
 		return nil
@@ -111,7 +116,7 @@ func (l *Ledger) wrap(err error) error {
 	return fmt.Errorf("fileledger: %s: %w", l.dir, err)
 }
 
-// Close closes the ledger's files. Calls under way must have ended.
+// Close closes the ledger's files. No call may be in progress.
 func (l *Ledger) Close() error { return l.db.Close() }
 
 // Load implements pinterest.Ledger.
@@ -125,7 +130,7 @@ func (l *Ledger) Load(ctx context.Context, name string) ([]byte, error) {
 		return nil, l.wrap(err)
 	}
 	if record == nil {
-		record = []byte{} // an empty record is there
+		record = []byte{} // nil would mean that there is no record
 	}
 	return record, nil
 }
@@ -150,8 +155,9 @@ func (l *Ledger) Save(ctx context.Context, records map[string][]byte) error {
 	return l.wrap(tx.Commit())
 }
 
-// Prune forgets all that was last saved before this time. A key that is
-// forgotten is a new key: prune only what will not be submitted again.
+// Prune deletes the records that were last saved before this time and returns how
+// many there were. A key without a record is a new key, so prune only keys that
+// will not be submitted again.
 func (l *Ledger) Prune(ctx context.Context, before time.Time) (records int64, err error) {
 	res, err := l.db.ExecContext(ctx, `DELETE FROM ledger WHERE saved < ?`, before.Unix())
 	if err != nil {
@@ -172,7 +178,7 @@ func (l *Ledger) Lock(ctx context.Context, names ...string) (held context.Contex
 	return ctx, unlock, err
 }
 
-// lock takes the locks of files in the folder of locks.
+// lock locks files in the folder of lock files.
 func (l *Ledger) lock(ctx context.Context, files ...string) (unlock func(), err error) {
 	paths := make([]string, len(files))
 	for i, file := range files {

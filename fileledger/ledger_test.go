@@ -29,7 +29,7 @@ func open(t *testing.T, dir string) *fileledger.Ledger {
 	return l
 }
 
-// lock takes names that are free, or soon will be.
+// lock acquires locks that are free, or soon will be.
 func lock(t *testing.T, l *fileledger.Ledger, names ...string) (unlock func()) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
@@ -39,7 +39,7 @@ func lock(t *testing.T, l *fileledger.Ledger, names ...string) (unlock func()) {
 	return unlock
 }
 
-// requireHeld checks that the names cannot be had.
+// requireHeld checks that the locks cannot be acquired.
 func requireHeld(t *testing.T, l *fileledger.Ledger, names ...string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
@@ -60,7 +60,7 @@ func requireRecord(t *testing.T, l *fileledger.Ledger, name, want string) {
 	require.Equal(t, want, string(record))
 }
 
-// lockFiles are the files that stand for locks.
+// lockFiles returns the names of the lock files.
 func lockFiles(t *testing.T, dir string) []string {
 	t.Helper()
 	entries, err := os.ReadDir(filepath.Join(dir, "locks"))
@@ -92,7 +92,7 @@ func TestTwoLedgers(t *testing.T) {
 		unlock := lock(t, a, "key", "content")
 		requireHeld(t, b, "key")
 		requireHeld(t, b, "content", "more")
-		lock(t, b, "more")() // whoever waited in vain holds nothing
+		lock(t, b, "more")() // the canceled waiter holds nothing
 		unlock()
 		lock(t, b, "content", "key")()
 		lock(t, a, "key")()
@@ -138,8 +138,8 @@ func TestTwoLedgers(t *testing.T) {
 		wg.Wait()
 		assert.Empty(t, lockFiles(t, dir))
 	})
-	// The second unlock comes when another holds the lock: it must not take the
-	// other's lock away, so that a third gets in.
+	// The second unlock happens while another holds the lock. It must not release
+	// that lock.
 	t.Run("unlock twice", func(t *testing.T) {
 		dir := t.TempDir()
 		a, b, c := open(t, dir), open(t, dir), open(t, dir)
@@ -199,7 +199,7 @@ func TestReopen(t *testing.T) {
 	assert.Equal(t, os.FileMode(0o700), info.Mode().Perm(), "what is planned is nobody else's business")
 }
 
-// Whatever a folder is called, the ledger is in it and in no other.
+// The ledger is in the folder that was named, whatever its name.
 func TestOpenAnyFolder(t *testing.T) {
 	for _, name := range []string{"plain", "with space", "percent%41", "100%", "hash#1", "question?mode=memory", "a&b=c", "台所", "quote'\"", "-", "colon:"} {
 		t.Run(name, func(t *testing.T) {
@@ -305,7 +305,7 @@ func TestPrune(t *testing.T) {
 	assert.Equal(t, int64(2), n)
 }
 
-// age makes records as if they had been saved at this time.
+// age changes the time at which records were saved.
 func age(t *testing.T, dir string, saved time.Time, names ...string) {
 	t.Helper()
 	db, err := sql.Open("sqlite", filepath.Join(dir, "ledger.sqlite"))
@@ -318,4 +318,54 @@ func age(t *testing.T, dir string, saved time.Time, names ...string) {
 		require.Equal(t, int64(1), n)
 	}
 	require.NoError(t, db.Close())
+}
+
+// A ledger whose records have another format is refused and left as it is: its
+// keys would not be recognized, and their pins created a second time.
+func TestOpenAnotherFormat(t *testing.T) {
+	for name, c := range map[string]struct {
+		version, records int
+		refused          bool
+	}{
+		"an earlier version":                 {version: 0, records: 1, refused: true},
+		"an earlier version, several":        {version: 0, records: 40, refused: true},
+		"an earlier version without records": {version: 0, records: 0},
+		"this version":                       {version: 1, records: 1},
+		"a later version":                    {version: 2, records: 1, refused: true},
+		"a later version without records":    {version: 2, records: 0, refused: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			l, err := fileledger.Open(t.Context(), dir)
+			require.NoError(t, err)
+			for i := range c.records {
+				require.NoError(t, l.Save(t.Context(), map[string][]byte{fmt.Sprint("key ", i): []byte("record")}))
+			}
+			require.NoError(t, l.Close())
+			db, err := sql.Open("sqlite", filepath.Join(dir, "ledger.sqlite"))
+			require.NoError(t, err)
+			defer db.Close()
+			_, err = db.ExecContext(t.Context(), fmt.Sprintf("PRAGMA user_version = %d", c.version))
+			require.NoError(t, err)
+
+			for range 2 { // refusing it changes nothing
+				l, err = fileledger.Open(t.Context(), dir)
+				version, records := c.version, 0
+				if c.refused {
+					assert.Nil(t, l)
+					require.ErrorContains(t, err, fmt.Sprintf("fileledger: %s: the records have a format that this version of the library cannot read: version %d, want 1", dir, c.version))
+				} else {
+					version = 1
+					require.NoError(t, err)
+					require.NoError(t, l.Close())
+				}
+				var found int
+				require.NoError(t, db.QueryRowContext(t.Context(), "PRAGMA user_version").Scan(&found))
+				assert.Equal(t, version, found)
+				require.NoError(t, db.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM ledger").Scan(&records))
+				assert.Equal(t, c.records, records)
+				assert.Empty(t, lockFiles(t, dir))
+			}
+		})
+	}
 }

@@ -41,7 +41,7 @@ func TestOpenNotWritable(t *testing.T) {
 		}
 		asNobody(t, func() {
 			l, err := fileledger.Open(t.Context(), dir)
-			if err == nil { // then a call has to say so, before anything is sent
+			if err == nil { // then the first call must fail, before anything is sent
 				_, _, err = l.Lock(t.Context(), "key")
 				assert.NoError(t, l.Close())
 			}
@@ -57,8 +57,8 @@ func reachable(t *testing.T, dir string) {
 	require.NoError(t, os.Chmod(filepath.Dir(dir), 0o755))
 }
 
-// asNobody runs f without the rights of root, whom nothing is forbidden. They
-// are those of one thread, so f must do its work in this goroutine.
+// asNobody runs f without root's permissions. They are changed for one thread only,
+// so f must do its work in this goroutine.
 func asNobody(t *testing.T, f func()) {
 	t.Helper()
 	if os.Geteuid() != 0 {

@@ -26,8 +26,8 @@ import (
 	"github.com/pinterest-go/pinterest/fileledger"
 )
 
-// The tests that need other processes start this very program again: with a
-// role in its environment it plays that, in place of running tests.
+// Tests that need other processes start the test program again. With a role in its
+// environment it plays that role instead of running tests.
 const roleVariable = "FILELEDGER_TEST_ROLE"
 
 // A role is what a child process is to do.
@@ -41,6 +41,7 @@ type role struct {
 
 var roles = map[string]func(ctx context.Context, r role) error{
 	"count": playCount, "hold": playHold, "save and die": playSaveAndDie, "open": playOpen, "create once": playCreateOnce,
+	"die in save": playDieInSave, "save forever": playSaveForever,
 }
 
 func TestMain(m *testing.M) {
@@ -59,13 +60,13 @@ func play(text string) error {
 	if err := json.Unmarshal([]byte(text), &r); err != nil {
 		return err
 	}
-	// Whatever happens to the parent, no child stays.
+	// No child outlives its parent for long, whatever happens.
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	return roles[r.Play](ctx, r)
 }
 
-// command is a process that plays a role.
+// command returns a process that plays a role.
 func command(ctx context.Context, t *testing.T, r role) *exec.Cmd {
 	t.Helper()
 	text, err := json.Marshal(r)
@@ -73,13 +74,13 @@ func command(ctx context.Context, t *testing.T, r role) *exec.Cmd {
 	self, err := os.Executable()
 	assert.NoError(t, err)
 	cmd := exec.CommandContext(ctx, self)
-	// The race detector has a program sleep for a second when it ends.
+	// With the race detector a program sleeps for a second before it exits.
 	cmd.Env = append(os.Environ(), roleVariable+"="+string(text), "GORACE=atexit_sleep_ms=0 "+os.Getenv("GORACE"))
 	return cmd
 }
 
-// run plays a role to its end and returns what it wrote, and whether it ended
-// by SIGKILL.
+// run plays a role to its end and returns its output, and whether it was ended by
+// SIGKILL.
 func run(t *testing.T, r role) (stdout, stderr string, killed bool) {
 	t.Helper()
 	cmd := command(t.Context(), t, r)
@@ -97,13 +98,13 @@ func run(t *testing.T, r role) (stdout, stderr string, killed bool) {
 	return out.String(), errOut.String(), killed
 }
 
-// die ends the process as a power cut does: nothing is flushed or unlocked.
+// die ends the process with SIGKILL: nothing is flushed or unlocked.
 func die() {
 	_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 	select {}
 }
 
-// playCount counts up in the record "counter" N times, which only the lock makes safe.
+// playCount increments the record "counter" N times, which only the lock makes safe.
 func playCount(ctx context.Context, r role) error {
 	l, err := fileledger.Open(ctx, r.Dir)
 	if err != nil {
@@ -132,7 +133,7 @@ func playCount(ctx context.Context, r role) error {
 	return l.Close()
 }
 
-// playHold takes a lock, says so, and keeps it until it is killed.
+// playHold acquires a lock, prints "held", and holds the lock until it is killed.
 func playHold(ctx context.Context, r role) error {
 	l, err := fileledger.Open(ctx, r.Dir)
 	if err != nil {
@@ -146,7 +147,7 @@ func playHold(ctx context.Context, r role) error {
 	return ctx.Err()
 }
 
-// playSaveAndDie saves N records and dies the moment the last Save has returned.
+// playSaveAndDie saves N records and dies as soon as the last Save has returned.
 func playSaveAndDie(ctx context.Context, r role) error {
 	l, err := fileledger.Open(ctx, r.Dir)
 	if err != nil {
@@ -241,7 +242,7 @@ func TestProcessesOpenAtOnce(t *testing.T) {
 	}
 }
 
-// The lock of a process that is killed is given back, to a waiter, too.
+// The lock of a process that is killed is released, also to a waiter.
 func TestProcessKilledWhileItHolds(t *testing.T) {
 	dir := t.TempDir()
 	l := open(t, dir)
@@ -272,7 +273,7 @@ func TestProcessKilledWhileItHolds(t *testing.T) {
 	}
 }
 
-// What Save has returned for survives the process.
+// A record survives the process once Save has returned.
 func TestProcessKilledAfterSave(t *testing.T) {
 	for _, n := range []int{1, 2, 40} {
 		dir := t.TempDir()

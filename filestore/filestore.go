@@ -1,19 +1,19 @@
-// Package filestore keeps a pinterest.TokenStore in a folder, a file for each
-// account. Any number of processes of one machine can share it.
+// Package filestore keeps a pinterest.TokenStore in a folder, with one file for each
+// account. Any number of processes on one machine can share it.
 //
-// A save writes a new file, has it on disk and puts it in the place of the old
-// one, so that a crash at any point leaves the old record or the new one. Locks
-// are file locks of the operating system, which gives back those of a process
-// that dies. So the folder must be on a local disk: file locks are not to be
-// trusted on network file systems. It needs Linux, macOS or a BSD; elsewhere Open
-// returns an error that is errors.ErrUnsupported.
+// A save writes and syncs a new file and renames it over the old one, so that a crash
+// at any point leaves the old record or the new one. Locks are file locks of the
+// operating system, which releases the locks of a process that dies. The folder must
+// be on a local disk, because file locks are unreliable on network file systems. The
+// package needs Linux, macOS or a BSD. On other systems Open returns an error that is
+// errors.ErrUnsupported.
 //
-// The files may be read by their owner alone. [WithAEAD] encrypts the tokens in
-// them; the accounts' names stand in the files as they are.
+// Only their owner may read the files. [WithAEAD] encrypts the tokens in them, but
+// not the accounts' names.
 //
-// To move to or from encryption, or to another key without a time of both, load
-// every token from a store opened the old way and save it to another folder's
-// store opened the new way.
+// To turn encryption on or off, or to change the key without a period in which both
+// keys are valid, load every token from a store opened the old way and save it to a
+// store in another folder opened the new way.
 package filestore
 
 import (
@@ -34,8 +34,8 @@ import (
 	"github.com/pinterest-go/pinterest/internal/sealed"
 )
 
-// Store implements pinterest.TokenStore in a folder. It is safe for concurrent
-// use, and needs no closing.
+// Store implements pinterest.TokenStore in a folder. It is safe for concurrent use
+// and needs no closing.
 type Store struct {
 	dir     string
 	lockDir string // the folder of the lock files
@@ -57,27 +57,27 @@ type options struct {
 // with current or one of the old when they are read, so that keys can be
 // changed: open with WithAEAD(next, current), save every token once, then open
 // with WithAEAD(next). The account's name is the additional data. The nonce is
-// random, so with AES-GCM a key is good for 2^32 saves.
+// random, so an AES-GCM key is safe for 2^32 saves.
 //
-// A token that is not encrypted, or with none of these keys, is an error in
-// Load and Save, and is not overwritten.
+// Load and Save return an error for a token that is not encrypted, or with none of
+// these keys. Such a token is not overwritten.
 func WithAEAD(current cipher.AEAD, old ...cipher.AEAD) Option {
 	return func(o *options) { o.keys, o.err = sealed.New(current, old...) }
 }
 
-// leftover is how old a temporary file is when no save can still be at it.
+// leftover is the age from which a temporary file cannot belong to a save in progress.
 const leftover = time.Hour
 
 const (
 	recordEnd = ".token"
 	tempEnd   = ".tmp"
-	holderEnd = ".lock" // of the file that stands for Lock
-	writerEnd = ".save" // of the file that stands for a change
+	holderEnd = ".lock" // the lock file of Lock
+	writerEnd = ".save" // the lock file of Save and Delete
 )
 
-// Open opens the store in the folder dir, which it makes, for its owner alone,
-// if it is not there. A folder in which others may write is refused: they could
-// put tokens of their own in the place of these.
+// Open opens the store in the folder dir. It creates the folder, accessible only to
+// its owner, if necessary. It refuses a folder that others may write to: they could
+// replace the tokens.
 func Open(dir string, opts ...Option) (*Store, error) {
 	var o options
 	for _, opt := range opts {
@@ -108,7 +108,7 @@ func Open(dir string, opts ...Option) (*Store, error) {
 	return s, nil
 }
 
-// makeFolders makes what is not there of the folders and their parents.
+// makeFolders creates the folders and their parents if they do not exist.
 func (s *Store) makeFolders() error {
 	_, err := os.Stat(s.dir)
 	isNew := errors.Is(err, fs.ErrNotExist)
@@ -120,12 +120,12 @@ func (s *Store) makeFolders() error {
 	}
 	err = syncFolder(filepath.Dir(filepath.Clean(s.dir)))
 	if errors.Is(err, fs.ErrPermission) {
-		return nil // a folder that may be written but not read
+		return nil // the folder may be written but not read
 	}
 	return err
 }
 
-// clean removes what saves have left that were killed.
+// clean removes the temporary files of saves that were killed.
 func (s *Store) clean() error {
 	entries, err := os.ReadDir(s.dir)
 	if err != nil {
@@ -136,14 +136,14 @@ func (s *Store) clean() error {
 			continue
 		}
 		if info, err := e.Info(); err == nil && time.Since(info.ModTime()) > leftover {
-			// One that cannot be removed does no harm.
+			// A file that cannot be removed does no harm.
 			_ = os.Remove(filepath.Join(s.dir, e.Name()))
 		}
 	}
 	return nil
 }
 
-// wrap says which store failed.
+// wrap adds the store's folder to an error.
 func (s *Store) wrap(err error) error {
 	if err == nil {
 		return nil
@@ -151,12 +151,12 @@ func (s *Store) wrap(err error) error {
 	return fmt.Errorf("filestore: %s: %w", s.dir, err)
 }
 
-// wrapAccount says which account's record failed.
+// wrapAccount adds the account to an error.
 func (s *Store) wrapAccount(account string, err error) error {
 	return s.wrap(fmt.Errorf("account %.100q: %w", account, err))
 }
 
-// String tells the folder.
+// String returns a description with the folder.
 func (s *Store) String() string { return "filestore.Store(" + s.dir + ")" }
 
 // GoString keeps %#v from printing more than String does.
@@ -188,9 +188,9 @@ func (s *Store) load(account string) (*pinterest.Token, error) {
 	return rec.token(s.keys)
 }
 
-// stands checks that the folder is still the one that was opened. In one that
-// was removed or unmounted meanwhile no account would have a token, and all
-// their owners would be asked to connect again.
+// stands checks that the folder is still the one that was opened. If it has been
+// removed or unmounted, no account would seem to have a token, and all owners would
+// be asked to connect again.
 func (s *Store) stands() error {
 	_, err := os.Stat(s.lockDir)
 	return err
@@ -207,7 +207,7 @@ func (s *Store) Save(ctx context.Context, account string, tok *pinterest.Token) 
 		return "", err
 	}
 	defer unlock()
-	// Opened, not only compared: what cannot be read is not overwritten.
+	// The record is decrypted as well: a record that cannot be read is not overwritten.
 	old, err := s.load(account)
 	if err != nil {
 		return "", s.wrapAccount(account, err)
@@ -226,7 +226,8 @@ func (s *Store) Save(ctx context.Context, account string, tok *pinterest.Token) 
 	return rec.version, nil
 }
 
-// Delete implements pinterest.TokenStore. It also removes what cannot be read.
+// Delete implements pinterest.TokenStore. It also removes a record that cannot be
+// read.
 func (s *Store) Delete(ctx context.Context, account string) error {
 	unlock, err := s.lock(ctx, account, writerEnd)
 	if err != nil {
@@ -246,9 +247,9 @@ func (s *Store) Delete(ctx context.Context, account string) error {
 	return nil
 }
 
-// Due implements pinterest.TokenStore. It reads every file once, in no order
-// that means anything. A record that cannot be read does not keep the accounts
-// after it from being yielded: its error comes last.
+// Due implements pinterest.TokenStore. It reads every file once, in no particular
+// order. If a record cannot be read, the accounts after it are still yielded; its
+// error comes last.
 func (s *Store) Due(ctx context.Context, before time.Time) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		if err := s.due(ctx, before, func(account string) bool { return yield(account, nil) }); err != nil {
@@ -257,7 +258,7 @@ func (s *Store) Due(ctx context.Context, before time.Time) iter.Seq2[string, err
 	}
 }
 
-// due gives every account that is due to yield, until that returns false.
+// due calls yield with every account that is due, until yield returns false.
 func (s *Store) due(ctx context.Context, before time.Time, yield func(account string) bool) error {
 	if err := errors.Join(ctx.Err(), s.wrap(s.stands())); err != nil {
 		return err
@@ -276,7 +277,7 @@ func (s *Store) due(ctx context.Context, before time.Time, yield func(account st
 		}
 		account, at, err := s.dueAt(e.Name())
 		switch {
-		case errors.Is(err, fs.ErrNotExist): // deleted meanwhile
+		case errors.Is(err, fs.ErrNotExist): // deleted in the meantime
 		case err != nil:
 			unreadable = append(unreadable, fmt.Errorf("%s: %w", e.Name(), err))
 		case !at.IsZero() && at.Before(before):
@@ -291,7 +292,7 @@ func (s *Store) due(ctx context.Context, before time.Time, yield func(account st
 	return s.wrap(errors.Join(unreadable...))
 }
 
-// dueAt returns whose token the file has, and when it has to be refreshed.
+// dueAt returns the account of a file and when its token must be refreshed.
 func (s *Store) dueAt(name string) (account string, at time.Time, err error) {
 	rec, err := readRecord(filepath.Join(s.dir, name))
 	if err != nil {

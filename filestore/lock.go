@@ -10,8 +10,8 @@ import (
 	"github.com/pinterest-go/pinterest/internal/filelock"
 )
 
-// supported says where stores work. Windows has file locks, but no modes of
-// files and no folders that can be synced.
+// supported reports whether stores work on this system. Windows has file locks, but
+// no file modes and no syncing of folders.
 const supported = filelock.Supported && runtime.GOOS != "windows"
 
 // Lock implements pinterest.TokenStore.
@@ -19,8 +19,8 @@ func (s *Store) Lock(ctx context.Context, account string) (unlock func(), err er
 	return s.lock(ctx, account, holderEnd)
 }
 
-// lock takes one of an account's two locks, which have files of their own: a
-// save must not wait for who holds the lock of [Store.Lock].
+// lock acquires one of an account's two locks. Each has a file of its own, because a
+// save must not wait for the holder of [Store.Lock].
 func (s *Store) lock(ctx context.Context, account, end string) (unlock func(), err error) {
 	unlock, err = s.locks.Lock(ctx, filepath.Join(s.lockDir, fileName(account)+end))
 	if err == nil {

@@ -13,8 +13,8 @@ import (
 	"github.com/pinterest-go/pinterest/internal/sealed"
 )
 
-// record is what a file has: three lines, of its format, the account's name in
-// quotes and the version, and after them the token as package sealed writes it.
+// record is the content of a file: three lines with the format, the quoted name of
+// the account and the version, followed by the token as package sealed writes it.
 type record struct {
 	account string
 	version string
@@ -53,8 +53,8 @@ func (r record) token(keys sealed.Keys) (*pinterest.Token, error) {
 	return tok, nil
 }
 
-// fileName is the name of an account's files, without their endings. Accounts
-// have any name and any length, file names do not.
+// fileName returns the name of an account's files, without their extensions. Names
+// of accounts may have any length and any bytes, which file names may not.
 func fileName(account string) string {
 	sum := sha256.Sum256([]byte(account))
 	return hex.EncodeToString(sum[:])
@@ -64,8 +64,8 @@ func (s *Store) path(account string) string {
 	return filepath.Join(s.dir, fileName(account)+recordEnd)
 }
 
-// writeFile has data on disk under path when it returns nil. Until then what
-// was there stays there.
+// writeFile replaces the file at path. When it returns nil, data is on disk. Until
+// then the old content stays.
 func writeFile(path string, data []byte) error {
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, filepath.Base(path)+".*"+tempEnd) // for its owner alone
@@ -74,7 +74,7 @@ func writeFile(path string, data []byte) error {
 	}
 	_, err = f.Write(data)
 	if err == nil {
-		// The name must not stand for a content that is not on disk yet.
+		// The content must be on disk before the name refers to it.
 		err = f.Sync()
 	}
 	err = errors.Join(err, f.Close())
@@ -87,7 +87,7 @@ func writeFile(path string, data []byte) error {
 	return syncFolder(dir)
 }
 
-// syncFolder has the names in a folder on disk.
+// syncFolder syncs the names in a folder to disk.
 func syncFolder(dir string) error {
 	d, err := os.Open(dir) //nolint:gosec // the folder that the application named
 	if err != nil {

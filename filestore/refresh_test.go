@@ -57,7 +57,7 @@ func playCall(ctx context.Context, s *filestore.Store, r role) error {
 	return nil
 }
 
-// mortal is a store whose process is killed at a save.
+// mortal is a store whose process kills itself at a save.
 type mortal struct {
 	*filestore.Store
 	after bool
@@ -93,7 +93,7 @@ func callOnce(ctx context.Context, s pinterest.TokenStore, r role) error {
 // connected starts an API and a store with one connected account.
 func connected(t *testing.T, opts ...pinteresttest.Option) (*pinteresttest.Server, *filestore.Store, role) {
 	t.Helper()
-	srv := pinteresttest.NewServer(append(opts, pinteresttest.WithoutQuotas(), pinteresttest.WithoutBooks())...)
+	srv := pinteresttest.NewServer(append(opts, pinteresttest.WithoutQuotas(), pinteresttest.WithoutRequestLog())...)
 	t.Cleanup(srv.Close)
 	r := role{Dir: t.TempDir(), N: callers, URL: srv.URL, ID: srv.App().ID, Secret: srv.App().Secret}
 	s, err := filestore.Open(r.Dir)
@@ -104,8 +104,8 @@ func connected(t *testing.T, opts ...pinteresttest.Option) (*pinteresttest.Serve
 	return srv, s, r
 }
 
-// Eight processes with a thousand goroutines each meet tokens that stop working
-// of a sudden, three times. Refresh tokens are good for one use.
+// The tokens of eight processes with a thousand goroutines each stop working without
+// notice, three times. Refresh tokens can be used once.
 func TestOneTokenCallOfManyProcesses(t *testing.T) {
 	const processes, surprises = 8, 3
 	srv, _, r := connected(t)

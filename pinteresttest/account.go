@@ -12,7 +12,7 @@ type App struct {
 	Name         string
 	ID           string
 	Secret       string
-	RedirectURIs []string // those registered
+	RedirectURIs []string // registered ones
 }
 
 // An Account is a user of the server, together with a pair of its tokens.
@@ -23,16 +23,16 @@ type Account struct {
 	RefreshToken string // pinr....
 }
 
-// AddAccount makes an account and issues it tokens with the scopes named, with
-// every scope of the API when none is. For the name of an account there is
-// already, it issues another pair of tokens. An account that is to be connected
-// through the authorize page needs neither.
+// AddAccount adds an account and issues it a pair of tokens with these scopes, or
+// with every scope of the API if there are none. If the account exists, it gets
+// another pair of tokens. An account that is connected through the authorize page
+// does not need these tokens.
 func (s *Server) AddAccount(username string, scopes ...string) Account {
 	return s.issue(s.world.account(username), scopes)
 }
 
-// AddSystemUser is [Server.AddAccount] for a system user of a business, whose
-// tokens are the only ones of an account that token/revoke ends.
+// AddSystemUser is [Server.AddAccount] for a system user of a business. Of the
+// tokens of accounts, token/revoke revokes only those of system users.
 func (s *Server) AddSystemUser(username string, scopes ...string) Account {
 	a := s.world.account(username)
 	s.world.mu.Lock()
@@ -55,7 +55,7 @@ func (s *Server) issue(a *account, scopes []string) Account {
 	}
 }
 
-// account returns the account of a name, which is made when there is none.
+// account returns the account with a name. It creates the account if necessary.
 func (w *world) account(username string) *account {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -74,9 +74,9 @@ func (w *world) isSystem(username string) bool {
 	return a != nil && a.system
 }
 
-// SetScopes changes what the account's owner has given: every token of the
-// account, access and refresh, has these scopes from now on, and an operation
-// that needs another is refused with 401 and code 3.
+// SetScopes changes what the account's owner has granted. Every token of the
+// account, access and refresh, has these scopes from now on. An operation that
+// needs another scope is refused with 401 and code 3.
 func (s *Server) SetScopes(a Account, scopes ...string) {
 	s.world.approve(a.Username, scopes)
 	s.tokens.setScopes(a.Username, scopes)
@@ -88,26 +88,26 @@ func (w *world) approve(username string, scopes []string) {
 	w.mustAccount(username).approved = slices.Clone(scopes)
 }
 
-// SetBusinessName makes the account a business account with that name, as
-// user_account/get shows it, or with an empty name a personal one again.
+// SetBusinessName makes the account a business account with this name, which
+// user_account/get returns. An empty name makes it a personal account again.
 func (s *Server) SetBusinessName(a Account, name string) {
 	s.world.mu.Lock()
 	defer s.world.mu.Unlock()
 	s.world.mustAccount(a.Username).business = name
 }
 
-// ExpireToken ends the life of one access token or refresh token now.
+// ExpireToken expires one access token or refresh token now.
 func (s *Server) ExpireToken(token string) {
 	s.tokens.end(func(t string, _ *grant) bool { return t == token })
 }
 
-// ExpireAllTokens ends the life of every access token now. Refresh tokens go on.
+// ExpireAllTokens expires every access token now. Refresh tokens stay valid.
 func (s *Server) ExpireAllTokens() {
 	s.tokens.end(func(_ string, g *grant) bool { return !g.refresh })
 }
 
-// RevokeAccount ends the life of every token and code of the account now, as the
-// user does by taking the app's access away.
+// RevokeAccount ends every token and code of the account now, as if its owner had
+// removed the app's access.
 func (s *Server) RevokeAccount(a Account) {
 	s.world.mu.Lock()
 	if known := s.world.accounts[a.Username]; known != nil {
@@ -127,8 +127,8 @@ func (s *Server) App() App {
 	return app
 }
 
-// AddRedirectURI registers another redirect URI for the app, beside those of
-// [WithRedirectURIs].
+// AddRedirectURI registers another redirect URI for the app, in addition to those
+// of [WithRedirectURIs].
 func (s *Server) AddRedirectURI(uri string) {
 	s.redirects.mu.Lock()
 	defer s.redirects.mu.Unlock()
@@ -182,8 +182,8 @@ func (s *Server) getAccount(c *call) (any, error) {
 	}, nil
 }
 
-// authenticate finds the account behind the bearer token and holds the token's
-// scopes against those that the operation needs.
+// authenticate checks the bearer token, and that it has the scopes that the
+// operation needs.
 func (s *Server) authenticate(c *call) error {
 	scheme, _, _ := strings.Cut(c.request.Header.Get("Authorization"), " ")
 	g, ok := s.tokens.find(bearer(c.request.Header), c.now)
@@ -196,8 +196,8 @@ func (s *Server) authenticate(c *call) error {
 	return nil
 }
 
-// mustAccount returns the state of an account. Only accounts of this server
-// can be seeded, so an unknown one is a mistake in the test.
+// mustAccount returns the state of an account. It panics for an unknown account,
+// which is a mistake in the test.
 func (w *world) mustAccount(username string) *account {
 	a := w.accounts[username]
 	if a == nil {

@@ -17,8 +17,8 @@ var authorizeHTML string
 var authorizePage = template.Must(template.New("authorize").Parse(authorizeHTML))
 
 // AuthorizeURL returns the URL of the page on which an account's owner gives the
-// app access: what https://www.pinterest.com/oauth/ is to the real API. Requests
-// of it count as nothing: they are in no book, cost no quota and meet no fault.
+// app access, like https://www.pinterest.com/oauth/ of the real API. Requests for it
+// are not in the request log, count against no quota and get no faults.
 func (s *Server) AuthorizeURL() string { return s.origin + "/oauth/" }
 
 // A consent is what a request to the authorize page asks the owner for.
@@ -30,16 +30,15 @@ type consent struct {
 	scopes      []describedScope
 }
 
-// A pageRefusal is what the page shows in place of asking.
+// A pageRefusal is an error that the page shows instead of its form.
 type pageRefusal string
 
 func (r pageRefusal) Error() string { return string(r) }
 
 func refusef(format string, args ...any) error { return pageRefusal(fmt.Sprintf(format, args...)) }
 
-// readConsent checks a request to the authorize page. Whatever is wrong with it
-// is said on the page, to the developer: nobody is redirected to where the app
-// did not register.
+// readConsent checks a request to the authorize page. Errors are shown on the page,
+// to the developer, without a redirect: the redirect URI may not be registered.
 func (s *Server) readConsent(query url.Values) (*consent, error) {
 	id := query.Get("client_id")
 	if id == "" {
@@ -77,8 +76,8 @@ func (s *Server) readConsent(query url.Values) (*consent, error) {
 	return c, nil
 }
 
-// approve gives access and returns where the browser is sent to. The tokens will
-// have every scope that the owner has given the app so far.
+// approve gives access and returns the URL to redirect the browser to. The tokens
+// will have every scope that the owner has granted the app so far.
 func (s *Server) approve(c *consent, username string, scopes []string) (string, error) {
 	s.world.mu.Lock()
 	a := s.world.accounts[username]
@@ -96,10 +95,10 @@ func (s *Server) approve(c *consent, username string, scopes []string) (string, 
 	})), nil
 }
 
-// decline returns where the browser is sent to when the owner gives no access.
+// decline returns the URL to redirect to when the owner gives no access.
 func (c *consent) decline() string { return c.back("error", "access_denied") }
 
-// back is the redirect URI with the answer.
+// back returns the redirect URI with the answer.
 func (c *consent) back(name, value string) string {
 	to := *c.redirect
 	query := to.Query()
@@ -120,10 +119,10 @@ func (c *consent) names() []string {
 }
 
 // Authorize gives the app access to an account as its owner would on the page at
-// authURL, without a browser, and returns where the page redirects to: the
-// redirect URI with a code, good for ten minutes and one exchange, and the state.
-// With scopes the owner gives these alone, of those asked for. The host of
-// authURL does not matter, so that it may be the real one.
+// authURL, without a browser. It returns the URL that the page redirects to: the
+// redirect URI with the state and a code, which is valid for ten minutes and one
+// exchange. With scopes the owner grants only these of the requested ones. The host
+// of authURL does not matter, so it may be Pinterest's.
 func (s *Server) Authorize(authURL string, a Account, scopes ...string) (redirect string, err error) {
 	c, err := s.openPage(authURL)
 	if err != nil {
@@ -141,8 +140,8 @@ func (s *Server) Authorize(authURL string, a Account, scopes ...string) (redirec
 	return redirect, nil
 }
 
-// Decline is [Server.Authorize] by an owner who gives no access: the redirect URI
-// has error=access_denied in place of a code.
+// Decline is [Server.Authorize] for an owner who gives no access: the redirect URI
+// has error=access_denied instead of a code.
 func (s *Server) Decline(authURL string) (redirect string, err error) {
 	c, err := s.openPage(authURL)
 	if err != nil {
@@ -172,8 +171,8 @@ func pageError(err error) error {
 
 func isAuthorizePage(path string) bool { return path == "/oauth/" || path == "/oauth" }
 
-// servePage serves the authorize page and takes the owner's answer. The form goes
-// to the page's own URL, so that what was asked for is checked again.
+// servePage serves the authorize page and handles the owner's answer. The form is
+// sent to the page's own URL, so the parameters are checked again.
 func (s *Server) servePage(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Date", s.clock.Now().UTC().Format(http.TimeFormat))
@@ -205,7 +204,7 @@ func (s *Server) servePage(w http.ResponseWriter, r *http.Request) {
 	s.showPage(w, c, err)
 }
 
-// decide does what the owner chose.
+// decide carries out the owner's choice.
 func (s *Server) decide(c *consent, r *http.Request) (string, error) {
 	if err := r.ParseForm(); err != nil {
 		return "", refusef("The form cannot be read.")

@@ -19,8 +19,8 @@ const (
 	scopes   = "boards:read,pins:read,user_accounts:read"
 )
 
-// authURL is what a connect button leads to; more replaces parameters, or takes
-// those off that are empty.
+// authURL returns the URL of a connect button. more replaces parameters; empty ones
+// are removed.
 func (f *fixture) authURL(more ...string) string {
 	query := url.Values{
 		"client_id": {f.App().ID}, "redirect_uri": {callback}, "response_type": {"code"}, "scope": {scopes}, "state": {"st&te"},
@@ -127,7 +127,7 @@ func TestAuthorizePageWithoutAccounts(t *testing.T) {
 	assert.Contains(t, page.body, `value="allow" disabled`)
 }
 
-// TestGiveAccess goes the whole way of a browser.
+// TestGiveAccess does everything that a browser does.
 func TestGiveAccess(t *testing.T) {
 	f := setupConnect(t, pinteresttest.WithRedirectURIs("http://127.0.0.1:1/cb?from=pinterest"))
 	bob := f.AddAccount("bob")
@@ -223,8 +223,8 @@ func TestAuthorizeWithoutABrowser(t *testing.T) {
 	assert.NoError(t, err, "the parameter's older name")
 }
 
-// TestAuthorizePageMarkup holds that every element is closed and every control
-// is labelled.
+// TestAuthorizePageMarkup checks that every element is closed and every control has
+// a label.
 func TestAuthorizePageMarkup(t *testing.T) {
 	f := setupConnect(t)
 	for _, page := range []answer{f.browse("GET", f.authURL(), nil), f.browse("GET", f.AuthorizeURL(), nil)} {

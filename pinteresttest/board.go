@@ -68,8 +68,8 @@ func (b *board) json() boardJSON {
 	}
 }
 
-// AddBoard makes a public board without a request. The name may be one that the
-// account has a board of already, which the API itself refuses.
+// AddBoard adds a public board without a request. Unlike the API it allows a second
+// board of the same name.
 func (s *Server) AddBoard(owner Account, name string) Board {
 	now := s.clock.Now()
 	s.world.mu.Lock()
@@ -101,7 +101,7 @@ func (w *world) newBoard(like Board) *board {
 	return b
 }
 
-// freeBoardName refuses a name that another of the account's boards has.
+// freeBoardName returns an error if another of the account's boards has the name.
 func (s *Server) freeBoardName(username, name, except string) error {
 	name = fold(name)
 	for _, b := range s.world.accounts[username].boards {
@@ -112,7 +112,7 @@ func (s *Server) freeBoardName(username, name, except string) error {
 	return nil
 }
 
-// blankName refuses a name that is given but empty.
+// blankName fails if the name is given but blank.
 func blankName(b *body, name field[string]) {
 	if name.given() && strings.TrimSpace(name.value) == "" {
 		b.fail(invalid("Invalid request: 'name' '%s' is too short", name.value))

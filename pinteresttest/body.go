@@ -6,25 +6,24 @@ import (
 	"unicode/utf8"
 )
 
-// A body is the JSON object of a request. It remembers the first thing found
-// wrong, so that handlers read every field and ask once.
+// A body is the JSON object of a request. It keeps the first error, so that
+// handlers can read every field and check once.
 type body struct {
 	fields map[string]json.RawMessage
 	err    error
 }
 
-// A field is a value of a body. That it is absent, null or given are three
-// different things.
+// A field is a value of a body, which may be absent, null or given.
 type field[T any] struct {
 	present bool
 	null    bool
 	value   T
 }
 
-// given reports whether the field is there with a value.
+// given reports whether the field has a value.
 func (f field[T]) given() bool { return f.present && !f.null }
 
-// set carries the field over: absent keeps the target, null clears it.
+// set assigns the field to target. An absent field leaves it, null clears it.
 func (f field[T]) set(target *T) {
 	if f.present {
 		*target = f.value // the zero value when null
@@ -48,7 +47,7 @@ func (b *body) fail(err error) {
 	}
 }
 
-// read decodes one field, whose type is named in the error when it is another.
+// read decodes one field. kind is the name of its type for the error.
 func read[T any](b *body, name, kind string) field[T] {
 	raw, ok := b.fields[name]
 	if !ok {
@@ -122,7 +121,7 @@ func (b *body) object(name string) field[*body] {
 	return field[*body]{present: f.present, null: f.null, value: &body{fields: f.value}}
 }
 
-// A presence is a field of whatever type.
+// A presence is a field of any type.
 type presence interface{ given() bool }
 
 // require refuses the body when the field has no value.

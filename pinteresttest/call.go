@@ -11,15 +11,15 @@ import (
 	"time"
 )
 
-// A call is a request on its way through the server.
+// A call is a request that the server is processing.
 type call struct {
-	request *Request // its entry in the books
+	request *Request // its entry in the request log
 	op      *operation
 	params  map[string]string // of the path
 	query   url.Values
 	account string    // user name
 	now     time.Time // when it is performed
-	refusal error     // why it cannot be performed whatever is in it
+	refusal error     // why it is refused, whatever its content
 	usage   usage     // of its quotas
 }
 
@@ -31,25 +31,25 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	c, err := s.receive(r)
 	if err != nil {
-		breakOff(w, io.EOF, nil) // the client has left in the middle of the body
+		breakOff(w, io.EOF, nil) // the client closed the connection within the body
 		return
 	}
 	o := s.respond(r, c)
 	s.decorate(w.Header(), c, o)
-	s.books.close(c.request, o)
-	o.answer.send(w, r, o.wire)
+	s.requestLog.finish(c.request, o)
+	o.answer.send(w, r, o.delivery)
 }
 
-// An outcome is what became of a request.
+// An outcome is the result of a request.
 type outcome struct {
 	answer    answer
-	wire      Wire
+	delivery  Delivery
 	committed bool
-	fault     *Fault // that struck, if one did
+	fault     *Fault // the one applied; nil for none
 }
 
-// respond performs a request, unless a fault strikes that prevents it. A fault
-// that comes after the commit strikes only when there was one.
+// respond performs a request, unless a fault prevents it. A fault with AfterCommit
+// applies only to a request that succeeds.
 func (s *Server) respond(r *http.Request, c *call) outcome {
 	if c.usage.exceeded {
 		return s.perform(c)
@@ -60,7 +60,7 @@ func (s *Server) respond(r *http.Request, c *call) outcome {
 	}
 
 	if !fault.AfterCommit && s.clock.wait(r.Context(), fault.Delay) != nil {
-		return outcome{wire: Close, fault: fault} // the client has left
+		return outcome{delivery: Close, fault: fault} // the client has canceled
 	}
 	var o outcome
 	if fault.performs() {
@@ -72,25 +72,25 @@ func (s *Server) respond(r *http.Request, c *call) outcome {
 			return o
 		}
 		if s.clock.wait(r.Context(), fault.Delay) != nil {
-			return outcome{wire: Close, fault: fault, committed: o.committed}
+			return outcome{delivery: Close, fault: fault, committed: o.committed}
 		}
 	}
-	o.wire, o.fault = fault.Wire, fault
+	o.delivery, o.fault = fault.Delivery, fault
 	if fault.replaces() {
 		o.answer = fault.answer(c.success())
 	}
 	return o
 }
 
-// largestBody is more than the largest image takes in base64.
+// largestBody is larger than the largest image in base64.
 const largestBody = 64 << 20
 
-// receive reads a request, finds its operation and its account, enters it in the
-// books and counts it against the quotas.
+// receive reads a request, finds its operation and its account, adds it to the
+// request log and counts it against the quotas.
 func (s *Server) receive(r *http.Request) (*call, error) {
 	var body []byte
 	var err error
-	if r.ContentLength <= largestBody { // else there is no need to read it
+	if r.ContentLength <= largestBody { // otherwise it is refused unread
 		body, err = io.ReadAll(io.LimitReader(r.Body, largestBody+1))
 		r.Body = http.NoBody
 	}
@@ -119,7 +119,7 @@ func (s *Server) receive(r *http.Request) (*call, error) {
 		Grant:     kind,
 		At:        c.now,
 	}
-	s.books.enter(c.request)
+	s.requestLog.add(c.request)
 	if kind == "refresh_token" {
 		form, _ := url.ParseQuery(string(body))
 		s.noteReuse(c.request, s.tokens.known(form.Get("refresh_token")))
@@ -127,7 +127,7 @@ func (s *Server) receive(r *http.Request) (*call, error) {
 	c.usage = s.quotas.take(category, c.account, c.now)
 	if c.usage.exceeded {
 		c.refusal = errThrottled
-		s.books.refuse(c.request)
+		s.requestLog.throttled(c.request)
 	}
 	return c, err
 }
@@ -137,7 +137,7 @@ func bearer(h http.Header) string {
 	return strings.TrimSpace(token)
 }
 
-// perform does what the request asks for.
+// perform executes the request and builds its answer.
 func (s *Server) perform(c *call) outcome {
 	c.now = s.clock.Now()
 	value, err := s.execute(c)
@@ -157,7 +157,7 @@ func (s *Server) perform(c *call) outcome {
 	return outcome{answer: a, committed: write}
 }
 
-// success is the status with which the operation succeeds.
+// success returns the status of the operation's success.
 func (c *call) success() int {
 	if c.op == nil {
 		return http.StatusOK
@@ -190,7 +190,7 @@ func (s *Server) decorate(h http.Header, c *call, o outcome) {
 	}
 }
 
-// override sets headers over others. One without values is taken off.
+// override replaces headers with others. A header without values is removed.
 func override(h, with http.Header) {
 	for name, values := range with {
 		h.Del(name)
@@ -200,7 +200,7 @@ func override(h, with http.Header) {
 	}
 }
 
-// mustMarshal writes JSON. The answers are plain structs, which always succeed.
+// mustMarshal encodes JSON. The answers are plain structs, which cannot fail.
 func mustMarshal(value any) []byte {
 	raw, err := json.Marshal(value)
 	if err != nil {

@@ -7,12 +7,12 @@ import (
 	"time"
 )
 
-// A Clock tells the time to a [Server], and to a client under test when that
-// client is given the same clock. It comes in three kinds:
+// A Clock is the time of a [Server], and of a client under test when that
+// client uses the same clock. There are three kinds:
 //
-//   - [NewClock]: a fake whose Sleep moves the time forward itself and returns
-//     at once, so that waiting costs nothing.
-//   - [NewManualClock]: a fake that stands still until Advance is called.
+//   - [NewClock]: a fake whose Sleep advances the time and returns at once, so that
+//     waiting takes no time.
+//   - [NewManualClock]: a fake whose time changes only by Advance.
 //   - [RealClock]: the time of the machine.
 //
 // A Clock is safe for concurrent use. Make one with its constructors.
@@ -35,31 +35,31 @@ const (
 	realClock
 )
 
-// A waiter is one Sleep under way.
+// A waiter is a Sleep in progress.
 type waiter struct {
 	until time.Time
 	woken chan struct{}
 }
 
-// NewClock returns a fake clock that shows start and moves by itself: a Sleep
-// takes the clock forward by its whole length and returns at once. Sleeps of
-// several goroutines therefore add up, each beginning where the one before it
-// ended. Use [NewManualClock] where they have to overlap.
+// NewClock returns a fake clock that starts at start. A Sleep advances it by its
+// whole length and returns at once. The sleeps of several goroutines therefore add
+// up: each begins where the one before it ended. Use [NewManualClock] if they have
+// to overlap.
 func NewClock(start time.Time) *Clock { return newClock(autoClock, start) }
 
-// NewManualClock returns a fake clock that shows start and stands still: a
-// Sleep lasts until [Clock.Advance] has brought the clock to its end.
+// NewManualClock returns a fake clock that starts at start and does not move by
+// itself. A Sleep lasts until [Clock.Advance] has moved the clock to its end.
 func NewManualClock(start time.Time) *Clock { return newClock(manualClock, start) }
 
-// RealClock returns a clock that shows the time of the machine and really
-// sleeps. Advance moves it ahead of the machine.
+// RealClock returns a clock with the time of the machine, whose Sleep really
+// sleeps. Advance moves it ahead of the machine's time.
 func RealClock() *Clock { return newClock(realClock, time.Time{}) }
 
 func newClock(kind clockKind, start time.Time) *Clock {
 	return &Clock{kind: kind, now: start, changed: make(chan struct{})}
 }
 
-// Now returns the time the clock shows.
+// Now returns the current time of the clock.
 func (c *Clock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -74,8 +74,8 @@ func (c *Clock) time() time.Time {
 	return c.now
 }
 
-// Sleep waits until d has passed on the clock, or returns the cause of ctx's
-// end as soon as ctx is done. A d of zero or less does not wait.
+// Sleep waits until d has passed on the clock. If ctx ends first, it returns the
+// context's cause. It does not wait if d is zero or negative.
 func (c *Clock) Sleep(ctx context.Context, d time.Duration) error {
 	if d > 0 && ctx.Err() == nil {
 		c.mu.Lock()
@@ -85,8 +85,8 @@ func (c *Clock) Sleep(ctx context.Context, d time.Duration) error {
 	return c.wait(ctx, d)
 }
 
-// wait is Sleep without the record. The server waits with it, so that Slept
-// shows the sleeps of the client alone.
+// wait is Sleep without recording it. The server uses it, so that Slept returns the
+// sleeps of the client only.
 func (c *Clock) wait(ctx context.Context, d time.Duration) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -124,7 +124,7 @@ func (c *Clock) wait(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// leave takes a waiter that was not woken off the list.
+// leave removes a waiter that was not woken from the list.
 func (c *Clock) leave(w *waiter) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -134,14 +134,14 @@ func (c *Clock) leave(w *waiter) {
 	}
 }
 
-// announce tells those in BlockUntil that the waiters are others now.
+// announce wakes the callers of BlockUntil after the waiters have changed.
 func (c *Clock) announce() {
 	close(c.changed)
 	c.changed = make(chan struct{})
 }
 
-// Advance moves the clock forward by d and wakes every sleeper whose end has
-// been reached. A d of zero or less does nothing.
+// Advance moves the clock forward by d and wakes every sleeper whose time has come.
+// It does nothing if d is zero or negative.
 func (c *Clock) Advance(d time.Duration) {
 	if d <= 0 {
 		return
@@ -165,16 +165,16 @@ func (c *Clock) Advance(d time.Duration) {
 	c.announce()
 }
 
-// Waiters returns how many sleeps are under way, delays of the server's faults
-// included. It is always 0 on a clock of [NewClock].
+// Waiters returns how many sleeps are in progress, including delays of the server's
+// faults. It is always 0 for a clock of [NewClock].
 func (c *Clock) Waiters() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return len(c.waiters)
 }
 
-// BlockUntil returns when at least n sleeps are under way, or with the cause of
-// ctx's end when that comes first.
+// BlockUntil waits until at least n sleeps are in progress. If ctx ends first, it
+// returns the context's cause.
 func (c *Clock) BlockUntil(ctx context.Context, n int) error {
 	for {
 		c.mu.Lock()
@@ -191,9 +191,8 @@ func (c *Clock) BlockUntil(ctx context.Context, n int) error {
 	}
 }
 
-// Slept returns the length of every Sleep, in the order in which they began,
-// whether or not they lasted to their end. Delays of the server's faults are
-// not among them.
+// Slept returns the length of every Sleep in the order in which they began, even if
+// they were canceled. Delays of the server's faults are not included.
 func (c *Clock) Slept() []time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -9,20 +9,20 @@ import (
 	"time"
 )
 
-// codeTTL is how long an authorization code can be exchanged.
+// codeTTL is how long an authorization code is valid.
 const codeTTL = 10 * time.Minute
 
-// A code is what an account's owner gave access with.
+// A code is an authorization code.
 type code struct {
 	account     string
 	scopes      []string
 	redirectURI string
-	challenge   string // of PKCE; empty when none is to be met
+	challenge   string // of PKCE; empty for none
 	expires     time.Time
 	used        bool
 }
 
-// codes holds every authorization code, the used ones as well.
+// codes holds every authorization code, including used ones.
 type codes struct {
 	mu     sync.Mutex
 	random *rand.Rand
@@ -45,7 +45,7 @@ func (cs *codes) issue(c *code) string {
 	return string(text)
 }
 
-// owner returns the account of a code, dead or alive.
+// owner returns the account of a code, valid or not.
 func (cs *codes) owner(text string) string {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
@@ -55,8 +55,8 @@ func (cs *codes) owner(text string) string {
 	return ""
 }
 
-// use ends a code and returns what it stands for. One that is refused for its
-// redirect URI or its verifier is not used up.
+// use returns a code and marks it as used. A code that is refused because of the
+// redirect URI or the verifier is not used up.
 func (cs *codes) use(text, redirectURI, verifier string, now time.Time) (code, error) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
@@ -75,7 +75,7 @@ func (cs *codes) use(text, redirectURI, verifier string, now time.Time) (code, e
 	return used, nil
 }
 
-// end ends the codes of an account.
+// end invalidates the codes of an account.
 func (cs *codes) end(account string) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
@@ -84,7 +84,7 @@ func (cs *codes) end(account string) {
 	}
 }
 
-// challengeOf is the S256 challenge that a verifier meets.
+// challengeOf returns the S256 challenge of a verifier.
 func challengeOf(verifier string) string {
 	sum := sha256.Sum256([]byte(verifier))
 	return base64.RawURLEncoding.EncodeToString(sum[:])

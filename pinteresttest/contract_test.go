@@ -114,8 +114,8 @@ func TestContractOfScopes(t *testing.T) {
 	assert.IsIncreasing(t, allScopes())
 }
 
-// TestContractOfBodies holds what the server answers against the schemas: every
-// property is known, of the type described and, if null, nullable.
+// TestContractOfBodies checks the server's answers against the schemas: every
+// property is known, has the type described and, if null, is nullable.
 func TestContractOfBodies(t *testing.T) {
 	d := loadDescription(t)
 	const callback = "https://app.example/callback"
@@ -196,7 +196,7 @@ func TestContractOfBodies(t *testing.T) {
 	}
 }
 
-// check holds a value against a schema.
+// check checks a value against a schema.
 func (d *description) check(t *testing.T, at string, value any, s *schema) {
 	t.Helper()
 	if value == nil {
@@ -267,7 +267,7 @@ func (d *description) checkScalar(t *testing.T, at string, value any, s *schema)
 	}
 }
 
-// parts are the schema itself and all that it is made of.
+// parts returns the schema and all schemas that it is composed of.
 func (d *description) parts(s *schema) []*schema {
 	if s.Ref != "" {
 		s = d.Components.Schemas[strings.TrimPrefix(s.Ref, "#/components/schemas/")]

@@ -14,8 +14,8 @@ import (
 	"github.com/pinterest-go/pinterest/pinteresttest"
 )
 
-// createPin stands for the code under test: it creates a pin, without ever
-// looking whether it did.
+// createPin stands for the code under test: it creates a pin and does not check
+// afterwards whether the pin exists.
 func createPin(srv *pinteresttest.Server, token, boardID, title string) (status int, err error) {
 	body := fmt.Sprintf(`{"board_id": %q, "title": %q,
 		"media_source": {"source_type": "image_url", "url": "https://example.com/oak.jpg"}}`, boardID, title)
@@ -33,7 +33,7 @@ func createPin(srv *pinteresttest.Server, token, boardID, title string) (status 
 	return res.StatusCode, nil
 }
 
-// A server that nothing is asked of behaves like the API on a good day.
+// Without faults the server behaves like the API when nothing goes wrong.
 func Example() {
 	srv := pinteresttest.NewServer()
 	defer srv.Close()
@@ -59,8 +59,8 @@ func Example() {
 	// pins/create 400 1 false
 }
 
-// The connection breaks after the pin was made. A client that simply tries again
-// makes a second one.
+// The connection breaks after the pin was created. A client that simply retries
+// creates a second one.
 func ExampleServer_Duplicates() {
 	srv := pinteresttest.NewServer()
 	defer srv.Close()
@@ -135,7 +135,7 @@ func ExampleServer_InjectFunc() {
 	// Ash 201
 }
 
-// On a fake clock a quota's minute is over at once.
+// With a fake clock a quota's minute passes at once.
 func ExampleWithQuotas() {
 	clock := pinteresttest.NewClock(time.Date(2026, time.July, 9, 9, 30, 20, 0, time.UTC))
 	srv := pinteresttest.NewServer(
@@ -162,7 +162,7 @@ func ExampleWithQuotas() {
 	// [40s]
 }
 
-// A manual clock shows what waits, and for how long.
+// A manual clock shows how many sleeps are in progress.
 func ExampleNewManualClock() {
 	clock := pinteresttest.NewManualClock(time.Date(2026, time.July, 9, 9, 30, 0, 0, time.UTC))
 	ctx := context.Background()
@@ -179,7 +179,7 @@ func ExampleNewManualClock() {
 	// <nil> 09:31:00
 }
 
-// A pin can be read by its id before it is in any list.
+// A pin can be read by id before it appears in lists.
 func ExampleServer_SetListLag() {
 	clock := pinteresttest.NewClock(time.Date(2026, time.July, 9, 9, 30, 0, 0, time.UTC))
 	srv := pinteresttest.NewServer(pinteresttest.WithClock(clock))
@@ -258,8 +258,8 @@ func ExampleServer_Authorize() {
 	// 2
 }
 
-// Two processes with one refresh token: the second has not seen that the first
-// has used it.
+// Two processes share a refresh token. The second does not know that the first has
+// used it.
 func ExampleServer_Reuses() {
 	srv := pinteresttest.NewServer()
 	defer srv.Close()
@@ -279,7 +279,7 @@ func ExampleServer_Reuses() {
 	// Output: alice 401 283
 }
 
-// A server without a socket, as for a bubble of testing/synctest.
+// A server without a socket, for example for a bubble of testing/synctest.
 func ExampleNewMemoryServer() {
 	srv := pinteresttest.NewMemoryServer()
 	defer srv.Close()
@@ -303,7 +303,7 @@ func ExampleNewMemoryServer() {
 	// 200
 }
 
-// Another process of the app has used most of what both may have.
+// Another process of the app has used most of the quota that they share.
 func ExampleServer_Spend() {
 	clock := pinteresttest.NewClock(time.Date(2026, time.July, 9, 9, 30, 20, 0, time.UTC))
 	srv := pinteresttest.NewServer(

@@ -102,7 +102,7 @@ func TestBrokenWires(t *testing.T) {
 	tests := map[string]struct {
 		fault      pinteresttest.Fault
 		takeEffect bool // without AfterCommit
-		status     int  // in the books
+		status     int  // in the request log
 		check      func(t *testing.T, a answer, err error)
 	}{
 		"reset": {pinteresttest.ConnectionReset(), false, 0, func(t *testing.T, a answer, err error) {
@@ -118,7 +118,7 @@ func TestBrokenWires(t *testing.T) {
 			assert.Equal(t, http.StatusCreated, a.status)
 			assert.NotEmpty(t, a.body)
 		}},
-		"truncate another answer": {pinteresttest.Fault{Status: 500, Wire: pinteresttest.Truncate}, false, 500, func(t *testing.T, a answer, err error) {
+		"truncate another answer": {pinteresttest.Fault{Status: 500, Delivery: pinteresttest.Truncate}, false, 500, func(t *testing.T, a answer, err error) {
 			require.ErrorIs(t, err, io.ErrUnexpectedEOF)
 			assert.Equal(t, http.StatusInternalServerError, a.status)
 			assert.Equal(t, `{"code":500,"message":"`, a.body)
@@ -129,7 +129,7 @@ func TestBrokenWires(t *testing.T) {
 			assert.False(t, json.Valid([]byte(a.body)), a.body)
 			assert.True(t, strings.HasPrefix(a.body, `{"alt_text"`), a.body)
 		}},
-		"garble another answer": {pinteresttest.Fault{Status: 500, Wire: pinteresttest.Garble}, false, 500, func(t *testing.T, a answer, err error) {
+		"garble another answer": {pinteresttest.Fault{Status: 500, Delivery: pinteresttest.Garble}, false, 500, func(t *testing.T, a answer, err error) {
 			require.NoError(t, err)
 			assert.Equal(t, http.StatusInternalServerError, a.status)
 			assert.False(t, json.Valid([]byte(a.body)), a.body)
@@ -140,7 +140,7 @@ func TestBrokenWires(t *testing.T) {
 			f := setup(t)
 			f.Inject(test.fault, test.fault.AfterTheCommit())
 			for _, afterCommit := range []bool{false, true} {
-				f.ResetBooks()
+				f.ResetRequests()
 				before := len(f.Pins(f.board.ID))
 				a, err := f.send(f.request("POST", "/pins", f.pinBody()))
 				test.check(t, a, err)
@@ -291,7 +291,7 @@ func TestPendingFaults(t *testing.T) {
 	assert.Equal(t, http.StatusCreated, f.call("POST", "/pins", f.pinBody()).status)
 }
 
-// A fault that is to follow a commit waits for a request that commits.
+// A fault with AfterCommit waits for a request that succeeds.
 func TestFaultAfterCommitSkipsFailures(t *testing.T) {
 	f := setup(t)
 	f.Inject(
@@ -365,7 +365,7 @@ func TestFaultsStrikeOnceEach(t *testing.T) {
 	for i := range requests {
 		body := f.pinBody()
 		if i%3 == 0 {
-			body = "{}" // is refused, and gives its fault back
+			body = "{}" // is refused, and returns its fault
 		}
 		r := f.request("POST", "/pins", body)
 		group.Go(func() {

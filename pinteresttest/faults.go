@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// ServerError is an answer of the API with a 5xx status.
+// ServerError is an answer of the API with a status such as 500.
 func ServerError(status int) Fault { return Fault{Status: status} }
 
-// HTMLError is an answer of a gateway before the API: a status with a page of HTML.
+// HTMLError is an answer of a gateway in front of the API: a status with an HTML page.
 func HTMLError(status int) Fault {
 	title := fmt.Sprintf("%d %s", status, http.StatusText(status))
 	return Fault{
@@ -19,8 +19,8 @@ func HTMLError(status int) Fault {
 	}
 }
 
-// Throttled is a 429 with code 8. It tells to wait for retryAfter, in whole
-// seconds rounded up, in a Retry-After header; at zero there is no such header.
+// Throttled is a 429 with code 8. Its Retry-After header is retryAfter, rounded up
+// to whole seconds. If retryAfter is zero there is no such header.
 func Throttled(retryAfter time.Duration) Fault {
 	f := Fault{Status: http.StatusTooManyRequests, Code: 8, Message: errThrottled.message}
 	if retryAfter > 0 {
@@ -30,7 +30,7 @@ func Throttled(retryAfter time.Duration) Fault {
 	return f
 }
 
-// SpamBlock is the 429 with code 9 for an account that is blocked from pinning.
+// SpamBlock is the 429 with code 9 for an account that is blocked from creating pins.
 func SpamBlock() Fault {
 	return Fault{
 		Status: http.StatusTooManyRequests, Code: 9,
@@ -52,7 +52,7 @@ func SomethingWentWrong() Fault {
 	return Fault{Status: http.StatusBadRequest, Code: 2787, Message: "Sorry! Something went wrong on our end."}
 }
 
-// CouldNotFetchImage is the 400 for an image that the API could not load just now.
+// CouldNotFetchImage is the 400 for an image that the API could not load.
 func CouldNotFetchImage() Fault {
 	return Fault{Status: http.StatusBadRequest, Code: 1, Message: "Sorry we could not fetch the image."}
 }
@@ -65,24 +65,24 @@ func NoExclusiveAccess() Fault {
 	}
 }
 
-// ConnectionReset breaks the connection off with a TCP reset.
-func ConnectionReset() Fault { return Fault{Wire: Reset} }
+// ConnectionReset ends the connection with a TCP reset instead of an answer.
+func ConnectionReset() Fault { return Fault{Delivery: Reset} }
 
 // NoAnswer closes the connection instead of answering.
-func NoAnswer() Fault { return Fault{Wire: Close} }
+func NoAnswer() Fault { return Fault{Delivery: Close} }
 
-// Truncated sends half of the operation's answer, which took effect, and closes
-// the connection.
-func Truncated() Fault { return Fault{Wire: Truncate} }
+// Truncated sends half of the operation's answer and closes the connection. The
+// request took effect.
+func Truncated() Fault { return Fault{Delivery: Truncate} }
 
 // Garbled answers with half of the operation's JSON in a complete answer. The
 // request took effect.
-func Garbled() Fault { return Fault{Wire: Garble} }
+func Garbled() Fault { return Fault{Delivery: Garble} }
 
-// Hanging leaves the client without an answer for as long as it waits.
-func Hanging() Fault { return Fault{Wire: Hang} }
+// Hanging never answers, however long the client waits.
+func Hanging() Fault { return Fault{Delivery: Hang} }
 
-// Slow performs and answers the request d, on the server's clock, after it has
-// arrived, and not at all when the client has left by then. With AfterTheCommit
-// it is performed at once and only the answer is late.
+// Slow performs and answers the request d after its arrival, on the server's clock,
+// and not at all if the client has canceled by then. With AfterTheCommit the
+// request is performed at once and only the answer is late.
 func Slow(d time.Duration) Fault { return Fault{Delay: d} }

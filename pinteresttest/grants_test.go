@@ -148,11 +148,11 @@ func TestReuses(t *testing.T) {
 	reuses := f.Reuses()
 	require.Len(t, reuses, 2)
 	assert.Equal(t, []any{401, 503, true, "alice"}, []any{reuses[0].Status, reuses[1].Status, reuses[1].Reused, reuses[1].Account})
-	f.ResetBooks()
+	f.ResetRequests()
 	assert.Empty(t, f.Reuses())
 
 	t.Run("one that succeeds", func(t *testing.T) {
-		f := setup(t, pinteresttest.WithRotation(pinteresttest.Reusable), pinteresttest.WithoutBooks())
+		f := setup(t, pinteresttest.WithRotation(pinteresttest.Reusable), pinteresttest.WithoutRequestLog())
 		f.refresh(f.alice.RefreshToken)
 		assert.Empty(t, f.Reuses())
 		assert.Equal(t, http.StatusOK, f.refresh(f.alice.RefreshToken).status)
@@ -171,7 +171,7 @@ func TestReuses(t *testing.T) {
 }
 
 func TestCountTokenCalls(t *testing.T) {
-	f := setupConnect(t, pinteresttest.WithoutBooks())
+	f := setupConnect(t, pinteresttest.WithoutRequestLog())
 	bob := f.AddAccount("bob")
 	code := f.authorize()
 	f.exchange(code)
@@ -187,11 +187,11 @@ func TestCountTokenCalls(t *testing.T) {
 		f.CountTokenCalls(bob, ""), f.CountTokenCalls(f.alice, ""), f.CountTokenCalls(owner, "client_credentials"),
 		f.CountTokenCalls(everyone, "refresh_token"), f.CountTokenCalls(everyone, ""),
 	})
-	f.ResetBooks()
+	f.ResetRequests()
 	assert.Zero(t, f.CountTokenCalls(everyone, ""))
 }
 
-// TestFaultsOfTokens has the token endpoint fail in every way that hurts.
+// TestFaultsOfTokens injects faults into the token endpoint.
 func TestFaultsOfTokens(t *testing.T) {
 	t.Run("5xx", func(t *testing.T) {
 		f := setupConnect(t)

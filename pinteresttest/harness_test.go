@@ -49,7 +49,7 @@ func setupOn(t *testing.T, clock *pinteresttest.Clock, opts ...pinteresttest.Opt
 	return f
 }
 
-// answer is what the client got.
+// answer is the answer that the client got.
 type answer struct {
 	status int
 	header http.Header
@@ -84,7 +84,7 @@ func (a answer) ids(t *testing.T) []string {
 	return ids
 }
 
-// request makes a request of alice's. A body is sent as JSON.
+// request makes a request as alice. A body is sent as JSON.
 func (f *fixture) request(method, path, body string) *http.Request {
 	f.t.Helper()
 	return f.requestWith(f.alice.AccessToken, method, path, body)
@@ -101,7 +101,7 @@ func (f *fixture) requestWith(token, method, path, body string) *http.Request {
 	return r
 }
 
-// send returns what comes back, an error of the connection included.
+// send sends a request and returns its answer or the connection's error.
 func (f *fixture) send(r *http.Request) (answer, error) {
 	res, err := f.http.Do(r)
 	if err != nil {
@@ -120,7 +120,7 @@ func (f *fixture) call(method, path, body string) answer {
 	return a
 }
 
-// callAs is call by somebody else.
+// callAs is call with another token.
 func (f *fixture) callAs(token, method, path, body string) answer {
 	f.t.Helper()
 	a, err := f.send(f.requestWith(token, method, path, body))
@@ -155,7 +155,7 @@ func soon(t *testing.T) context.Context {
 	return ctx
 }
 
-// until returns when the condition, which is about to, holds.
+// until waits for a condition that is about to become true.
 func until(t *testing.T, condition func() bool) {
 	t.Helper()
 	for ctx := soon(t); !condition(); runtime.Gosched() {

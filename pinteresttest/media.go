@@ -14,7 +14,7 @@ const (
 	carousel = "CAROUSEL"
 )
 
-// A source is what a pin's media are made from.
+// A source is the media source of a pin.
 type source struct {
 	text         string // in one line
 	creativeType string
@@ -68,7 +68,7 @@ type carouselItemJSON struct {
 	Images      imagesJSON `json:"images"`
 }
 
-// images are the four sizes in which the API offers the image at a path.
+// images returns the four sizes in which the API offers the image at a path.
 func images(path string) imagesJSON {
 	const host = "https://i.pinimg.com/"
 	return imagesJSON{
@@ -79,7 +79,7 @@ func images(path string) imagesJSON {
 	}
 }
 
-// media is what the API shows of a pin's media.
+// media returns the pin's media as the API describes them.
 func (p *pin) media() any {
 	switch p.CreativeType {
 	case video:
@@ -194,8 +194,8 @@ func parseItem(in *body) item {
 	return it
 }
 
-// parseVideo reads an uploaded video, of which any numeric id is one here. The
-// API wants a cover with it, in one of three forms.
+// parseVideo reads an uploaded video. Any numeric id is valid here. The API requires
+// a cover, in one of three forms.
 func parseVideo(src *body) string {
 	mediaID := src.id("media_id")
 	src.require("media_id", mediaID)
@@ -219,7 +219,7 @@ func parseVideo(src *body) string {
 	return mediaID.value + " " + cover
 }
 
-// parseSlots reads what an update says of a carousel's images, nil when nothing.
+// parseSlots reads an update's changes to a carousel's images; nil for none.
 func parseSlots(in *body) []item {
 	const most = 5
 	list := in.objects("carousel_slots")
@@ -236,7 +236,7 @@ func parseSlots(in *body) []item {
 	return slots
 }
 
-// setSlots changes the texts of as many of a carousel's images as there are slots.
+// setSlots changes the texts of a carousel's images, one for each slot.
 func (p *pin) setSlots(slots []item) {
 	p.items = slices.Clone(p.items)
 	copy(p.items, slots)
@@ -253,7 +253,7 @@ func isBase64(s string) bool {
 	return s != ""
 }
 
-// digest stands for data too long to keep.
+// digest replaces data that is too long to keep.
 func digest(data string) string {
 	return fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(data)))
 }

@@ -13,31 +13,31 @@ import (
 	"syscall"
 )
 
-// memoryURL is where a server without a socket says that it is: under a name
-// that leads nowhere, with https, as clients send no token without it.
+// memoryURL is the origin of a server without a socket. Its host does not exist. It
+// has https, because clients send no token without it.
 const memoryURL = "https://pinterest.test"
 
-// NewMemoryServer makes a server that listens nowhere and starts no goroutine.
-// It is reached through [Server.Transport] or [Server.Handler]. Its URL is one
-// that only that transport leads to.
+// NewMemoryServer returns a server that does not listen and starts no goroutine.
+// Use it through [Server.Transport] or [Server.Handler]. Its URL works only with
+// that transport.
 //
-// It is made for the bubbles of testing/synctest, where a client that waits on a
-// socket would keep time from passing: all that it waits for is its [Clock],
-// which with the default, [RealClock], is the bubble's time. Make the server,
-// and its clock, within the bubble.
+// It is for bubbles of testing/synctest, where a client that waits on a socket
+// would keep time from advancing. The server waits for nothing but its [Clock],
+// which with the default, [RealClock], is the bubble's time. Make the server and
+// its clock within the bubble.
 func NewMemoryServer(opts ...Option) *Server {
 	s := newServer(opts)
 	s.setOrigin(memoryURL)
 	return s
 }
 
-// Handler returns what answers the requests, of a [NewServer] as well. Where a
-// fault breaks the connection off, it takes the connection over
-// ([http.Hijacker]) or, where that cannot be done, panics with
-// [http.ErrAbortHandler], as handlers do.
+// Handler returns the handler that answers the requests, also of a server made with
+// [NewServer]. Where a fault ends the connection, it takes the connection over
+// ([http.Hijacker]). Where that is not supported, it panics with
+// [http.ErrAbortHandler].
 func (s *Server) Handler() http.Handler { return http.HandlerFunc(s.handle) }
 
-// handle ends what is under way when the server is closed.
+// handle serves a request and cancels it when the server is closed.
 func (s *Server) handle(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
@@ -45,10 +45,10 @@ func (s *Server) handle(w http.ResponseWriter, r *http.Request) {
 	s.serve(w, r.WithContext(ctx))
 }
 
-// Transport returns a transport that leads to the server without a socket,
-// whatever host a request names. A request is answered in the goroutine that
-// makes it. Faults break it off like a connection: the error, or the error of
-// reading the body, is the one that a socket gives.
+// Transport returns a transport that sends every request to the server without a
+// socket, whatever its host. A request is answered in the goroutine that makes it.
+// Faults end it like a connection: the error, or the error of reading the body, is
+// the one that a socket gives.
 func (s *Server) Transport() http.RoundTripper { return memoryTransport{s} }
 
 type memoryTransport struct{ server *Server }
@@ -86,7 +86,7 @@ func (t memoryTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	t.run(w, got)
 	switch {
 	case body.err != nil:
-		return nil, body.err // the client's own
+		return nil, body.err // from reading the client's body
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
 	case w.status == 0:
@@ -98,7 +98,7 @@ func (t memoryTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return w.response(r), nil
 }
 
-// run has the server answer, up to the end of the answer or its breaking off.
+// run serves the request until the answer is complete or aborted.
 func (t memoryTransport) run(w *memoryWriter, r *http.Request) {
 	defer func() {
 		if p := recover(); p != nil && p != http.ErrAbortHandler { //nolint:errorlint // compared as net/http does
@@ -108,7 +108,7 @@ func (t memoryTransport) run(w *memoryWriter, r *http.Request) {
 	t.server.handle(w, r)
 }
 
-// tracedBody is a request's body. Its end is the end of the request.
+// tracedBody is a request's body. The request is written when it has been read.
 type tracedBody struct {
 	io.ReadCloser
 	trace *httptrace.ClientTrace
@@ -133,12 +133,12 @@ func (b *tracedBody) Read(p []byte) (int, error) {
 
 // memoryWriter takes the answer to one request.
 type memoryWriter struct {
-	header http.Header // as the server goes on writing it
-	sent   http.Header // as it was when the status was written
+	header http.Header // which the server may still change
+	sent   http.Header // a copy made when the status was written
 	status int
-	length int64 // announced; -1 when it was not
+	length int64 // the Content-Length; -1 for none
 	body   strings.Builder
-	broken error // why there is not more of it
+	broken error // why the answer was aborted
 }
 
 func (w *memoryWriter) Header() http.Header { return w.header }
@@ -158,13 +158,13 @@ func (w *memoryWriter) Write(p []byte) (int, error) {
 	return w.body.Write(p)
 }
 
-// Flush is there for those who ask: what was written is there already.
+// Flush implements http.Flusher. Nothing is buffered.
 func (w *memoryWriter) Flush() {}
 
-// breakOff ends the answer with the error that a client's socket would give.
+// breakOff aborts the answer with the error that a client's socket would give.
 func (w *memoryWriter) breakOff(err error) { w.broken = err }
 
-// response is the answer as the client gets it.
+// response returns the answer that the client gets.
 func (w *memoryWriter) response(r *http.Request) *http.Response {
 	res := &http.Response{
 		Status:     fmt.Sprintf("%d %s", w.status, http.StatusText(w.status)),
@@ -179,7 +179,7 @@ func (w *memoryWriter) response(r *http.Request) *http.Response {
 	return res
 }
 
-// failingReader is a connection that was broken off.
+// failingReader is a connection that was closed within the body.
 type failingReader struct{ err error }
 
 func (f failingReader) Read([]byte) (int, error) { return 0, f.err }

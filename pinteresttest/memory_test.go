@@ -31,8 +31,8 @@ func setupMemory(t *testing.T, opts ...pinteresttest.Option) *fixture {
 	return f
 }
 
-// TestMemoryServerInABubble would end in a deadlock if anything waited for a
-// socket or a goroutine were left.
+// TestMemoryServerInABubble would deadlock if anything waited for a socket or if a
+// goroutine were left behind.
 func TestMemoryServerInABubble(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := setupMemory(t, pinteresttest.WithQuotas(map[string]pinteresttest.Quota{"org_write": {Limit: 2}}))
@@ -117,7 +117,7 @@ func TestMemoryTransportBreaksOff(t *testing.T) {
 	t.Run("the client leaves", func(t *testing.T) {
 		why := errors.New("no more")
 		ctx, cancel := context.WithCancelCause(t.Context())
-		f.Inject(pinteresttest.Fault{Wire: pinteresttest.Hang, Match: func(*http.Request, []byte) bool {
+		f.Inject(pinteresttest.Fault{Delivery: pinteresttest.Hang, Match: func(*http.Request, []byte) bool {
 			cancel(why)
 			return true
 		}})
@@ -159,8 +159,8 @@ func TestMemoryServerClose(t *testing.T) {
 	})
 }
 
-// TestMemoryTransportTraces holds what clients conclude from: a request that was
-// written may have taken effect.
+// TestMemoryTransportTraces checks the trace that clients rely on: a request that
+// was written may have taken effect.
 func TestMemoryTransportTraces(t *testing.T) {
 	f := setupMemory(t)
 	var steps []string

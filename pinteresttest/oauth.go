@@ -5,24 +5,23 @@ import (
 	"net/url"
 )
 
-// Rotation says what a refresh does to the refresh token it was made with.
+// Rotation is what a refresh does to the refresh token it uses.
 type Rotation uint8
 
 const (
-	// SingleUse ends a refresh token with its use: the one in the answer takes
-	// its place.
+	// SingleUse expires the refresh token. The one in the answer replaces it.
 	SingleUse Rotation = iota
-	// Reusable keeps it alive beside the one in the answer.
+	// Reusable keeps it valid in addition to the one in the answer.
 	Reusable
 )
 
-// AppOwner is the user name of the account that the app belongs to, which is the
-// one that client credentials give access to. The server has it from the first
-// of these, or from [Server.AddAccount].
+// AppOwner is the user name of the account that owns the app. Client credentials
+// give access to it. The account is added with the first token for client
+// credentials, or by [Server.AddAccount].
 const AppOwner = "app_owner"
 
-// createToken serves the token endpoint. Each grant is a function of its own,
-// given the client's form.
+// createToken serves the token endpoint. Each grant type has its own function,
+// which gets the client's form.
 func (s *Server) createToken(c *call) (any, error) {
 	if !s.isApp(c.request.Header) {
 		return nil, errUnauthenticated
@@ -52,7 +51,7 @@ func (c *call) form() (url.Values, error) {
 	return form, nil
 }
 
-// required returns a field of a form that has to be there.
+// required returns a required field of a form.
 func required(form url.Values, name string) (string, error) {
 	if value := form.Get(name); value != "" {
 		return value, nil
@@ -60,8 +59,8 @@ func required(form url.Values, name string) (string, error) {
 	return "", invalid("Invalid request: '%s' is a required property", name)
 }
 
-// isApp reports whether the client authenticated as the server's app. Ids and
-// secrets are form-encoded within Basic credentials.
+// isApp reports whether the client authenticated as the server's app. In Basic
+// credentials the id and the secret are form-encoded.
 func (s *Server) isApp(h http.Header) bool {
 	r := http.Request{Header: h}
 	id, secret, ok := r.BasicAuth()
@@ -76,7 +75,7 @@ func (s *Server) isApp(h http.Header) bool {
 	return err == nil && id == s.app.ID && secret == s.app.Secret
 }
 
-// exchangeCode is the grant of a code from the authorize page.
+// exchangeCode serves the grant type authorization_code.
 func (s *Server) exchangeCode(c *call, form url.Values) (any, error) {
 	text, err := required(form, "code")
 	if err != nil {
@@ -98,7 +97,7 @@ func (s *Server) exchangeCode(c *call, form url.Values) (any, error) {
 	return s.withRefresh(answer, refresh, c.now), nil
 }
 
-// refreshToken is the grant of a refresh token.
+// refreshToken serves the grant type refresh_token.
 func (s *Server) refreshToken(c *call, form url.Values) (any, error) {
 	token, err := required(form, "refresh_token")
 	if err != nil {
@@ -116,11 +115,11 @@ func (s *Server) refreshToken(c *call, form url.Values) (any, error) {
 		}
 		scopes = wanted
 	}
-	// The token is used up last, when nothing can refuse the request any more.
+	// The token is used up last, when nothing can refuse the request anymore.
 	replace := !known.legacy && !s.tokenShape.OmitRefreshToken
 	used, ok := s.tokens.use(token, c.now, replace, s.rotation == SingleUse)
 	if !ok {
-		used = s.tokens.known(token) // another refresh was quicker
+		used = s.tokens.known(token) // another refresh was faster
 	}
 	s.noteReuse(c.request, used)
 	if !ok {
@@ -137,15 +136,14 @@ func (s *Server) refreshToken(c *call, form url.Values) (any, error) {
 	return answer, nil
 }
 
-// noteReuse writes down that a refresh token was presented in whose place
-// another had been issued.
+// noteReuse records that a refresh token was sent that had been replaced.
 func (s *Server) noteReuse(r *Request, g grant) {
 	if g.replaced {
-		s.books.reuse(r)
+		s.requestLog.reused(r)
 	}
 }
 
-// clientToken is the grant of the app's own credentials.
+// clientToken serves the grant type client_credentials.
 func (s *Server) clientToken(c *call, form url.Values) (any, error) {
 	list, err := required(form, "scope")
 	if err != nil {
@@ -162,8 +160,8 @@ func (s *Server) clientToken(c *call, form url.Values) (any, error) {
 	return s.tokenAnswer("client_credentials", token, scopes), nil
 }
 
-// tokenOwner is the account that a request to one of the endpoints with Basic
-// authentication is about, and the grant it asks for.
+// tokenOwner returns the account that a request with Basic authentication is about,
+// and its grant type.
 func (s *Server) tokenOwner(operation string, body []byte) (account, kind string) {
 	form, _ := url.ParseQuery(string(body))
 	if operation == opRevoke {
@@ -186,18 +184,18 @@ type conversionJSON struct {
 	TokenType   string `json:"token_type"`
 }
 
-// conversionTTL stands for the end that conversion tokens do not have.
+// conversionTTL stands for "never": conversion tokens do not expire.
 const conversionTTL = 100 * 365 * day
 
-// createConversionToken makes a token for sending conversions. No operation that
-// is served here takes it.
+// createConversionToken issues a token for sending conversions. No operation of
+// this server accepts it.
 func (s *Server) createConversionToken(c *call) (any, error) {
 	token := s.tokens.issue("pina_", &grant{account: c.account, conversion: true, expires: c.now.Add(conversionTTL)})
 	return conversionJSON{AccessToken: token, TokenType: "conversion"}, nil
 }
 
-// revokeToken ends a token of a system user or of the app itself, and refuses to
-// for any other, as for one that it does not know. A second time is no error.
+// revokeToken revokes a token of a system user or of the app itself. It refuses
+// all other tokens, including unknown ones. Revoking a token again is no error.
 func (s *Server) revokeToken(c *call) (any, error) {
 	if !s.isApp(c.request.Header) {
 		return nil, errUnauthenticated

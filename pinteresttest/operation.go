@@ -8,20 +8,20 @@ import (
 	"strings"
 )
 
-// An operation is one that the server performs, under the id that the official
-// API description gives it.
+// An operation is an operation of the API that the server implements. Its id is
+// that of the official API description.
 type operation struct {
 	id       string
 	method   string
 	path     string // below /v5
 	category string // of its rate limit
 	scopes   []string
-	consumes string // media type of its body, if it has one
+	consumes string // the media type of its body; empty for none
 	status   int    // of its success
 	handle   func(*Server, *call) (any, error)
 }
 
-// The operations to which the app authenticates itself.
+// The operations for which the app authenticates itself with its credentials.
 const (
 	opToken  = "oauth/token"
 	opRevoke = "token/revoke"
@@ -73,9 +73,9 @@ func operations() []*operation {
 	}
 }
 
-// route finds the operation of a request and the parameters in its path. Paths
-// are matched as they were sent: an id with an escaped slash is one id, and an
-// empty one makes another path.
+// route finds the operation of a request and the parameters in its path. The
+// escaped path is matched: an id with an escaped slash is one id, and an empty id
+// does not match.
 func (s *Server) route(method string, u *url.URL) (*operation, map[string]string, error) {
 	path, ok := strings.CutPrefix(u.EscapedPath(), "/v5")
 	if !ok {
@@ -120,7 +120,7 @@ func matchPath(template, path string) (map[string]string, bool) {
 	return params, true
 }
 
-// execute performs a request, or says why not.
+// execute performs a request or returns why it is refused.
 func (s *Server) execute(c *call) (any, error) {
 	if c.refusal != nil {
 		return nil, c.refusal

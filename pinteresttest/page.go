@@ -18,8 +18,8 @@ type pageJSON[V any] struct {
 // all keeps everything.
 func all[T any](T) bool { return true }
 
-// list answers one page of things, newest first, that keep lets through and that
-// are old enough to be listed. It is called with the world locked.
+// list returns one page of the things that keep accepts and that are old enough to
+// be listed, newest first. It is called with the world locked.
 func list[T thing, V any](s *Server, c *call, things []T, keep func(T) bool, show func(T) V) (any, error) {
 	size, err := pageSize(c)
 	if err != nil {
@@ -31,8 +31,8 @@ func list[T thing, V any](s *Server, c *call, things []T, keep func(T) bool, sho
 		if !ok {
 			return nil, invalid("Invalid request: bookmark '%s' is invalid", quoted([]byte(bookmark)))
 		}
-		// What came after the bookmark's page is older than its last thing,
-		// whatever was made or deleted meanwhile.
+		// The next page begins with the first thing older than the last one of the
+		// bookmark's page, whatever was created or deleted in the meantime.
 		next, _ = find(things, last)
 	}
 
@@ -67,9 +67,9 @@ func pageSize(c *call) (int, error) {
 	return size, nil
 }
 
-// bookmark writes the place in a list after the thing with the id last. It holds
-// the id of the request, so no two bookmarks are alike, and a hash, so it opens
-// nothing but the list it is of.
+// bookmark encodes the position in a list after the thing with the id last. It
+// contains the id of the request, so that no two bookmarks are equal, and a hash, so
+// that it is valid only for its own list.
 func (s *Server) bookmark(c *call, last string) string {
 	text := fmt.Sprintf("c-1|%s|%s*GQL*|%s|NEW|", last, c.request.ID, s.bookmarkHash(c, last, c.request.ID))
 	return base64.StdEncoding.EncodeToString([]byte(text))

@@ -6,8 +6,7 @@ import (
 	"time"
 )
 
-// A Pin is a pin as the server holds it. Fields that the pin does not have are
-// empty.
+// A Pin is a pin on the server. Fields that the pin does not have are empty.
 type Pin struct {
 	ID            string
 	Account       string // its owner's user name
@@ -21,7 +20,7 @@ type Pin struct {
 	ParentPinID   string // the pin it was saved from
 	CreativeType  string // REGULAR, VIDEO or CAROUSEL
 	// Source is the media source in one line, such as
-	// "image_url https://example.com/a.jpg"; data in base64 is shown by its hash.
+	// "image_url https://example.com/a.jpg"; data in base64 is replaced by its hash.
 	Source    string
 	CreatedAt time.Time
 }
@@ -57,7 +56,7 @@ type pinJSON struct {
 func (s *Server) pinJSON(p *pin) pinJSON {
 	description := p.Description
 	if strings.TrimSpace(description) == "" {
-		description = " " // so the API shows a description that is not there
+		description = " " // as the API returns a missing description
 	}
 	return pinJSON{
 		AltText:        nullable(p.AltText),
@@ -69,7 +68,7 @@ func (s *Server) pinJSON(p *pin) pinJSON {
 		Description:    description,
 		DominantColor:  p.DominantColor,
 		ID:             p.ID,
-		IsOwner:        true, // the operations served show nobody another's pin
+		IsOwner:        true, // the operations served return the account's own pins only
 		IsStandard:     true,
 		Link:           nullable(p.Link),
 		Media:          p.media(),
@@ -78,9 +77,8 @@ func (s *Server) pinJSON(p *pin) pinJSON {
 	}
 }
 
-// AddPin makes a pin on a board without a request. Of like, whatever is set is
-// taken over, but its ID, Account and BoardID; a Source is made up when there is
-// none.
+// AddPin adds a pin to a board without a request. Its fields are those of like,
+// except for ID, Account and BoardID. An empty Source is replaced by an example.
 func (s *Server) AddPin(b Board, like Pin) Pin {
 	now := s.clock.Now()
 	s.world.mu.Lock()
@@ -98,8 +96,8 @@ func (s *Server) AddPin(b Board, like Pin) Pin {
 	return p.Pin
 }
 
-// Pins returns the pins of a board, those in its sections included, in the order
-// of their creation; none when there is no such board.
+// Pins returns the pins of a board, including those in its sections, in the order of
+// their creation. It returns none if there is no such board.
 func (s *Server) Pins(boardID string) []Pin {
 	s.world.mu.RLock()
 	defer s.world.mu.RUnlock()
@@ -112,8 +110,8 @@ func (s *Server) Pins(boardID string) []Pin {
 	return pins
 }
 
-// newPin gives a pin its id and what else it needs. An empty image gives it
-// images of its own.
+// newPin makes a pin with an id and the defaults of empty fields. If image is empty
+// the pin gets its own image.
 func (w *world) newPin(like Pin, image string, items []item) *pin {
 	like.ID = w.newID()
 	if image == "" {
@@ -173,8 +171,8 @@ func (s *Server) createPin(c *call) (any, error) {
 	return s.pinJSON(made), nil
 }
 
-// place checks that the account may put a pin on the board, and that the section
-// is one of its sections.
+// place checks that the account may create pins on the board, and that the section
+// belongs to the board.
 func (s *Server) place(c *call, boardID, sectionID string) error {
 	b, err := s.world.ownBoard(boardID, c.account)
 	if err == nil && sectionID != "" {
@@ -246,7 +244,7 @@ func (s *Server) updatePin(c *call) (any, error) {
 	}
 	place := p.Pin
 	if boardID.present && boardID.value != p.BoardID {
-		// Sections stay behind when a pin goes to another board.
+		// A pin that moves to another board leaves its section.
 		place.BoardID, place.SectionID = boardID.value, ""
 	}
 	sectionID.set(&place.SectionID)

@@ -7,15 +7,15 @@ import (
 	"time"
 )
 
-// SafetyNet is the name, in [WithQuotas], of the quota that holds over all
-// categories: 100 requests a second for each account.
+// SafetyNet is the name, in [WithQuotas], of the quota that applies to all
+// categories: 100 requests per second for each account.
 const SafetyNet = "safety_net"
 
-// A Quota is the number of requests allowed in a window of time. Windows are
-// fixed and aligned to the clock: those of a minute begin with the minute.
+// A Quota is the number of requests allowed in a window of time. Windows are fixed
+// and aligned to the clock: a window of a minute begins with the minute.
 type Quota struct {
 	Limit  int           // requests in one window; 0 means no limit
-	Window time.Duration // rounded up to whole seconds; 0 means a minute, for the safety net a second
+	Window time.Duration // rounded up to whole seconds; 0 means a minute, or a second for SafetyNet
 }
 
 const day = 24 * time.Hour
@@ -36,14 +36,14 @@ var trialQuotas = map[string]Quota{
 
 // A policy is a quota under the name that the rate headers give it.
 type policy struct {
-	of      string // what it is set by: the category, or its own name
+	of      string // the name that sets it: the category, or its own name
 	name    string
 	limit   int
 	seconds int64
 	shared  bool // by all accounts
 }
 
-// appQuota is a quota for all accounts together, beside theirs.
+// appQuota is a quota that all accounts share, in addition to their own.
 type appQuota struct {
 	category, name string
 	quota          Quota
@@ -60,7 +60,7 @@ type quotas struct {
 type windowKey struct{ policy, account string }
 
 type window struct {
-	index int64 // which window since the epoch
+	index int64 // the number of the window since the epoch
 	used  int
 }
 
@@ -103,7 +103,7 @@ func newQuotas(c config) *quotas {
 	return q
 }
 
-// seconds is the length of the quota's window.
+// seconds returns the length of the quota's window.
 func (q Quota) seconds(category string) int64 {
 	w := q.Window
 	if w <= 0 {
@@ -115,7 +115,7 @@ func (q Quota) seconds(category string) int64 {
 	return int64((w + time.Second - 1) / time.Second)
 }
 
-// of returns the policies that hold for a category.
+// of returns the policies that apply to a category.
 func (q *quotas) of(category string) []policy {
 	if ps := q.policies[category]; ps != nil {
 		return ps
@@ -123,7 +123,7 @@ func (q *quotas) of(category string) []policy {
 	return q.policies[SafetyNet]
 }
 
-// key is that of the policy's window for an account.
+// key returns the key of the policy's window for an account.
 func (p policy) key(account string) windowKey {
 	if p.shared {
 		account = ""
@@ -131,7 +131,7 @@ func (p policy) key(account string) windowKey {
 	return windowKey{p.name, account}
 }
 
-// usage is where an account stands after a request.
+// usage is the state of an account's quotas after a request.
 type usage struct {
 	policies  []policy
 	leading   policy // the one nearest exhaustion
@@ -140,8 +140,8 @@ type usage struct {
 	exceeded  bool
 }
 
-// take counts one request of the account. A request is counted in every window
-// that applies to it, those included that refuse it.
+// take counts one request of the account in every window that applies to it,
+// including windows that are exceeded.
 func (q *quotas) take(category, account string, now time.Time) usage {
 	u := usage{policies: q.of(category)}
 	q.mu.Lock()
@@ -151,8 +151,8 @@ func (q *quotas) take(category, account string, now time.Time) usage {
 		w.used++
 		exceeded := w.used > p.limit
 		remaining := max(p.limit-w.used, 0)
-		// Of two policies with equally little left the first leads, except
-		// that one which refuses goes before one which does not.
+		// The policy with the fewest requests left leads, and of equal ones the
+		// first. An exceeded policy goes before one that is not.
 		if i == 0 || remaining < u.remaining || exceeded && !u.exceeded {
 			u.leading, u.remaining = p, remaining
 			u.reset = p.seconds - now.Unix()%p.seconds
@@ -175,20 +175,20 @@ func (q *quotas) window(key windowKey, index int64) *window {
 	return w
 }
 
-// A QuotaUsage is where a quota stands in its current window.
+// A QuotaUsage is the state of a quota in its current window.
 type QuotaUsage struct {
-	Name      string // as the rate headers give it, such as "org_write_app_id_user_id"
+	Name      string // as in the rate headers, such as "org_write_app_id_user_id"
 	Limit     int
-	Used      int       // requests counted, those included that were refused
+	Used      int       // requests counted, including refused ones
 	Remaining int       // never below 0
 	Begin     time.Time // of the window, on the server's clock
 	Reset     time.Time // its end
 }
 
-// Quota returns where a quota stands, without counting a request: that of a
-// category such as "org_write", [SafetyNet], or the one of [WithAppQuota] with
-// that name. Those of the account are its own, the app's are the same for every
-// account. It is the zero QuotaUsage when there is no such quota.
+// Quota returns the state of a quota without counting a request. name is a
+// category such as "org_write", [SafetyNet], or the name of a [WithAppQuota], which
+// is the same for every account. Without such a quota it returns the zero
+// QuotaUsage.
 func (s *Server) Quota(a Account, name string) QuotaUsage {
 	for _, policies := range s.quotas.policies {
 		for _, p := range policies {
@@ -215,10 +215,10 @@ func (q *quotas) standing(p policy, account string, now time.Time) QuotaUsage {
 	return u
 }
 
-// Spend counts n requests of the account in a category at this moment, as if
-// another process had made them: in all windows that hold for the category, that
-// of the safety net and those of the app included. With [SafetyNet] for a
-// category they are requests of none. They are in no book.
+// Spend counts n requests of the account in a category now, as if another process
+// had made them. They count in all windows that apply to the category, including
+// those of the safety net and of the app. With [SafetyNet] as category they count
+// in none of the categories. They are not in the request log.
 func (s *Server) Spend(a Account, category string, n int) {
 	now := s.clock.Now()
 	s.quotas.mu.Lock()

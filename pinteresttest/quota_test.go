@@ -238,7 +238,7 @@ func TestQuotaUsage(t *testing.T) {
 	assert.Zero(t, f.Quota(f.alice, "org_read").Used)
 	assert.Zero(t, f.Quota(f.AddAccount("bob"), "org_write").Used)
 	assert.Equal(t, pinteresttest.QuotaUsage{}, f.Quota(f.alice, "no_such_category"))
-	assert.Equal(t, 1, f.Count(""), "what is spent is in no book")
+	assert.Equal(t, 1, f.Count(""), "what is spent is not in the request log")
 
 	f.clock.Advance(time.Minute)
 	assert.Zero(t, f.Quota(f.alice, "org_write").Used, "another window")
@@ -251,7 +251,7 @@ func TestQuotaUsage(t *testing.T) {
 }
 
 func TestCountThrottled(t *testing.T) {
-	f := setup(t, pinteresttest.WithoutBooks(),
+	f := setup(t, pinteresttest.WithoutRequestLog(),
 		pinteresttest.WithQuotas(map[string]pinteresttest.Quota{"org_write": {Limit: 1}}))
 	bob := f.AddAccount("bob")
 	f.Inject(pinteresttest.Throttled(0).On("pins/list"))
@@ -263,7 +263,7 @@ func TestCountThrottled(t *testing.T) {
 		f.callAs(bob.AccessToken, "POST", "/boards", "{}")
 	}
 	assert.Equal(t, []int{2, 1, 3}, []int{f.CountThrottled(f.alice), f.CountThrottled(bob), f.CountThrottled(pinteresttest.Account{})})
-	f.ResetBooks()
+	f.ResetRequests()
 	assert.Zero(t, f.CountThrottled(pinteresttest.Account{}))
 }
 

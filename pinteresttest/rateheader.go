@@ -18,9 +18,9 @@ const (
 	StructuredRateHeaders RateHeaders = iota
 	// PlainRateHeaders have the leading number only, as the API once sent them.
 	PlainRateHeaders
-	// NoRateHeaders leave all three out.
+	// NoRateHeaders omits all three.
 	NoRateHeaders
-	// GarbledRateHeaders have values that mean nothing, others in each answer.
+	// GarbledRateHeaders have meaningless values, different ones in each answer.
 	GarbledRateHeaders
 )
 
@@ -36,9 +36,9 @@ var garbledRates = [][3]string{
 	{"unlimited", "99, 98", "Thu, 01 Jan 1970 00:00:00 GMT"},
 }
 
-// header writes the rate headers in a form. Envoy's, the structured one: the
-// leading number, what remains and the reset are all the leading policy's.
-// number is that of the request.
+// header sets the rate headers. As with Envoy, the limit, the remaining number and
+// the reset are those of the leading policy; the structured form lists the others
+// after it. number is the request's number.
 func (u usage) header(h http.Header, form RateHeaders, number int) {
 	if len(u.policies) == 0 {
 		return

@@ -55,12 +55,12 @@ func invalid(format string, args ...any) error {
 	return reject(http.StatusBadRequest, 1, fmt.Sprintf(format, args...))
 }
 
-// notNumeric is the answer to an id that is none, a board's name for instance.
+// notNumeric is the answer to an invalid id, such as a board's name.
 func notNumeric(name, value string) error {
 	return invalid(`'%s' value '%s' must match the pattern: ^\d+$`, name, value)
 }
 
-// badGrant is the answer of the OAuth endpoint to a token it does not know.
+// badGrant is the answer of the OAuth endpoint to an invalid code or refresh token.
 func badGrant(data string) error {
 	return rejectEnvelope(http.StatusUnauthorized, 283, data, "The authorization grant is invalid", "oauth_connect")
 }
@@ -88,7 +88,7 @@ var (
 	errThrottled = reject(http.StatusTooManyRequests, 8, "You have exceeded your rate limit. Try again later.")
 )
 
-// nullable returns what JSON shows as null for the empty string.
+// nullable returns nil, which JSON encodes as null, for the empty string.
 func nullable(s string) *string {
 	if s == "" {
 		return nil
@@ -106,7 +106,7 @@ func isNumeric(s string) bool {
 	return s != ""
 }
 
-// quoted shows a JSON value in an error message, cut to a readable length.
+// quoted returns a JSON value for an error message, cut to a readable length.
 func quoted(raw []byte) string {
 	const most = 60
 	if len(raw) > most {

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// A describedScope is an OAuth scope with what the API says that it allows.
+// A describedScope is an OAuth scope with the API's description of it.
 type describedScope struct{ Name, Text string }
 
 // knownScopes are the scopes of the API, in the order of their names.
@@ -31,7 +31,7 @@ var knownScopes = []describedScope{
 	{"user_accounts:write", "Update your user accounts and followers"},
 }
 
-// allScopes are what an account grants unless others are named.
+// allScopes returns the scopes that an account grants by default.
 func allScopes() []string {
 	names := make([]string, len(knownScopes))
 	for i, s := range knownScopes {
@@ -40,7 +40,7 @@ func allScopes() []string {
 	return names
 }
 
-// describe finds the scopes of a list. unknown is one that the API has not.
+// describe returns the scopes of a list. unknown is one that the API does not have.
 func describe(scopes []string) (described []describedScope, unknown string) {
 	for _, name := range scopes {
 		i := slices.IndexFunc(knownScopes, func(s describedScope) bool { return s.Name == name })
@@ -52,7 +52,7 @@ func describe(scopes []string) (described []describedScope, unknown string) {
 	return described, ""
 }
 
-// splitScopes reads a list of scopes separated by commas or spaces, as both are
+// splitScopes reads a list of scopes separated by commas or spaces, which are both
 // in use.
 func splitScopes(list string) []string {
 	return strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' })
@@ -65,7 +65,7 @@ func union(a, b []string) []string {
 	return slices.Compact(both)
 }
 
-// lacks returns a wanted scope that is not among those granted, "" when all are.
+// lacks returns a wanted scope that is not granted, or "".
 func lacks(granted, wanted []string) string {
 	for _, scope := range wanted {
 		if !slices.Contains(granted, scope) {

@@ -8,21 +8,21 @@ import (
 	"sync"
 )
 
-// script holds the faults that are yet to strike.
+// script holds the faults that have not been applied yet.
 type script struct {
 	mu     sync.Mutex
 	random *rand.Rand
-	last   int         // number of the last fault injected
+	last   int         // the number of the last fault injected
 	faults []*scripted // in order of their numbers
 	decide func(*Request) *Fault
 }
 
-// A scripted fault is one with its place in the order of injection.
+// A scripted fault is a fault with its position in the order of injection.
 type scripted struct {
 	Fault
 	number  int
-	skipped int  // requests let pass so far
-	struck  int  // requests hit so far
+	skipped int  // matching requests that have passed
+	struck  int  // requests that it was applied to
 	cleared bool // by ClearFaults
 }
 
@@ -31,7 +31,7 @@ func newScript(seed uint64) *script {
 }
 
 // Inject adds faults to the script. For each request they are tried in the
-// order in which they were injected, and the first that applies strikes.
+// order in which they were injected, and the first that matches is applied.
 func (s *Server) Inject(faults ...Fault) {
 	s.script.mu.Lock()
 	defer s.script.mu.Unlock()
@@ -45,18 +45,17 @@ func (s *Server) Inject(faults ...Fault) {
 	}
 }
 
-// InjectFunc has decide choose a fault, or nil, for each request that none of the
-// injected ones hits. Of what it returns, the fields that say which requests a
-// fault hits are ignored. The function is called from many goroutines at once
-// and must not change the request. A nil decide ends it.
+// InjectFunc calls decide for each request that no injected fault applies to, and
+// applies the fault that it returns, if any. The fields of that fault that select
+// requests are ignored. decide is called from many goroutines at once and must not
+// change the request. A nil decide removes the function.
 func (s *Server) InjectFunc(decide func(r *Request) *Fault) {
 	s.script.mu.Lock()
 	defer s.script.mu.Unlock()
 	s.script.decide = decide
 }
 
-// ClearFaults takes away every fault that has not struck yet, and the function
-// of InjectFunc.
+// ClearFaults removes every pending fault and the function of InjectFunc.
 func (s *Server) ClearFaults() {
 	s.script.mu.Lock()
 	defer s.script.mu.Unlock()
@@ -66,8 +65,8 @@ func (s *Server) ClearFaults() {
 	s.script.faults, s.script.decide = nil, nil
 }
 
-// PendingFaults returns the faults that have not struck yet as often as they
-// should, in the order of injection, with what is left of their Skip and Times.
+// PendingFaults returns the faults that have not been applied as often as they
+// should be, in the order of injection, with the rest of their Skip and Times.
 func (s *Server) PendingFaults() []Fault {
 	s.script.mu.Lock()
 	defer s.script.mu.Unlock()
@@ -83,9 +82,9 @@ func (s *Server) PendingFaults() []Fault {
 	return pending
 }
 
-// pick takes the fault that strikes the request, nil when there is none. The
-// conditions are evaluated without the lock, as they are the test's own code.
-// giveBack undoes the taking of a fault that did not strike after all.
+// pick returns the fault to apply to the request, or nil. The conditions are
+// evaluated without the lock, because they are the test's own code. giveBack
+// returns a fault that was not applied after all.
 func (sc *script) pick(r *http.Request, req *Request) (f *Fault, giveBack func()) {
 	sc.mu.Lock()
 	faults, decide := slices.Clone(sc.faults), sc.decide
@@ -107,7 +106,7 @@ func (sc *script) pick(r *http.Request, req *Request) (f *Fault, giveBack func()
 	return nil, func() {}
 }
 
-// take counts a request that the fault applies to, and reports whether it hits.
+// take counts a request that matches the fault and reports whether to apply it.
 func (sc *script) take(f *scripted) bool {
 	sc.mu.Lock()
 	defer sc.mu.Unlock()

@@ -17,7 +17,7 @@ type sectionJSON struct {
 
 func (s *section) json() sectionJSON { return sectionJSON{ID: s.ID, Name: s.Name} }
 
-// AddSection makes a section of a board without a request.
+// AddSection adds a section to a board without a request.
 func (s *Server) AddSection(b Board, name string) Section {
 	now := s.clock.Now()
 	s.world.mu.Lock()
@@ -25,8 +25,8 @@ func (s *Server) AddSection(b Board, name string) Section {
 	return s.world.newSection(s.world.mustBoard(b.ID), name, now).Section
 }
 
-// Sections returns the sections of a board in the order of their creation, none
-// when there is no such board.
+// Sections returns the sections of a board in the order of their creation. It
+// returns none if there is no such board.
 func (s *Server) Sections(boardID string) []Section {
 	s.world.mu.RLock()
 	defer s.world.mu.RUnlock()
@@ -49,7 +49,7 @@ func (w *world) newSection(b *board, name string, now time.Time) *section {
 	return sec
 }
 
-// freeSectionName refuses a name that another of the board's sections has.
+// freeSectionName returns an error if another of the board's sections has the name.
 func freeSectionName(b *board, name, except string) error {
 	name = fold(name)
 	for _, sec := range b.sections {
@@ -60,7 +60,7 @@ func freeSectionName(b *board, name, except string) error {
 	return nil
 }
 
-// sectionName reads the one field of a section.
+// sectionName reads the only field of a section.
 func sectionName(raw []byte) (string, error) {
 	const longest = 180
 	in := parseBody(raw)
@@ -115,7 +115,7 @@ func (s *Server) updateSection(c *call) (any, error) {
 	return sec.json(), nil
 }
 
-// deleteSection leaves the section's pins on the board.
+// deleteSection deletes a section. Its pins stay on the board.
 func (s *Server) deleteSection(c *call) (any, error) {
 	s.world.mu.Lock()
 	defer s.world.mu.Unlock()

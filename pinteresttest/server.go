@@ -25,8 +25,8 @@ type Server struct {
 	redirects  redirects
 	quotas     *quotas
 	script     *script
-	books      *books
-	ctx        context.Context // ends all requests
+	requestLog *requestLog
+	ctx        context.Context // when it ends, all requests end
 	cancel     context.CancelFunc
 	http       *httptest.Server // nil without a socket
 	closing    sync.Once
@@ -38,7 +38,7 @@ func NewServer(opts ...Option) *Server {
 	s.http = httptest.NewUnstartedServer(s.Handler())
 	s.http.Config.ConnState = func(_ net.Conn, state http.ConnState) {
 		if state == http.StateNew {
-			s.books.connections.Add(1)
+			s.requestLog.connections.Add(1)
 		}
 	}
 	s.http.Start()
@@ -64,7 +64,7 @@ func newServer(opts []Option) *Server {
 		redirects:  redirects{uris: slices.Clone(c.redirectURIs)},
 		quotas:     newQuotas(c),
 		script:     newScript(c.seed),
-		books:      newBooks(c.keepBooks),
+		requestLog: newRequestLog(c.keepRequests),
 	}
 	if status := c.tokenShape.Status; status != 0 {
 		i := slices.IndexFunc(s.operations, func(op *operation) bool { return op.id == opToken })
@@ -76,8 +76,8 @@ func newServer(opts []Option) *Server {
 
 func (s *Server) setOrigin(origin string) { s.origin, s.URL = origin, origin+"/v5" }
 
-// Close ends every answer under way, delayed and hanging ones as well, and shuts
-// the server down. What it holds and its books can still be read.
+// Close ends every request in progress, including delayed and hanging ones, and
+// shuts the server down. Its contents and its request log can still be read.
 func (s *Server) Close() {
 	s.closing.Do(func() {
 		s.cancel()
@@ -87,5 +87,5 @@ func (s *Server) Close() {
 	})
 }
 
-// Clock returns the clock that the server lives by.
+// Clock returns the server's clock.
 func (s *Server) Clock() *Clock { return s.clock }

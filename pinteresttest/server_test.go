@@ -116,7 +116,7 @@ func TestCloseEndsWhatIsUnderWay(t *testing.T) {
 	group.Wait()
 	assert.Empty(t, f.Pins(f.board.ID))
 	assert.Len(t, f.Boards(f.alice), 1)
-	assert.Len(t, f.Requests(), 2, "the books outlive the server")
+	assert.Len(t, f.Requests(), 2, "the request log outlives the server")
 }
 
 func TestSeedsDecideTokens(t *testing.T) {
@@ -172,7 +172,7 @@ func TestManyAtOnce(t *testing.T) {
 }
 
 func BenchmarkCreatePin(b *testing.B) {
-	srv := pinteresttest.NewServer(pinteresttest.WithoutQuotas(), pinteresttest.WithoutBooks())
+	srv := pinteresttest.NewServer(pinteresttest.WithoutQuotas(), pinteresttest.WithoutRequestLog())
 	defer srv.Close()
 	alice := srv.AddAccount("alice")
 	board := srv.AddBoard(alice, "A")

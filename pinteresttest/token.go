@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// How long refresh tokens live, the legacy ones from their issue to their end.
+// How long refresh tokens are valid.
 const (
 	refreshTTL       = 60 * day
 	legacyRefreshTTL = 365 * day
@@ -18,14 +18,14 @@ type grant struct {
 	account    string
 	scopes     []string
 	refresh    bool
-	legacy     bool // a refresh token that no other takes the place of
-	replaced   bool // a refresh token that another has taken the place of
+	legacy     bool // a refresh token that is never replaced
+	replaced   bool // a refresh token that has been replaced
 	client     bool // of the app itself, by its credentials
-	conversion bool // good for sending conversions alone
+	conversion bool // only for sending conversions
 	expires    time.Time
 }
 
-// tokens holds every token issued, the dead ones as well.
+// tokens holds every token issued, including expired ones.
 type tokens struct {
 	ttl time.Duration
 
@@ -62,7 +62,7 @@ func (t *tokens) issue(prefix string, g *grant) string {
 	return string(token)
 }
 
-// find returns what a token that is alive stands for.
+// find returns the grant of a valid token.
 func (t *tokens) find(token string, now time.Time) (grant, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -73,9 +73,8 @@ func (t *tokens) find(token string, now time.Time) (grant, bool) {
 	return *g, true
 }
 
-// known returns what a token stands for, dead or alive: requests with an expired
-// token are still counted as the account's. It is the zero grant for one that
-// was never issued.
+// known returns the grant of a token, valid or not: requests with an expired token
+// still count as the account's. For an unknown token it returns the zero grant.
 func (t *tokens) known(token string) grant {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -85,9 +84,9 @@ func (t *tokens) known(token string) grant {
 	return grant{}
 }
 
-// use returns what a living refresh token stands for. In the same step it is
-// marked as replaced, if it will be, and with once it ends: of two refreshes with
-// one token at once only one succeeds.
+// use returns the grant of a valid refresh token. In the same step it marks the
+// token as replaced, if replace is set, and expires it, if once is set too: of two
+// concurrent refreshes with one token only one succeeds.
 func (t *tokens) use(token string, now time.Time, replace, once bool) (grant, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -105,7 +104,7 @@ func (t *tokens) use(token string, now time.Time, replace, once bool) (grant, bo
 	return used, true
 }
 
-// end ends the tokens that match.
+// end expires the tokens that match.
 func (t *tokens) end(match func(token string, g *grant) bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -116,7 +115,7 @@ func (t *tokens) end(match func(token string, g *grant) bool) {
 	}
 }
 
-// setScopes changes what the tokens of an account allow.
+// setScopes changes the scopes of an account's tokens.
 func (t *tokens) setScopes(account string, scopes []string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

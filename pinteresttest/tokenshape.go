@@ -6,18 +6,18 @@ import (
 	"time"
 )
 
-// A TokenShape is what the answers of the token endpoint look like, which has
-// differed over time and between apps. The zero TokenShape is the usual one.
+// A TokenShape is the form of the token endpoint's answers, which has differed over
+// time and between apps. The zero TokenShape is the usual form.
 type TokenShape struct {
 	Scope  ScopeForm
 	Status int // of success; 0 means 200
 
-	// NumbersAsStrings makes strings of expires_in, refresh_token_expires_in and
-	// refresh_token_expires_at.
+	// NumbersAsStrings writes expires_in, refresh_token_expires_in and
+	// refresh_token_expires_at as strings.
 	NumbersAsStrings bool
 
-	// OmitRefreshToken leaves the refresh token and its life out of the answer to
-	// a refresh. The one it was made with stays good, up to its own end.
+	// OmitRefreshToken omits the refresh token and its lifetime from the answer to
+	// a refresh. The refresh token that was used stays valid until it expires.
 	OmitRefreshToken bool
 }
 
@@ -29,11 +29,11 @@ const (
 	SpaceSeparatedScopes ScopeForm = iota
 	// CommaSeparatedScopes are joined by commas.
 	CommaSeparatedScopes
-	// NoScopes leaves the field out.
+	// NoScopes omits the field.
 	NoScopes
 )
 
-// tokenJSON is an answer of the token endpoint. Its numbers are of any type.
+// tokenJSON is an answer of the token endpoint. Its numbers may be strings.
 type tokenJSON struct {
 	AccessToken           string  `json:"access_token"`
 	RefreshToken          string  `json:"refresh_token,omitempty"`
@@ -45,7 +45,7 @@ type tokenJSON struct {
 	Scope                 *string `json:"scope,omitempty"`
 }
 
-// tokenAnswer is the answer with a new access token.
+// tokenAnswer returns the answer with a new access token.
 func (s *Server) tokenAnswer(kind, access string, scopes []string) tokenJSON {
 	answer := tokenJSON{
 		AccessToken: access, ResponseType: kind, TokenType: "bearer",
@@ -64,7 +64,7 @@ func (s *Server) tokenAnswer(kind, access string, scopes []string) tokenJSON {
 	return answer
 }
 
-// withRefresh issues a refresh token and puts it into the answer.
+// withRefresh issues a refresh token and adds it to the answer.
 func (s *Server) withRefresh(answer tokenJSON, g *grant, now time.Time) tokenJSON {
 	answer.RefreshTokenExpiresIn = s.number(int64(g.expires.Sub(now) / time.Second))
 	answer.RefreshTokenExpiresAt = s.number(g.expires.Unix())

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// world is everything the accounts own. Its lists are in order of id, which is
-// the order of creation; the API shows them from the end.
+// world is everything that the accounts own. Its lists are sorted by id, which is
+// the order of creation. The API returns them in reverse order.
 type world struct {
 	mu       sync.RWMutex
 	lastID   int64
@@ -29,17 +29,17 @@ type account struct {
 	id       string
 	business string   // its name, of a business account
 	system   bool     // a system user of a business
-	approved []string // every scope its owner has given on the authorize page
+	approved []string // every scope that its owner has granted on the authorize page
 	boards   []*board
 	pins     []*pin
 }
 
 type board struct {
 	Board
-	folded   string    // its name as compared with others
+	folded   string    // its name in the form that is compared
 	modified time.Time // when its pins last changed
 	sections []*section
-	pins     []*pin // those in sections included
+	pins     []*pin // including those in sections
 }
 
 type section struct {
@@ -49,7 +49,7 @@ type section struct {
 
 type pin struct {
 	Pin
-	image string // path of its image on the image host
+	image string // the path of its image on the image host
 	items []item // the images of a carousel
 }
 
@@ -61,7 +61,7 @@ func (b *board) born() time.Time   { return b.CreatedAt }
 func (s *section) born() time.Time { return s.CreatedAt }
 func (p *pin) born() time.Time     { return p.CreatedAt }
 
-// A thing is what lists are made of.
+// A thing is an item of a list: a board, a section or a pin.
 type thing interface {
 	key() string
 	born() time.Time
@@ -83,26 +83,26 @@ func (w *world) newID() string {
 	return strconv.FormatInt(w.lastID, 10)
 }
 
-// SetListLag makes lists show a new board, section or pin only when d has
-// passed since its creation. Reading it by its id works at once.
+// SetListLag makes new boards, sections and pins appear in lists only d after their
+// creation. They can be read by id at once.
 func (s *Server) SetListLag(d time.Duration) {
 	s.world.mu.Lock()
 	defer s.world.mu.Unlock()
 	s.world.lag = d
 }
 
-// find returns the place of an id in a list.
+// find returns the position of an id in a list, as slices.BinarySearch does.
 func find[T thing](list []T, id string) (int, bool) {
 	return slices.BinarySearchFunc(list, id, func(t T, id string) int { return cmp.Compare(t.key(), id) })
 }
 
-// insert puts a thing in its place.
+// insert inserts a thing at its position.
 func insert[T thing](list []T, t T) []T {
 	i, _ := find(list, t.key())
 	return slices.Insert(list, i, t)
 }
 
-// remove takes a thing out.
+// remove removes a thing.
 func remove[T thing](list []T, t T) []T {
 	if i, ok := find(list, t.key()); ok {
 		return slices.Delete(list, i, i+1)
@@ -161,7 +161,7 @@ func (w *world) deletePin(p *pin, now time.Time) {
 	b.modified = now
 }
 
-// deleteBoard takes the board's pins and sections with it.
+// deleteBoard deletes a board with its pins and sections.
 func (w *world) deleteBoard(b *board) {
 	for _, p := range b.pins {
 		delete(w.pins, p.ID)
@@ -175,29 +175,29 @@ func (w *world) deleteBoard(b *board) {
 	a.boards = remove(a.boards, b)
 }
 
-// fold makes names of boards or sections equal that the API takes for the same.
+// fold returns the form in which the API compares names of boards and sections.
 func fold(name string) string { return strings.ToLower(strings.TrimSpace(name)) }
 
-// imagePath is the path of an image on Pinterest's image host. It is made of an
-// id, never of the image's source, which the API does not give away.
+// imagePath returns the path of an image on Pinterest's image host. It is made from
+// an id, not from the image's source, which the API does not reveal.
 func imagePath(id string) string {
 	sum := hex128(id)
 	return sum[0:2] + "/" + sum[2:4] + "/" + sum[4:6] + "/" + sum + ".jpg"
 }
 
-// hex128 returns 32 hexadecimal digits that look random and are always the same
-// for one text.
+// hex128 returns 32 hexadecimal digits that look random and depend on the text only.
 func hex128(text string) string {
 	sum := sha256.Sum256([]byte(text))
 	return hex.EncodeToString(sum[:16])
 }
 
-// wholeSeconds is how the API writes most times: in UTC, without a zone.
+// wholeSeconds formats a time as the API writes most times: in UTC, without a zone.
 func wholeSeconds(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05") }
 
 func microseconds(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000000") }
 
-// mustBoard returns a board that a test names to seed it.
+// mustBoard returns a board. It panics for an unknown board, which is a mistake in
+// the test.
 func (w *world) mustBoard(id string) *board {
 	b := w.boards[id]
 	if b == nil {

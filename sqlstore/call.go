@@ -14,8 +14,8 @@ import (
 	"github.com/pinterest-go/pinterest/internal/redact"
 )
 
-// gate lets so many through at a time, in the order in which they came. A nil
-// gate lets all through.
+// gate limits how many callers are inside at a time. Waiters enter in the order in
+// which they came. A nil gate has no limit.
 type gate chan struct{}
 
 func (g gate) enter(ctx context.Context) error {
@@ -36,13 +36,13 @@ func (g gate) leave() {
 	}
 }
 
-// prepare checks that the database keeps what it is given, and makes the
-// tables if they are not there.
+// prepare checks that the database is durable, and creates the tables if they do not
+// exist.
 func (s *Store) prepare(ctx context.Context, table string) error {
 	if err := s.checkDurable(ctx); err != nil {
 		return err
 	}
-	// Asked for first: to say CREATE may be forbidden, even IF NOT EXISTS.
+	// Checked first, because CREATE may be forbidden, even with IF NOT EXISTS.
 	if s.probe(ctx) == nil {
 		return nil
 	}
@@ -69,7 +69,7 @@ func (s *Store) create(ctx context.Context, table string) error {
 		}
 		defer func() { _ = tx.Rollback() }() // after Commit it does nothing
 		if s.dialect == Postgres {
-			// PostgreSQL fails where two make a table at the same moment.
+			// PostgreSQL fails when two connections create a table at the same moment.
 			sum := sha256.Sum256([]byte("pinterest-go/sqlstore " + table))
 			if _, err := tx.ExecContext(ctx, "SELECT pg_advisory_xact_lock($1)", int64(binary.BigEndian.Uint64(sum[:8]))); err != nil {
 				return err
@@ -122,12 +122,12 @@ func (s *Store) row(ctx context.Context, query string, args []any, into ...any) 
 	return s.try(ctx, func() error { return s.db.QueryRowContext(ctx, query, args...).Scan(into...) })
 }
 
-// busyFor is how long a database is asked again that says that it is busy.
+// busyFor is how long a statement is retried while the database is busy.
 const busyFor = 30 * time.Second
 
-// try calls f again while SQLite answers that another connection writes, as it
-// does at once when no busy timeout is set, and in some cases when one is. Then
-// it has done nothing.
+// try calls f again while SQLite answers that another connection writes. Without a
+// busy timeout it answers so at once, in some cases also with one. The statement
+// then had no effect.
 func (s *Store) try(ctx context.Context, f func() error) error {
 	for began := time.Now(); ; {
 		err := f()
@@ -140,8 +140,8 @@ func (s *Store) try(ctx context.Context, f func() error) error {
 	}
 }
 
-// isBusy knows SQLite's SQLITE_BUSY and SQLITE_LOCKED by their words, which are
-// the same with every driver. The drivers' error types are not known here.
+// isBusy recognizes SQLite's SQLITE_BUSY and SQLITE_LOCKED by their messages, which
+// are the same with every driver. The drivers' error types are not known here.
 func isBusy(err error) bool {
 	text := err.Error()
 	return strings.Contains(text, "database is locked") || strings.Contains(text, "database table is locked")
@@ -158,15 +158,14 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// wrapAccount says which account's token failed in what. The secrets are taken
-// out of the text.
+// wrapAccount adds the account and the operation to an error, and redacts the
+// secrets in its text.
 func (s *Store) wrapAccount(ctx context.Context, doing, account string, err error, secrets ...string) error {
 	return s.wrap(ctx, fmt.Errorf("%s the token of account %.100q: %w", doing, account, err), secrets...)
 }
 
-// wrap says that it was the store that failed. What a driver's errors say and
-// hold is not known, so that they can be asked for with errors.Is and errors.As
-// but are not printed otherwise than by their text.
+// wrap marks an error as the store's. A driver's errors may hold anything: they can
+// be found with errors.Is and errors.As, but only their text is printed.
 func (s *Store) wrap(ctx context.Context, err error, secrets ...string) error {
 	if cause := ctx.Err(); cause != nil {
 		return cause // drivers have words of their own for it

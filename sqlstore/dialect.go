@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Dialect is the SQL that a database speaks.
+// Dialect is the SQL dialect of a database.
 type Dialect int
 
 // The dialects.
@@ -27,7 +27,7 @@ func (d Dialect) String() string {
 
 // statements are the store's, in one dialect and with its tables' names.
 type statements struct {
-	probe  []string // fail unless the tables are there
+	probe  []string // fail unless the tables exist
 	create []string
 
 	load, insert, update, remove, due string

@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// Lock implements pinterest.TokenStore. A lock that another process gives back
-// is had within a tenth of a second; one whose holder has crashed within 15 seconds.
+// Lock implements pinterest.TokenStore. It acquires a lock within a tenth of a second
+// after another process releases it, and within 15 seconds after its holder crashes.
 func (s *Store) Lock(ctx context.Context, account string) (unlock func(), err error) {
-	// Of the callers of this process one at a time asks the database.
+	// Only one caller of this process at a time queries the database.
 	leave, err := s.queue.Lock(ctx, account)
 	if err != nil {
 		return nil, err
@@ -30,16 +30,16 @@ func (s *Store) Lock(ctx context.Context, account string) (unlock func(), err er
 	}), nil
 }
 
-// hold is one time that a lock is held. Its holder's name is its own, so that
-// one whose lease has run out takes nothing from the next.
+// hold is one acquisition of a lock. Each has a holder's name of its own, so that a
+// hold whose lease has expired cannot affect the next one.
 type hold struct {
 	store  *Store
 	id     []byte
 	holder string
 }
 
-// Between two looks at a lock that another process holds there are 5 ms at
-// first, then twice as long each time up to 60, give or take a half.
+// The time between two polls of a lock that another process holds: it begins with 5
+// ms and doubles up to 60 ms, with a jitter of one half.
 const (
 	minLook = 5 * time.Millisecond
 	maxLook = 60 * time.Millisecond
@@ -53,8 +53,8 @@ func (h *hold) take(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		// An answer that took long is of a lease that is over soon: it is asked
-		// for again.
+		// If the answer took long, the lease is about to expire, so it is requested
+		// again.
 		if taken && time.Since(began) < h.store.lease/2 {
 			return nil
 		}
@@ -67,8 +67,8 @@ func (h *hold) take(ctx context.Context) error {
 	}
 }
 
-// wait returns when the lease is free. To look costs a database less than to
-// ask, which writes.
+// wait returns when the lease is free. Reading is cheaper for the database than
+// trying to acquire the lease, which writes.
 func (h *hold) wait(ctx context.Context) error {
 	for pause := minLook; ; pause = min(2*pause, maxLook) {
 		if err := sleep(ctx, pause/2+mathrand.N(pause)); err != nil {
@@ -88,7 +88,7 @@ func (h *hold) ask(ctx context.Context) (taken bool, err error) {
 	n, err := h.store.exec(ctx, h.store.sql.ask, h.id, h.holder, h.store.lease.Milliseconds())
 	h.store.asks.leave()
 	if err != nil {
-		h.giveBack(ctx) // the database may have done it all the same
+		h.giveBack(ctx) // the database may have granted the lease
 	}
 	return n == 1, err
 }
@@ -103,7 +103,7 @@ func (h *hold) look(ctx context.Context) (held bool, err error) {
 	return n > 0, err
 }
 
-// keep renews the lease until stop is called, which waits for the end of it.
+// keep renews the lease until stop is called. stop waits for a renewal in progress.
 func (h *hold) keep(ctx context.Context) (stop func()) {
 	// The lock outlives the context with which it was taken.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) //nolint:gosec // stop calls it
@@ -117,7 +117,7 @@ func (h *hold) keep(ctx context.Context) (stop func()) {
 			case lost:
 				return
 			case err != nil:
-				pause = h.store.renew / 4 // there is time for some more
+				pause = h.store.renew / 4 // there is time for several retries
 			default:
 				pause = h.store.renew
 			}
@@ -129,7 +129,7 @@ func (h *hold) keep(ctx context.Context) (stop func()) {
 	}
 }
 
-// renew also brings back a lease that has run out, unless another took it.
+// renew renews the lease, even after it has expired, unless another holder took it.
 func (h *hold) renew(ctx context.Context) (lost bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, h.store.lease/3)
 	defer cancel()
@@ -141,7 +141,7 @@ func (h *hold) renew(ctx context.Context) (lost bool, err error) {
 	return err == nil && n == 0, err
 }
 
-// giveBack ends the lease. If the database cannot be reached it ends by itself.
+// giveBack releases the lease. If the database cannot be reached, the lease expires.
 func (h *hold) giveBack(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), h.store.lease/3)
 	defer cancel()

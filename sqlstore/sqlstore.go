@@ -2,23 +2,22 @@
 // SQLite, through database/sql and a driver of the application's choice. Any
 // number of processes can share it, with PostgreSQL on any number of machines.
 //
-// The lock of an account is a lease, a row that its holder renews. It lasts 15
-// seconds, so that long after a crash of its holder the lock is given back. A
-// holder that cannot reach the database for as long loses the lock without
-// knowing; that Save compares versions is what protects the token then. A lease
-// needs no connection of its own, so this works behind a connection pooler, and
-// with a pool of one connection. However many callers wait, their locks take no
-// more than 12 connections at a time; Load, Save, Delete and Due take one each while
-// they run: bound them with [sql.DB.SetMaxOpenConns].
+// The lock of an account is a lease, a row that its holder renews. A lease lasts 15
+// seconds: after its holder crashes, the lock is released within that time. A holder
+// that cannot reach the database for so long loses the lock without knowing it. Save
+// then protects the token, because it compares versions. A lease needs no connection
+// of its own, so it works with a connection pooler and with a pool of one connection.
+// However many callers wait, their locks use at most 12 connections at a time. Load,
+// Save, Delete and Due use one connection each while they run; limit them with
+// [sql.DB.SetMaxOpenConns].
 //
-// With SQLite give every connection a busy timeout, such as
-// "PRAGMA busy_timeout = 5000", and leave "PRAGMA synchronous" at FULL, without
-// which what was saved does not survive a power cut. Its processes are to be of
-// one machine.
+// With SQLite set a busy timeout for every connection, such as
+// "PRAGMA busy_timeout = 5000", and leave "PRAGMA synchronous" at FULL. Otherwise
+// saved tokens may not survive a power failure. All processes must be on one machine.
 //
-// To move to or from encryption, or to another key without a time of both, load
-// every token from a store opened the old way and save it to one of another
-// table opened the new way.
+// To turn encryption on or off, or to change the key without a period in which both
+// keys are valid, load every token from a store opened the old way and save it to a
+// store with another table opened the new way.
 package sqlstore
 
 import (
@@ -37,18 +36,18 @@ import (
 	"github.com/pinterest-go/pinterest/internal/sealed"
 )
 
-// Store implements pinterest.TokenStore in a database. It is safe for
-// concurrent use, and needs no closing; the database is the application's to close.
+// Store implements pinterest.TokenStore in a database. It is safe for concurrent use.
+// It needs no closing; the application closes the database.
 type Store struct {
 	db      *sql.DB
 	dialect Dialect
 	sql     statements
 	keys    sealed.Keys
 
-	queue  keylock.Locks // of this process's own callers of Lock
-	asks   gate          // of those who ask for a lease
-	keeps  gate          // of those who renew one or give it back
-	writes gate          // of all who write, with SQLite
+	queue  keylock.Locks // this process's callers of Lock
+	asks   gate          // limits requests for leases
+	keeps  gate          // limits renewals and releases of leases
+	writes gate          // limits writes, with SQLite only
 
 	lease, renew time.Duration
 }
@@ -64,20 +63,20 @@ type options struct {
 	err   error
 }
 
-// WithTable names the table. The default is "pinterest_tokens". Beside it
-// there is one for the locks, whose name ends in "_locks". A name is of up to 48
-// letters of the English alphabet, digits and "_", and does not begin with a digit.
+// WithTable sets the name of the table. The default is "pinterest_tokens". The table
+// of the locks has the same name with the suffix "_locks". A name has up to 48 ASCII
+// letters, digits and "_", and does not begin with a digit.
 func WithTable(name string) Option { return func(o *options) { o.table = name } }
 
 // WithAEAD encrypts the tokens in the database: with current when they are
 // saved, and with current or one of the old when they are read, so that keys can
 // be changed: open with WithAEAD(next, current), save every token once, then open
 // with WithAEAD(next). The account's name is the additional data. The nonce is
-// random, so with AES-GCM a key is good for 2^32 saves. The accounts' names,
-// and when a token is due, stand in the table as they are.
+// random, so an AES-GCM key is safe for 2^32 saves. The accounts' names and the times
+// when tokens are due are not encrypted.
 //
-// A token that is not encrypted, or with none of these keys, is an error in
-// Load. It is not overwritten, since Save needs the version that Load returns.
+// Load returns an error for a token that is not encrypted, or with none of these
+// keys. Such a token is not overwritten, because Save needs the version from Load.
 func WithAEAD(current cipher.AEAD, old ...cipher.AEAD) Option {
 	return func(o *options) {
 		keys, err := sealed.New(current, old...)
@@ -88,16 +87,15 @@ func WithAEAD(current cipher.AEAD, old ...cipher.AEAD) Option {
 const (
 	lease = 15 * time.Second
 	renew = 4 * time.Second
-	// askers and keepers are how many connections the locks take at a time.
+	// askers and keepers are how many connections the locks use at a time.
 	askers  = 8
 	keepers = 4
 )
 
-// Open opens the store in a database. It makes the tables if they are not
-// there, for which it needs the right to; where they are it needs that no more. A
-// database that is set to forget, in a crash of the machine, what it has
-// acknowledged is refused: PostgreSQL with synchronous_commit off, SQLite with
-// synchronous below FULL.
+// Open opens the store in a database. It creates the tables if they do not exist; it
+// needs the permission to do so only then. It refuses a database that may lose
+// acknowledged writes when the machine crashes: PostgreSQL with synchronous_commit
+// off, SQLite with synchronous below FULL.
 func Open(ctx context.Context, db *sql.DB, dialect Dialect, opts ...Option) (*Store, error) {
 	o := options{table: "pinterest_tokens"}
 	for _, opt := range opts {
@@ -108,8 +106,8 @@ func Open(ctx context.Context, db *sql.DB, dialect Dialect, opts ...Option) (*St
 		asks: make(gate, askers), keeps: make(gate, keepers), lease: lease, renew: renew,
 	}
 	if dialect == SQLite {
-		// It has one writer at a time; waiting in line here is fairer and quicker
-		// than having each connection poll for its turn.
+		// SQLite has one writer at a time. Waiting here is fairer and faster than
+		// having each connection poll for its turn.
 		s.writes = make(gate, 1)
 	}
 	var err error
@@ -125,14 +123,14 @@ func Open(ctx context.Context, db *sql.DB, dialect Dialect, opts ...Option) (*St
 	return s, nil
 }
 
-// String tells the dialect.
+// String returns a description with the dialect.
 func (s *Store) String() string { return "sqlstore.Store(" + s.dialect.String() + ")" }
 
 // GoString keeps %#v from printing more than String does.
 func (s *Store) GoString() string { return s.String() }
 
-// id is an account's key in the tables. Accounts are of any length and any
-// bytes, keys and texts of a database are not.
+// id returns an account's key in the tables. Names of accounts may have any length
+// and any bytes, which the keys and texts of a database may not.
 func id(account string) []byte {
 	sum := sha256.Sum256([]byte(account))
 	return sum[:]
@@ -157,9 +155,9 @@ func (s *Store) Load(ctx context.Context, account string) (*pinterest.Token, err
 	return tok, nil
 }
 
-// Save implements pinterest.TokenStore. After an error that is not
-// pinterest.ErrTokenConflict the token may have been saved, as when the connection
-// breaks before the answer: Load tells.
+// Save implements pinterest.TokenStore. After an error other than
+// pinterest.ErrTokenConflict the token may have been saved, for example if the
+// connection breaks before the answer. Use Load to find out.
 func (s *Store) Save(ctx context.Context, account string, tok *pinterest.Token) (version string, err error) {
 	record, err := s.keys.Seal(account, tok)
 	if err != nil {
@@ -177,8 +175,8 @@ func (s *Store) Save(ctx context.Context, account string, tok *pinterest.Token) 
 	} else {
 		n, err = s.exec(ctx, s.sql.update, key, tok.Version, version, due, record)
 	}
-	// One whose answer was lost, or that the driver has sent twice, is known by
-	// its version: it is nobody else's.
+	// If the answer was lost, or the driver sent the statement twice, the row already
+	// has this save's version, which no other save has.
 	if err == nil && n == 1 || s.stands(ctx, key, version) {
 		return version, nil
 	}

@@ -6,8 +6,8 @@ import (
 	"github.com/pinterest-go/pinterest/pinteresttest"
 )
 
-// demo is a fake of Pinterest in this process, so that the page can be tried
-// without an app of one's own.
+// demo is a fake of Pinterest in this process, so that the page can be tried without
+// an app at Pinterest.
 type demo struct {
 	srv      *pinteresttest.Server
 	accounts []pinteresttest.Account
@@ -27,11 +27,11 @@ func startDemo(redirectURL string, clock *pinteresttest.Clock) *demo {
 
 func (d *demo) close() { d.srv.Close() }
 
-// handle adds the buttons with which a visitor plays the account's owner.
+// handle adds the buttons with which a visitor acts as the account's owner.
 func (d *demo) handle(mux *http.ServeMux) {
 	for path, act := range map[string]func(pinteresttest.Account){
 		"/demo/revoke": d.srv.RevokeAccount,
-		// The next call meets an expired token and refreshes it, with fewer scopes.
+		// The next call finds the token expired and refreshes it, with fewer scopes.
 		"/demo/narrow": func(a pinteresttest.Account) {
 			d.srv.SetScopes(a, "boards:read", "pins:read", "user_accounts:read")
 			d.srv.ExpireAllTokens()

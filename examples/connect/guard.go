@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// guard is what holds for every request and every answer.
+// guard applies to every request and every answer.
 func (s *site) guard(next http.Handler) http.Handler {
 	// Only the page's own buttons may change anything.
 	sameOrigin := http.NewCrossOriginProtection()
@@ -26,7 +26,7 @@ func (s *site) guard(next http.Handler) http.Handler {
 		h.Set("Referrer-Policy", "same-origin")
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
-		// A name of another's that leads to this machine is not this site.
+		// Another host name that resolves to this machine is not this site.
 		if "http://"+r.Host != s.base {
 			s.show(w, http.StatusMisdirectedRequest, page{
 				Title: "Another address", Heading: "This page has another address", Text: "It is " + s.base + "/.",
@@ -41,8 +41,8 @@ func (s *site) guard(next http.Handler) http.Handler {
 
 // contentPolicy allows the page its style sheet and its forms, and nothing else.
 func (s *site) contentPolicy() string {
-	// A form may lead only here, but the browser also asks about where it is sent
-	// on to. Pinterest's page sends it to one in the owner's country.
+	// Forms lead only here, but the browser also checks the targets of redirects.
+	// Pinterest's page redirects to one for the owner's country.
 	forms := "https:"
 	if u, err := url.Parse(s.oauth.AuthorizeURL); err == nil && u.Host != "" {
 		forms = u.Scheme + "://" + u.Host

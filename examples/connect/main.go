@@ -32,7 +32,7 @@ func main() {
 	}
 }
 
-// run is the program. It serves the page until ctx ends.
+// run runs the program: it serves the page until ctx ends.
 func run(ctx context.Context, args []string, env func(string) string, stdout, stderr io.Writer) error {
 	s, err := parse(args, env, stdout)
 	if err != nil {
@@ -68,8 +68,8 @@ func run(ctx context.Context, args []string, env func(string) string, stdout, st
 	return serve(ctx, listener, site.handler())
 }
 
-// newSite is what an application does with the library: it makes an App, which
-// knows the app's credentials, what to ask owners for and where tokens are kept.
+// newSite shows how an application sets the library up: it makes an App with the
+// app's credentials, the scopes to request and the store of the tokens.
 func newSite(s settings, base string, d *demo, log *slog.Logger) (*site, error) {
 	store, err := filestore.Open(s.store)
 	if err != nil {
@@ -77,7 +77,7 @@ func newSite(s settings, base string, d *demo, log *slog.Logger) (*site, error) 
 	}
 	oauth := pinterest.OAuth{
 		ClientID: s.clientID, ClientSecret: s.clientSecret, RedirectURL: base + callbackPath,
-		// What the program calls decides what it asks for.
+		// The scopes follow from the operations that the program calls.
 		Scopes: pinterest.ScopesFor(pinterest.OpUserAccountGet, pinterest.OpBoardsList, pinterest.OpPinsCreate),
 	}
 	opts := []pinterest.Option{
@@ -99,8 +99,8 @@ func newSite(s settings, base string, d *demo, log *slog.Logger) (*site, error) 
 	return &site{app: app, store: store, oauth: oauth, demo: d, base: base, now: now, log: log}, nil
 }
 
-// refreshOften keeps the accounts connected that nobody calls for. A cron job that
-// calls RefreshDue once a day does as well.
+// refreshOften keeps accounts connected that make no calls. A cron job that calls
+// RefreshDue once a day works as well.
 func (s *site) refreshOften(ctx context.Context) {
 	for {
 		s.refresh(ctx)
@@ -124,7 +124,7 @@ func (s *site) refresh(ctx context.Context) {
 	}
 }
 
-// serve answers requests until ctx ends, and lets those under way finish.
+// serve answers requests until ctx ends, and lets requests in progress finish.
 func serve(ctx context.Context, listener net.Listener, handler http.Handler) error {
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second}
 	failed := make(chan error, 1)

@@ -9,7 +9,7 @@ import (
 	"github.com/pinterest-go/pinterest"
 )
 
-// page is all that page.html can show. No token is in it.
+// page is the data of page.html. It contains no tokens.
 type page struct {
 	Title, Heading, Text string
 	Notice               *notice
@@ -49,5 +49,5 @@ func (s *site) show(w http.ResponseWriter, status int, p page) {
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)
-	_, _ = b.WriteTo(w) // nobody is there any more
+	_, _ = b.WriteTo(w) // an error means that the visitor is gone
 }

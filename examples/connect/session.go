@@ -9,14 +9,14 @@ import (
 	"time"
 )
 
-// sessionCookie tells browsers apart. An application with users of its own has
-// sessions already, and names Pinterest accounts after its users.
+// sessionCookie identifies browsers. An application with its own users already has
+// sessions, and names Pinterest accounts after its users.
 const sessionCookie = "connect_session"
 
 var errNoSession = errors.New("the browser has no session")
 
-// account names the account of the browser's session: after the cookie, but so
-// that nobody who reads the token store can make the cookie of it.
+// account returns the account's name for the browser's session. It is derived from
+// the cookie, so that reading the token store does not reveal the cookie.
 func account(r *http.Request) (string, error) {
 	c, err := r.Cookie(sessionCookie)
 	if err != nil || len(c.Value) != len(rand.Text()) {
@@ -41,8 +41,8 @@ func newSession(w http.ResponseWriter) string {
 	return accountOf(session)
 }
 
-// withSession keeps out browsers without a session, such as those that accept
-// no cookies.
+// withSession rejects browsers without a session, such as those that accept no
+// cookies.
 func (s *site) withSession(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, err := account(r); err != nil {

@@ -30,7 +30,7 @@ Environment:
 Flags:
 `
 
-// settings are what flags and environment say.
+// settings are the values of flags and environment variables.
 type settings struct {
 	clientID, clientSecret string // "": a demonstration
 
@@ -68,8 +68,8 @@ func parse(args []string, env func(string) string, out io.Writer) (s settings, e
 	return s, nil
 }
 
-// isLoopback reports whether only this machine can reach the address. What is
-// shown there is for whoever sits at it.
+// isLoopback reports whether only this machine can reach the address. The page is
+// meant for the person at this machine.
 func isLoopback(addr string) bool {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -79,16 +79,16 @@ func isLoopback(addr string) bool {
 	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
-// baseURL is the page's URL: with the host that was asked for, since that is how
-// the redirect URL is registered, and the port that was got.
+// baseURL returns the page's URL: with the requested host, as in the registered
+// redirect URL, and the actual port.
 func (s settings) baseURL(got net.Addr) string {
 	host, _, _ := net.SplitHostPort(s.addr)
 	_, port, _ := net.SplitHostPort(got.String())
 	return "http://" + net.JoinHostPort(host, port)
 }
 
-// chooseStore says where tokens are kept. Those of the demonstration are worth
-// nothing when it ends, and forget removes them.
+// chooseStore returns the store of the tokens. The tokens of the demonstration are
+// worthless when it ends, and forget removes them.
 func (s *settings) chooseStore() (forget func(), err error) {
 	forget = func() {}
 	if s.store != "" {
@@ -111,7 +111,7 @@ func (s *settings) chooseStore() (forget func(), err error) {
 	return forget, nil
 }
 
-// tell says where the page is, and what has to be registered for it.
+// tell prints where the page is, and what must be registered for it.
 func (s settings) tell(out io.Writer, base string) {
 	if s.clientID == "" {
 		fmt.Fprintln(out, "A demonstration against a fake of Pinterest: PINTEREST_CLIENT_ID and PINTEREST_CLIENT_SECRET are not set.")
@@ -122,7 +122,7 @@ func (s settings) tell(out io.Writer, base string) {
 	fmt.Fprintf(out, "Open %s/ (Ctrl-C ends it)\n", base)
 }
 
-// openBrowser opens the page. Where that fails its address can still be typed.
+// openBrowser opens the page. If that fails, the visitor can type its address.
 func openBrowser(ctx context.Context, url string, log *slog.Logger) {
 	command := []string{"xdg-open", url}
 	switch runtime.GOOS {

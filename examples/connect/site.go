@@ -39,7 +39,7 @@ func (s *site) handler() http.Handler {
 	return s.guard(mux)
 }
 
-// home shows how the browser's account stands.
+// home shows the state of the browser's account.
 func (s *site) home(w http.ResponseWriter, r *http.Request) {
 	name, err := account(r)
 	if err != nil {
@@ -48,8 +48,8 @@ func (s *site) home(w http.ResponseWriter, r *http.Request) {
 	s.show(w, http.StatusOK, s.stateOf(r, name))
 }
 
-// connected is where a browser ends up that comes back from Pinterest. It is
-// sent on, so that the code does not stay in the address bar.
+// connected handles a browser that comes back from Pinterest. It redirects, so that
+// the code does not stay in the address bar.
 func (s *site) connected(w http.ResponseWriter, r *http.Request, conn *pinterest.Connection, err error) {
 	target := "/"
 	if err != nil {

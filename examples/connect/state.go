@@ -13,7 +13,7 @@ import (
 // patience is how long a visitor waits for Pinterest.
 const patience = 10 * time.Second
 
-// stateOf finds out how an account stands, and says it as a page.
+// stateOf finds out the state of an account and returns it as a page.
 func (s *site) stateOf(r *http.Request, name string) page {
 	p := page{Notice: notices[r.URL.Query().Get("notice")], Asked: describe(s.oauth.Scopes)}
 	tok, err := s.store.Load(r.Context(), name)
@@ -49,8 +49,8 @@ func (s *site) ask(ctx context.Context, name string) (*pinterest.Account, error)
 	return s.app.Client(name).Account.Get(ctx, pinterest.AtPriority(pinterest.PriorityInteractive))
 }
 
-// describeConnection says what the token is good for. err is why Pinterest has
-// not told the account.
+// describeConnection describes what the token allows. err is why the account could
+// not be read.
 func (s *site) describeConnection(p *page, tok *pinterest.Token, err error) {
 	granted, missing := slices.Clone(tok.Scopes), []pinterest.Scope(nil)
 	if granted != nil { // else Pinterest has not said
@@ -73,8 +73,8 @@ func (s *site) describeConnection(p *page, tok *pinterest.Token, err error) {
 	p.HasRefresh = tok.RefreshToken != ""
 }
 
-// trouble says in words why the account could not be read: what a visitor can do
-// depends on the error's disposition alone.
+// trouble explains why the account could not be read. What a visitor can do depends
+// only on the error's disposition.
 func (s *site) trouble(err error) string {
 	var e *pinterest.Error
 	if !errors.As(err, &e) || e.Disposition != pinterest.DispositionPark {

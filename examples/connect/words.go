@@ -37,8 +37,8 @@ func describe(scopes []pinterest.Scope) []permission {
 // notice tells what has just happened.
 type notice struct{ Title, Text string }
 
-// notices are what a redirect to the page can say. Only their names are in
-// URLs, so that nobody can put words of their own on the page.
+// notices are the messages that a redirect to the page can show. URLs contain only
+// their names, so that nobody can put other text on the page.
 var notices = map[string]*notice{
 	"denied":  {"You have not given access", "Nothing was changed. If you did not mean to cancel, connect again."},
 	"stale":   {"This login is over", "It was begun in another browser, took longer than ten minutes or was finished before. Use the button to begin another."},
@@ -51,7 +51,7 @@ var notices = map[string]*notice{
 	"disconnected": {"The account is disconnected", "This program has deleted its token. To take the access away at Pinterest as well, remove the app in your account's settings there."},
 }
 
-// noticeOf names what to say of a connection that failed.
+// noticeOf returns the name of the notice for a connection that failed.
 func noticeOf(err error) string {
 	var e *pinterest.Error
 	switch {
@@ -67,7 +67,7 @@ func noticeOf(err error) string {
 	return "refused"
 }
 
-// moment is a time in words. The page is on the visitor's own machine, whose
+// moment is a time in words. The page runs on the visitor's machine, so the local
 // time zone is the visitor's.
 type moment struct{ Machine, Text, Away string }
 

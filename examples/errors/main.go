@@ -1,5 +1,5 @@
-// Command errors meets one error of every disposition, on a fake of the API,
-// and shows what a program does about each.
+// Command errors provokes one error of every disposition on a fake of the API and
+// shows how a program handles each.
 package main
 
 import (
@@ -56,7 +56,7 @@ func run(ctx context.Context, out io.Writer) error {
 	return nil
 }
 
-// whatToDo is the switch that a program has once, wherever its jobs end.
+// whatToDo is the switch that a program needs once, where its jobs end.
 func whatToDo(pin *pinterest.Pin, err error, now time.Time) string {
 	var e *pinterest.Error
 	if err == nil {

@@ -24,8 +24,8 @@ func (wallClock) Sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// meter is a clock that knows for which row the library waits, which it learns
-// from the context of the call.
+// meter is a clock that knows for which row the library waits. It takes the row from
+// the context of the call.
 type meter struct {
 	pinterest.Clock
 	waiting func(r row, d time.Duration) // told of every wait as it begins; may be nil

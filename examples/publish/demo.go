@@ -22,7 +22,7 @@ import (
 //go:embed sample.json
 var sample []byte
 
-// demo is a fake of the API on this machine, with an account, a board and
+// demo is a fake of the API on this machine, with an account, a board and faults for
 // everything that can go wrong with a pin.
 type demo struct {
 	srv       *pinteresttest.Server
@@ -43,11 +43,11 @@ func newDemo(rows []row, watched bool) (*demo, error) {
 	if err != nil {
 		return nil, err
 	}
-	clock := pinteresttest.NewClock(time.Now()) // waits cost nothing
+	clock := pinteresttest.NewClock(time.Now()) // waits take no time
 	srv := pinteresttest.NewServer(pinteresttest.WithClock(clock))
 	account := srv.AddAccount("oakandlinen")
 	d := &demo{srv: srv, board: srv.AddBoard(account, "Small spaces"), dir: dir}
-	clock.Advance(time.Hour) // the board is not new
+	clock.Advance(time.Hour) // the board existed before
 	d.goWrong(rows)
 
 	d.transport = http.DefaultTransport
@@ -59,7 +59,7 @@ func newDemo(rows []row, watched bool) (*demo, error) {
 	return d, nil
 }
 
-// target is the fake, seen by a program that has just been started.
+// target returns the fake as a program that has just started uses it.
 func (d *demo) target() target {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -76,8 +76,8 @@ func (d *demo) target() target {
 	}}
 }
 
-// store keeps a refreshed pair of tokens, as a program does in its database. The
-// old refresh token is worth nothing from now on.
+// store keeps a refreshed pair of tokens, as a program does in its database. The old
+// refresh token is no longer valid.
 func (d *demo) store(_ context.Context, tok *oauth2.Token) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -94,7 +94,7 @@ func (d *demo) results(file string) string {
 	return filepath.Join(d.dir, filepath.Base(file)+resultsSuffix)
 }
 
-// goWrong gives every second pin or so a trouble of its own.
+// goWrong injects a different fault for most of the pins.
 func (d *demo) goWrong(rows []row) {
 	d.srv.SetListLag(2 * time.Second) // lists show a new pin only after a while
 	troubles := []pinteresttest.Fault{
@@ -121,8 +121,7 @@ func (d *demo) goWrong(rows []row) {
 	}
 }
 
-// expireAfter ends the access token once so many pins were made, in the middle
-// of everything.
+// expireAfter returns an observer that expires the access token after so many pins.
 func (d *demo) expireAfter(pins int) func(pinterest.Event) {
 	var made atomic.Int64
 	var once sync.Once
@@ -146,15 +145,15 @@ func (s slow) RoundTrip(req *http.Request) (*http.Response, error) {
 const demoIntro = "This is a demonstration: PINTEREST_ACCESS_TOKEN is not set, so the pins go to a fake of the API on this " +
 	"machine, where much goes wrong. Its clock jumps over waits; the times below are those that would have been slept."
 
-// report shows what the fake has in its books: the proof of what the library
-// says. sent is how many creates it had received before the second run.
+// report shows what the fake has logged, as a check of what the library reports.
+// sent is how many creates it had received before the second run.
 func (d *demo) report(p paper, sent int) {
 	duplicates := 0
 	for _, alike := range d.srv.Duplicates() {
 		duplicates += len(alike) - 1
 	}
 	again := d.srv.Count(pinterest.OpPinsCreate.ID) - sent
-	p.heading("The proof, from the fake's own books")
+	p.heading("The proof, from the fake's own request log")
 	for _, line := range []struct {
 		what string
 		n    int

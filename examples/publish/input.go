@@ -22,8 +22,8 @@ type row struct {
 	pin    pinterest.PinCreate
 }
 
-// key identifies the row by what it says and where it goes, not by its place
-// in the file, so that a file can be reordered or added to between two runs.
+// key identifies the row by its content and its board, not by its position in the
+// file, so that a file can be reordered or extended between two runs.
 func (r row) key() string {
 	data, err := json.Marshal(r.pin)
 	if err != nil {
@@ -33,7 +33,7 @@ func (r row) key() string {
 	return hex.EncodeToString(sum[:12])
 }
 
-// name is how the row is called in messages.
+// name is the row's name in messages.
 func (r row) name() string {
 	for _, s := range []string{r.pin.Title, r.pin.Link, r.pin.MediaSource.URL} {
 		if s = printable(s); s != "" {
@@ -256,7 +256,7 @@ func (in *input) check() {
 	}
 }
 
-// fieldErrors takes apart what Validate says of several fields.
+// fieldErrors splits an error of Validate into its field errors.
 func fieldErrors(err error) []error {
 	var list interface{ Unwrap() []error }
 	switch {
@@ -273,9 +273,9 @@ func ownNames(text string) string {
 	return strings.ReplaceAll(text, "media_source.url", "image_url")
 }
 
-// dropDuplicates leaves one of rows that are equal in everything, since the
-// same pin twice is what nobody wants. Rows that differ in their image alone
-// are pins of their own, but after a crash nothing tells them apart.
+// dropDuplicates keeps one of several equal rows, since nobody wants the same pin
+// twice. Rows that differ only in their image are different pins, but after a crash
+// they cannot be told apart.
 func (in *input) dropDuplicates() {
 	byKey, byText := map[string]int{}, map[string]int{}
 	in.rows = slices.DeleteFunc(in.rows, func(r row) bool {

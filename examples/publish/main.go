@@ -1,7 +1,7 @@
-// Command publish publishes the pins of a JSON or CSV file to a board, several
-// at a time, and tells what became of each. Run again, it publishes only what
-// is missing. Without a file and without an access token it shows, against a
-// fake of the API, what the library does when things go wrong.
+// Command publish publishes the pins of a JSON or CSV file to a board, several at a
+// time, and reports the result of each. When it is run again it publishes only what
+// is missing. Without a file and an access token it uses a fake of the API to show
+// what the library does when things go wrong.
 package main
 
 import (
@@ -85,7 +85,7 @@ func run(ctx context.Context, args []string, env func(string) string, stdin io.R
 	return p.run(ctx, args)
 }
 
-// program is what a run has to do with.
+// program holds what a run uses.
 type program struct {
 	env   func(string) string
 	in    io.Reader
@@ -105,7 +105,7 @@ type flags struct {
 	file     string
 }
 
-// usageError is a mistake of whoever typed the command.
+// usageError is a mistake in the command line.
 type usageError struct{ text string }
 
 func (e usageError) Error() string { return e.text }
@@ -170,7 +170,7 @@ func (p *program) run(ctx context.Context, args []string) int {
 	return exitUsage
 }
 
-// exitStatus is the error of a run that has said already what is wrong.
+// exitStatus is the error of a run that has already reported what is wrong.
 type exitStatus int
 
 func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
@@ -210,7 +210,7 @@ func (p *program) publish(ctx context.Context, f flags) error {
 	return p.work(ctx, f, t, in)
 }
 
-// runDemo publishes the sample to a fake, and shows the fake's books.
+// runDemo publishes the sample to a fake and shows what the fake has logged.
 func (p *program) runDemo(ctx context.Context, f flags) error {
 	in, err := parseInput("sample.json", sample)
 	if err != nil {
@@ -228,7 +228,7 @@ func (p *program) runDemo(ctx context.Context, f flags) error {
 	first := p.work(ctx, f, d.target(), in)
 	sent := d.srv.Count(pinterest.OpPinsCreate.ID)
 	if first == nil {
-		// The same once more, unseen, for the last line of the proof.
+		// The same run again, without output, for the last line of the report.
 		again := *p
 		again.out.Writer, again.err = io.Discard, paper{Writer: io.Discard}
 		if err := again.work(ctx, f, d.target(), in); err != nil {

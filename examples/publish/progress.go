@@ -8,10 +8,10 @@ import (
 	"github.com/schollz/progressbar/v3"
 )
 
-// progress shows how the work goes on while it does. It is told from many
-// goroutines at once.
+// progress shows the progress of the work. It is called from many goroutines at
+// once.
 type progress interface {
-	done(o outcome)  // a row has come to its outcome
+	done(o outcome)  // a row has its outcome
 	note(s string)   // what is happening just now
 	say(line string) // something to be kept
 	finish()
@@ -41,8 +41,8 @@ const clearLine = "\r\x1b[K"
 // noteWidth keeps the bar where it is when the words before it change.
 const noteWidth = 30
 
-// liveBar is a bar on a terminal. What its methods drop is an error of writing
-// to the terminal, about which nothing can be done.
+// liveBar is a bar on a terminal. Its methods ignore errors of writing to the
+// terminal, since nothing can be done about them.
 type liveBar struct {
 	mu    sync.Mutex
 	bar   *progressbar.ProgressBar

@@ -10,40 +10,40 @@ import (
 	"github.com/pinterest-go/pinterest"
 )
 
-// kind is what became of a row, in the words of the table.
+// kind is the result of a row, as the table shows it.
 type kind string
 
 const (
 	kindPublished kind = "published"
 	kindAlready   kind = "already published"
-	kindFound     kind = "found published" // an answer was lost, or a run; the pin was found on the board
+	kindFound     kind = "found published" // an answer was lost or a run crashed; the pin was found on the board
 	kindFailed    kind = "failed"
 	kindUncertain kind = "uncertain"
 	kindNotDone   kind = "not done"
 )
 
-// outcome is what became of one row, and how.
+// outcome is the result of one row, with how it came about.
 type outcome struct {
 	row      row
 	kind     kind
 	pinID    string
 	attempts []pinterest.Attempt
 	resumed  bool          // an earlier run had left it open, so it was looked up first
-	waited   time.Duration // slept by the library, looking up included
+	waited   time.Duration // how long the library slept, including lookups
 	err      error
-	reason   string // why it was not begun, where there is no err
-	lost     error  // why the results file does not have it
+	reason   string // why it was not begun, if err is nil
+	lost     error  // why it could not be written to the results file
 }
 
-// onBoard reports whether the pin is published, by whichever way.
+// onBoard reports whether the pin is published, in this run or an earlier one.
 func (o outcome) onBoard() bool {
 	return o.kind == kindPublished || o.kind == kindAlready || o.kind == kindFound
 }
 
-// publisher publishes rows. What it does for each (record the intent, send,
-// record the result) is what Pins.CreateOnce does with a Ledger; it is done by
-// hand here because this program keeps a file that people can read, and tells
-// what it found.
+// publisher publishes rows. For each it records the intent, sends the pin and
+// records the result. Pins.CreateOnce does the same with a Ledger. This program
+// does it itself because it keeps a file that people can read and reports what it
+// found.
 type publisher struct {
 	client   *pinterest.Client
 	results  *results
@@ -55,8 +55,8 @@ type publisher struct {
 	halted string // why no further rows are begun
 }
 
-// publish takes every row to an outcome. No row is begun once soft has ended;
-// those under way end with hard.
+// publish publishes the rows and returns their outcomes. It begins no row after the
+// end of soft. Rows in progress are canceled by hard.
 func (p *publisher) publish(soft, hard context.Context, rows []row) []outcome {
 	outcomes := make([]outcome, len(rows))
 	for i, r := range rows {
@@ -69,8 +69,8 @@ func (p *publisher) publish(soft, hard context.Context, rows []row) []outcome {
 	for range min(p.parallel, len(rest)) {
 		workers.Go(func() {
 			for i := range work {
-				// Asked here and not where rows are handed out, since one may have been
-				// on offer for a while.
+				// Checked here and not where rows are handed out, since a row may have
+				// waited for a worker for a while.
 				if why := p.stopped(soft); why != "" {
 					outcomes[i].reason = why
 					continue
@@ -88,7 +88,7 @@ func (p *publisher) publish(soft, hard context.Context, rows []row) []outcome {
 	return outcomes
 }
 
-// stopped says why no further rows are begun; "" while they are.
+// stopped returns why no further rows are begun, or "".
 func (p *publisher) stopped(soft context.Context) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -106,9 +106,9 @@ func (p *publisher) halt(reason string) {
 	}
 }
 
-// settle deals with the rows that the results file knows, and returns the
-// others. Rows that an earlier run left open are looked up one by one, so that
-// two of them cannot both take one pin for theirs.
+// settle handles the rows that are in the results file and returns the others. Rows
+// that an earlier run left open are looked up one by one, so that two of them cannot
+// both adopt the same pin.
 func (p *publisher) settle(soft, hard context.Context, outcomes []outcome) (rest []int) {
 	began := p.meter.Now()
 	for i := range outcomes {
@@ -131,14 +131,14 @@ func (p *publisher) settle(soft, hard context.Context, outcomes []outcome) (rest
 	return rest
 }
 
-// lookUp finds out whether a pin that an earlier run left open is on the
-// board. Absent means that it is not and can be sent.
+// lookUp finds out whether a pin that an earlier run left open is on the board. If
+// it is absent it can be sent.
 func (p *publisher) lookUp(ctx context.Context, o *outcome, known entry, began time.Time) (absent bool) {
 	o.resumed, o.reason = true, ""
 	want := *known.LookFor
 	if want.Until.IsZero() {
-		// The file says when the pin was to be sent first. The last sending may have
-		// been much later, just before the crash, so the settle time counts from now.
+		// The file has the time of the intent. The last attempt may have been much
+		// later, just before the crash, so the settle time begins now.
 		want.Until = began
 	}
 	want.NotIDs = slices.Concat(want.NotIDs, p.results.pinIDs())
@@ -169,7 +169,7 @@ func (p *publisher) send(ctx context.Context, o outcome) outcome {
 	}
 	intent := entry{State: stateIntent, LookFor: lookFor}
 	if p.record(&o, intent); o.lost != nil {
-		return o // what cannot be recorded is not sent
+		return o // without a record of the intent nothing is sent
 	}
 	var res pinterest.Response
 	followed, waits := p.meter.follow(ctx, o.row)
@@ -203,8 +203,8 @@ func (p *publisher) send(ctx context.Context, o outcome) outcome {
 	return o
 }
 
-// record writes what is known of a row into the results file. Where that
-// fails nothing more is begun.
+// record writes the state of a row to the results file. If that fails, no further
+// rows are begun.
 func (p *publisher) record(o *outcome, e entry) {
 	e.Key, e.Title, e.At = o.row.key(), o.row.name(), p.meter.Now().UTC().Truncate(time.Second)
 	if err := p.results.put(e); err != nil {
@@ -213,7 +213,7 @@ func (p *publisher) record(o *outcome, e entry) {
 	}
 }
 
-// hopeless says why an error will meet every other pin, too; "" if it need not.
+// hopeless returns why every other pin would fail with this error too, or "".
 func hopeless(err error) string {
 	for _, h := range []struct {
 		err    error

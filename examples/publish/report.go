@@ -83,7 +83,7 @@ var ambiguous = func() map[string]bool {
 	return rows
 }()
 
-// story tells what happened to one row.
+// story describes what happened to one row.
 func story(o outcome, began time.Time) []happening {
 	var list []happening
 	add := func(at time.Time, text string) { list = append(list, happening{at, o.row.name(), text}) }
@@ -109,7 +109,7 @@ func story(o outcome, began time.Time) []happening {
 	return list
 }
 
-// trouble says what went wrong with an attempt.
+// trouble describes what went wrong with an attempt.
 func trouble(a pinterest.Attempt) string {
 	switch {
 	case a.Class == pinterest.ClassMediaUnreachable:
@@ -128,7 +128,7 @@ func trouble(a pinterest.Attempt) string {
 	return fmt.Sprintf("%d %s", a.Status, http.StatusText(a.Status))
 }
 
-// remedy says what was done about it.
+// remedy describes what was done about it.
 func remedy(o outcome, a pinterest.Attempt, last bool) string {
 	unclear := ambiguous[a.Rule] && a.Phase != pinterest.PhaseNotSent
 	waited := ""
@@ -249,8 +249,7 @@ func complete(outcomes []outcome) bool {
 	return !slices.ContainsFunc(outcomes, func(o outcome) bool { return !o.onBoard() || o.lost != nil })
 }
 
-// reason is the error in the words of Pinterest or of the library, without what
-// is told elsewhere.
+// reason returns the error's message, without what the report shows elsewhere.
 func reason(err error) string {
 	var e *pinterest.Error
 	if !errors.As(err, &e) {

@@ -15,11 +15,11 @@ import (
 	"github.com/pinterest-go/pinterest"
 )
 
-// state is how far a pin has come, as the results file says it.
+// state is the state of a pin in the results file.
 type state string
 
 const (
-	stateIntent    state = "intent"    // it is about to be sent; found in a file: the program was interrupted
+	stateIntent    state = "intent"    // it is about to be sent, or the program was interrupted then
 	statePublished state = "published" // PinID is its id
 	stateUncertain state = "uncertain" // it may be on the board: LookFor says what to look for
 	stateFailed    state = "failed"    // it is not on the board
@@ -41,8 +41,8 @@ func (e *entry) open() bool {
 	return e != nil && e.LookFor != nil && (e.State == stateIntent || e.State == stateUncertain)
 }
 
-// results is the results file: what makes a second run publish only what the
-// first one did not. Each change is on disk before put returns.
+// results is the results file, with which a second run publishes only what the first
+// did not. Each change is on disk when put returns.
 type results struct {
 	path string
 	lock *flock.Flock
@@ -63,9 +63,9 @@ const (
 	resultsAbout   = "What became of each pin. Keep this file: with it, publishing again sends only what is missing."
 )
 
-// openResults opens or makes the results file and takes its lock. It writes
-// the file at once: one that cannot be written has to come to light before
-// anything is sent. With fresh, what the file said is set aside.
+// openResults opens or creates the results file and locks it. It writes the file at
+// once, so that a file that cannot be written is noticed before anything is sent.
+// With fresh, the existing file is renamed and ignored.
 func openResults(path string, fresh bool) (*results, error) {
 	r := &results{path: path, byKey: map[string]*entry{}}
 	var err error
@@ -82,7 +82,7 @@ func openResults(path string, fresh bool) (*results, error) {
 	return r, nil
 }
 
-// lock keeps a second run on the same file from sending the same pins.
+// lock prevents a second run with the same file from sending the same pins.
 func lock(path string) (*flock.Flock, error) {
 	for {
 		l := flock.New(path, flock.SetPermissions(0o600))
@@ -93,8 +93,8 @@ func lock(path string) (*flock.Flock, error) {
 		case !ok:
 			return nil, fmt.Errorf("another run is working on this file (it holds %s)", path)
 		}
-		// Whoever held it before removes the file before letting go: the lock
-		// counts only on the file that is still there.
+		// The holder removes the file before it releases the lock, so the lock is
+		// valid only if it is on the file that exists now.
 		mine, err := l.Stat()
 		there, errThere := os.Stat(path)
 		if err == nil && errThere == nil && os.SameFile(mine, there) {
@@ -106,9 +106,9 @@ func lock(path string) (*flock.Flock, error) {
 	}
 }
 
-// close gives the lock back.
+// close releases the lock.
 func (r *results) close() {
-	// Neither can be helped, and the system gives back what stays.
+	// Nothing can be done about an error, and the lock ends with the process.
 	_ = os.Remove(r.lock.Path())
 	_ = r.lock.Close()
 }
@@ -139,7 +139,7 @@ func (r *results) load(fresh bool) error {
 	return nil
 }
 
-// get returns what is known of a row, nil when nothing is.
+// get returns the entry of a row, or nil.
 func (r *results) get(key string) *entry {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -151,7 +151,7 @@ func (r *results) get(key string) *entry {
 	return &known
 }
 
-// put records what is known of a row now.
+// put saves the entry of a row.
 func (r *results) put(e entry) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -177,8 +177,8 @@ func (r *results) pinIDs() []string {
 	return ids
 }
 
-// write replaces the file whole, so that a crash at any point leaves either
-// the old one or the new one.
+// write replaces the whole file, so that a crash at any point leaves either the old
+// file or the new one.
 func (r *results) write() error {
 	pins := r.entries
 	if pins == nil {
@@ -194,9 +194,8 @@ func (r *results) write() error {
 	return nil
 }
 
-// replaceFile writes beside the file, has that reach the disk, and renames. The
-// name beside it is always the same: the lock is held, and a crash leaves one
-// such file at the most.
+// replaceFile writes and syncs a temporary file and renames it. The temporary name is
+// always the same: the lock is held, and crashes leave at most one such file.
 func replaceFile(path string, data []byte) error {
 	beside := path + ".tmp"
 	tmp, err := os.OpenFile(beside, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600) //nolint:gosec // beside the user's own file

@@ -16,8 +16,7 @@ import (
 	"golang.org/x/term"
 )
 
-// paper is what is known of where text goes: how wide it is, and whether it
-// shows colours.
+// paper is where text is written to, with its width and whether it shows colours.
 type paper struct {
 	io.Writer
 	width    int
@@ -118,7 +117,7 @@ func fit(text string, width int) string {
 	return b.String() + "…" + strings.Repeat(" ", max(0, width-1-used))
 }
 
-// printable keeps a title from steering the terminal.
+// printable removes control characters, so that a title cannot control the terminal.
 func printable(s string) string {
 	s = strings.Map(func(r rune) rune {
 		if unicode.IsSpace(r) {

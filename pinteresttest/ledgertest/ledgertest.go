@@ -1,13 +1,14 @@
-// Package ledgertest tests implementations of pinterest.Ledger: it holds one
-// against everything that CreateOnce relies on.
+// Package ledgertest tests implementations of pinterest.Ledger against everything
+// that CreateOnce relies on.
 //
 //	func TestLedger(t *testing.T) {
 //		ledgertest.Run(t, func(t *testing.T) pinterest.Ledger { return newLedger(t) })
 //	}
 //
-// Run it with the race detector. What one process cannot show is left to the
-// implementation's own tests: that records survive a crash, and that locks
-// exclude other processes and are given back when their holder dies.
+// Run it with the race detector. The implementation's own tests must cover what one
+// process cannot show: that records survive a crash, that a Save that is killed
+// saves all of its records or none, and that locks exclude other processes and are
+// released when their holder dies.
 package ledgertest
 
 import (
@@ -25,14 +26,14 @@ import (
 )
 
 const (
-	// patience is how long a call may take that has nothing to wait for. It is
-	// long, so that a loaded machine is not taken for a deadlock.
+	// patience is how long a call may take if it has nothing to wait for. It is
+	// long, so that a slow machine is not mistaken for a deadlock.
 	patience = 10 * time.Second
-	// brief is how long a call is let wait for a lock that it must not get.
+	// brief is how long a call waits for a lock that it must not get.
 	brief = 50 * time.Millisecond
 )
 
-// Run runs the suite. open returns an empty ledger, and ends it with the test.
+// Run runs the suite. open returns an empty ledger, and closes it with the test.
 func Run(t *testing.T, open func(t *testing.T) pinterest.Ledger) {
 	t.Helper()
 	for _, test := range []struct {
@@ -86,7 +87,7 @@ func saveLoadReplace(t *testing.T, l pinterest.Ledger) {
 	for _, record := range []string{"first", "the second, which is longer", "3rd"} {
 		save(t, l, "key", []byte(record))
 		want(t, l, "key", []byte(record))
-		want(t, l, "key", []byte(record)) // loading does not use it up
+		want(t, l, "key", []byte(record)) // loading does not remove it
 	}
 	want(t, l, "another key", nil)
 }
@@ -115,7 +116,7 @@ func anyRecord(t *testing.T, l pinterest.Ledger) {
 		save(t, l, name, record)
 		want(t, l, name, record)
 	}
-	// An empty record is one all the same: it may replace another.
+	// An empty record is a record: it can replace another.
 	save(t, l, "emptied", []byte("full"))
 	save(t, l, "emptied", []byte{})
 	want(t, l, "emptied", []byte{})
@@ -135,7 +136,7 @@ func severalAtOnce(t *testing.T, l pinterest.Ledger) {
 	if err := l.Save(t.Context(), nil); err != nil {
 		t.Errorf("Save of nothing: %v", err)
 	}
-	// Whoever reads both under a lock finds them of one save.
+	// Under a lock, both records are always of the same save.
 	const goroutines, rounds = 8, 8
 	var wg sync.WaitGroup
 	for g := range goroutines {
@@ -155,7 +156,7 @@ func severalAtOnce(t *testing.T, l pinterest.Ledger) {
 	}
 	wg.Wait()
 	want(t, l, "kept", []byte("kept"))
-	// What fails is not saved in part.
+	// A Save that fails saves nothing, and one that succeeds saves both.
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	err := l.Save(ctx, map[string][]byte{"three": []byte("3"), "four": []byte("4")})
@@ -210,7 +211,7 @@ func concurrentSaves(t *testing.T, l pinterest.Ledger) {
 
 func locksExclude(t *testing.T, l pinterest.Ledger) {
 	const goroutines, rounds = 64, 4
-	counter := 0 // guarded by nothing but the lock
+	counter := 0 // guarded only by the lock
 	var wg sync.WaitGroup
 	for range goroutines {
 		wg.Go(func() {
@@ -264,7 +265,7 @@ func waiterLeaves(t *testing.T, l pinterest.Ledger) {
 	}
 }
 
-// leave asks for what is held, and says how that ended.
+// leave tries to acquire a lock that is held and returns the error.
 func leave(ctx context.Context, l pinterest.Ledger) error {
 	unlock, err := attempt(ctx, l, "held")
 	if err == nil {
@@ -275,7 +276,7 @@ func leave(ctx context.Context, l pinterest.Ledger) error {
 
 func waiterHoldsNothing(t *testing.T, l pinterest.Ledger) {
 	unlock := lock(t, l, "m")
-	held(t, l, "a", "m", "z") // waits for m, perhaps with the others in hand
+	held(t, l, "a", "m", "z") // waits for m, perhaps while it holds the others
 	free(t, l, "a")
 	free(t, l, "z")
 	free(t, l, "a", "z")
@@ -327,7 +328,7 @@ func unlockTwice(t *testing.T, l pinterest.Ledger) {
 	first()
 	first()
 	second := lock(t, l, "key", "other")
-	first() // is not the holder's
+	first() // must not release the second holder's locks
 	held(t, l, "key")
 	held(t, l, "other")
 	second()
@@ -359,10 +360,10 @@ func differentNames(t *testing.T, l pinterest.Ledger) {
 	}
 }
 
-var errStays = errors.New("it stays although its context has ended")
+var errStays = errors.New("it still waits although its context has ended")
 
-// attempt is Lock, but for one that does not heed its context: that must not
-// keep the suite from its end.
+// attempt is Lock for ledgers that may ignore the context: that must not block the
+// suite.
 func attempt(ctx context.Context, l pinterest.Ledger, names ...string) (unlock func(), err error) {
 	type result struct {
 		unlock func()
@@ -383,7 +384,7 @@ func attempt(ctx context.Context, l pinterest.Ledger, names ...string) (unlock f
 		return r.unlock, r.err
 	case <-time.After(patience):
 	}
-	go func() { // nor does it keep what it may get
+	go func() { // a lock that is acquired later is released
 		if r := <-ended; r.err == nil {
 			r.unlock()
 		}
@@ -391,7 +392,7 @@ func attempt(ctx context.Context, l pinterest.Ledger, names ...string) (unlock f
 	return nil, errStays
 }
 
-// lock takes names that are free, or soon will be.
+// lock acquires locks that are free, or soon will be.
 func lock(t *testing.T, l pinterest.Ledger, names ...string) (unlock func()) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -404,7 +405,7 @@ func lock(t *testing.T, l pinterest.Ledger, names ...string) (unlock func()) {
 	return unlock
 }
 
-// held checks that the names cannot be had.
+// held checks that the locks cannot be acquired.
 func held(t *testing.T, l pinterest.Ledger, names ...string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), brief)
@@ -419,7 +420,7 @@ func held(t *testing.T, l pinterest.Ledger, names ...string) {
 	}
 }
 
-// free checks that the names can be had.
+// free checks that the locks can be acquired.
 func free(t *testing.T, l pinterest.Ledger, names ...string) {
 	t.Helper()
 	lock(t, l, names...)()

@@ -11,8 +11,7 @@ import (
 	"github.com/pinterest-go/pinterest"
 )
 
-// due returns the accounts that Due yields, sorted. It does not follow one that
-// comes to no end.
+// due returns the accounts that Due yields, sorted. It stops if there is no end.
 func due(t *testing.T, s pinterest.TokenStore, before time.Time) []string {
 	t.Helper()
 	var accounts []string
@@ -131,15 +130,16 @@ func dueIsLeft(t *testing.T, s pinterest.TokenStore) {
 			}
 		}
 	}
-	// Whoever left has left nothing open.
+	// Leaving the loop early must not leave anything open.
 	wantDue(t, s, now, accounts...)
 	lock(t, s, accounts[0])()
 	remove(t, s, accounts[0])
 	wantDue(t, s, now, accounts[1:]...)
 }
 
-// Whoever iterates saves what is yielded. The refreshed tokens expire later, but
-// before the given time, too: that must not yield them again, or there were no end.
+// The caller saves each account that is yielded. The refreshed tokens expire later,
+// but still before the given time. They must not be yielded again, as the iteration
+// would never end.
 func dueWhileRefreshed(t *testing.T, s pinterest.TokenStore) {
 	now := time.Now()
 	accounts := many(t, s, 20, now.Add(-time.Hour))
@@ -167,8 +167,8 @@ func dueWhileRefreshed(t *testing.T, s pinterest.TokenStore) {
 	wantDue(t, s, now.Add(-2*time.Second))
 }
 
-// Accounts that are due all the time are yielded, whatever comes, changes and
-// goes beside them.
+// Accounts that are due all the time are yielded, whatever other accounts are added,
+// changed and deleted meanwhile.
 func dueWhileOthersSave(t *testing.T, s pinterest.TokenStore) {
 	now := time.Now()
 	accounts := many(t, s, 10, now.Add(-time.Hour))

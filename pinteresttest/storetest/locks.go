@@ -22,7 +22,7 @@ func locksExclude(t *testing.T, s pinterest.TokenStore) {
 			for range rounds {
 				unlock := lock(t, s, "account")
 				n := counter
-				runtime.Gosched() // lets another in whom the lock does not keep out
+				runtime.Gosched() // lets another goroutine in if the lock does not exclude it
 				counter = n + 1
 				unlock()
 				if t.Failed() {
@@ -92,7 +92,7 @@ func unlockTwice(t *testing.T, s pinterest.TokenStore) {
 	first()
 	first()
 	second := lock(t, s, "account")
-	first() // is not the holder's
+	first() // must not release the second holder's lock
 	held(t, s, "account")
 	second()
 	lock(t, s, "account")()
@@ -113,10 +113,10 @@ func waiterLeaves(t *testing.T, s pinterest.TokenStore) {
 		t.Errorf("Lock until it was canceled: %v, want context.Canceled", err)
 	}
 	unlock()
-	lock(t, s, "account")() // whoever left holds nothing
+	lock(t, s, "account")() // the canceled waiter holds nothing
 }
 
-// leave asks for what is held, and says how that ended.
+// leave tries to acquire a lock that is held and returns the error.
 func leave(ctx context.Context, s pinterest.TokenStore) error {
 	unlock, err := attempt(ctx, s, "account")
 	if err == nil {
@@ -165,7 +165,7 @@ func nothingIsLost(t *testing.T, s pinterest.TokenStore) {
 	}
 }
 
-// increment counts up in a token, as a refresh does.
+// increment changes a token as a refresh does.
 func increment(t *testing.T, s pinterest.TokenStore) bool {
 	t.Helper()
 	defer lock(t, s, "counter")()
@@ -182,8 +182,8 @@ func increment(t *testing.T, s pinterest.TokenStore) bool {
 	return !t.Failed()
 }
 
-// A call with a context that has ended fails with its error and changes
-// nothing, or does its work all the same. Lock has to fail.
+// A call with a context that has ended either fails with its error and changes
+// nothing, or succeeds. Lock must fail.
 func contextEnded(t *testing.T, s pinterest.TokenStore) {
 	first := pinterest.Token{AccessToken: "first", RefreshToken: "r", Expiry: time.Unix(1, 0).UTC()}
 	first.Version = save(t, s, "account", first)

@@ -1,13 +1,13 @@
-// Package storetest tests implementations of pinterest.TokenStore: it holds one
-// against everything that its comment says.
+// Package storetest tests implementations of pinterest.TokenStore against everything
+// that the interface's comment says.
 //
 //	func TestStore(t *testing.T) {
 //		storetest.Run(t, func(t *testing.T) pinterest.TokenStore { return newStore(t) })
 //	}
 //
-// Run it with the race detector. What one process cannot show is left to the
-// implementation's own tests: that tokens survive a crash, and that locks exclude
-// other processes and are given back when their holder dies.
+// Run it with the race detector. The implementation's own tests must cover what one
+// process cannot show: that tokens survive a crash, and that locks exclude other
+// processes and are released when their holder dies.
 package storetest
 
 import (
@@ -22,14 +22,14 @@ import (
 )
 
 const (
-	// patience is how long a call may take that has nothing to wait for. It is
-	// long, so that a loaded machine is not taken for a deadlock.
+	// patience is how long a call may take if it has nothing to wait for. It is
+	// long, so that a slow machine is not mistaken for a deadlock.
 	patience = 10 * time.Second
-	// brief is how long a call is let wait for a lock that it must not get.
+	// brief is how long a call waits for a lock that it must not get.
 	brief = 50 * time.Millisecond
 )
 
-// Run runs the suite. open returns an empty store, and ends it with the test.
+// Run runs the suite. open returns an empty store, and closes it with the test.
 func Run(t *testing.T, open func(t *testing.T) pinterest.TokenStore) {
 	t.Helper()
 	for _, test := range []struct {
@@ -85,8 +85,8 @@ func names() []string {
 	}
 }
 
-// attempt is Lock, but for one that does not heed its context: that must not
-// keep the suite from its end.
+// attempt is Lock for stores that may ignore the context: that must not block the
+// suite.
 func attempt(ctx context.Context, s pinterest.TokenStore, account string) (unlock func(), err error) {
 	type result struct {
 		unlock func()
@@ -107,7 +107,7 @@ func attempt(ctx context.Context, s pinterest.TokenStore, account string) (unloc
 		return r.unlock, r.err
 	case <-time.After(patience):
 	}
-	go func() { // nor does it keep what it may get
+	go func() { // a lock that is acquired later is released
 		if r := <-ended; r.err == nil {
 			r.unlock()
 		}
@@ -117,7 +117,7 @@ func attempt(ctx context.Context, s pinterest.TokenStore, account string) (unloc
 
 var errStays = errors.New("it stays although its context has ended")
 
-// lock takes a lock that is free, or soon will be.
+// lock acquires a lock that is free, or soon will be.
 func lock(t *testing.T, s pinterest.TokenStore, account string) (unlock func()) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -130,7 +130,7 @@ func lock(t *testing.T, s pinterest.TokenStore, account string) (unlock func()) 
 	return unlock
 }
 
-// held checks that the lock cannot be had.
+// held checks that the lock cannot be acquired.
 func held(t *testing.T, s pinterest.TokenStore, account string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), brief)
@@ -145,7 +145,7 @@ func held(t *testing.T, s pinterest.TokenStore, account string) {
 	}
 }
 
-// save saves a token that nothing stands in the way of.
+// save saves a token and expects no error.
 func save(t *testing.T, s pinterest.TokenStore, account string, tok pinterest.Token) (version string) {
 	t.Helper()
 	version, err := s.Save(t.Context(), account, &tok)
@@ -158,8 +158,8 @@ func save(t *testing.T, s pinterest.TokenStore, account string, tok pinterest.To
 	return version
 }
 
-// conflict checks that a token of "account" cannot be saved, and that nothing
-// changes by it.
+// conflict checks that saving a token of "account" is a conflict and changes
+// nothing.
 func conflict(t *testing.T, s pinterest.TokenStore, tok pinterest.Token) {
 	t.Helper()
 	before := load(t, s, "account")
@@ -195,8 +195,8 @@ func want(t *testing.T, s pinterest.TokenStore, account string, tok *pinterest.T
 	}
 }
 
-// compare says in what a token differs from the one that is wanted, in words
-// that have no credentials, or "".
+// compare describes how a token differs from the one that is wanted, without
+// credentials. It returns "" for equal tokens.
 func compare(got, want *pinterest.Token) string {
 	if got == nil || want == nil {
 		switch {
@@ -235,7 +235,7 @@ func compare(got, want *pinterest.Token) string {
 	return compareTime("Disconnected.At", got.Disconnected.At, want.Disconnected.At)
 }
 
-// compareTime allows a store to keep no fractions of seconds.
+// compareTime allows a store to drop fractions of seconds.
 func compareTime(field string, got, want time.Time) string {
 	switch difference := got.Sub(want); {
 	case got.IsZero() != want.IsZero(), difference <= -time.Second, difference >= time.Second:

@@ -20,11 +20,11 @@ import (
 	"github.com/pinterest-go/pinterest/pinteresttest/storetest"
 )
 
-// The suite has to fail for a store that does one thing wrong. Each such store
-// is run through it by another process, whose test fails.
+// The suite must fail for a store that does one thing wrong. Another process runs it
+// for each such store, and its test fails.
 const brokenVariable = "STORETEST_BROKEN"
 
-// A broken store is a good one but for what is set.
+// A broken store is a correct one except for what is set.
 type broken struct {
 	*pinterest.MemoryTokenStore
 	lock func(ctx context.Context, account string) (func(), error)
@@ -78,7 +78,7 @@ func (b *broken) change(f func(tok *pinterest.Token)) {
 	}
 }
 
-// breaks are what is done wrong, and a test that has to find it.
+// breaks are the defects, each with a test that must find it.
 var breaks = map[string]struct {
 	found string
 	how   func(b *broken)

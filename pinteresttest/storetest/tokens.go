@@ -46,9 +46,9 @@ func everyField(t *testing.T, s pinterest.TokenStore) {
 		t.Run(name, func(t *testing.T) {
 			tok.Version = save(t, s, name, tok)
 			want(t, s, name, &tok)
-			want(t, s, name, &tok) // loading does not use it up
+			want(t, s, name, &tok) // loading does not remove it
 
-			// What the next token does not have is not left from this one.
+			// Fields that the next token does not have must not be left from this one.
 			next := pinterest.Token{AccessToken: "the next", Version: tok.Version}
 			next.Version = save(t, s, name, next)
 			want(t, s, name, &next)
@@ -143,8 +143,8 @@ func saveAfterDelete(t *testing.T, s pinterest.TokenStore) {
 	want(t, s, "account", &pinterest.Token{AccessToken: "anew", Version: version})
 }
 
-// A token from before Delete must not replace one from after it, however alike
-// the two are.
+// A token from before Delete must not replace one from after it, even if the two are
+// equal.
 func staleStaysStale(t *testing.T, s pinterest.TokenStore) {
 	version := save(t, s, "account", pinterest.Token{AccessToken: "the same"})
 	for range 3 {
@@ -185,7 +185,8 @@ func oneFirstSaverWins(t *testing.T, s pinterest.TokenStore) {
 	}
 }
 
-// race has many save at once with one version, and returns the winner's.
+// race saves with one version from many goroutines at once, and returns the token
+// that was saved.
 func race(t *testing.T, s pinterest.TokenStore, version string) (next string) {
 	t.Helper()
 	const savers = 32

@@ -50,7 +50,7 @@ func TestCounts(t *testing.T) {
 	assert.Equal(t, 1, f.Connections(), "a connection is reused")
 
 	last := f.Requests()[2].ID
-	f.ResetBooks()
+	f.ResetRequests()
 	assert.Empty(t, f.Requests())
 	assert.Zero(t, f.Count(""))
 	assert.Equal(t, 1, f.Connections())
@@ -63,8 +63,8 @@ func TestCounts(t *testing.T) {
 	assert.Equal(t, 2, f.Connections())
 }
 
-func TestWithoutBooks(t *testing.T) {
-	f := setup(t, pinteresttest.WithoutBooks())
+func TestWithoutRequestLog(t *testing.T) {
+	f := setup(t, pinteresttest.WithoutRequestLog())
 	f.Inject(pinteresttest.ServerError(500))
 	assert.Equal(t, 500, f.call("GET", "/boards", "").status)
 	assert.Equal(t, 200, f.call("GET", "/boards", "").status)

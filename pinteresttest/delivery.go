@@ -8,43 +8,44 @@ import (
 	"strconv"
 )
 
-// Wire is how an answer travels to the client, or does not.
+// Delivery is how an answer is sent to the client, if it is sent at all.
 //
-// The transport of net/http sends a GET once more by itself when a connection it
-// had used before breaks without an answer. The books then show two requests,
-// and the fault may have struck without the client's noticing.
-type Wire uint8
+// The transport of net/http sends a GET again by itself when a reused connection
+// breaks without an answer. The request log then has two requests, and the client
+// may not notice the fault.
+type Delivery uint8
 
 const (
-	// Answer sends the answer as it should be.
-	Answer Wire = iota
-	// Reset sends none and breaks the connection off with a TCP reset.
+	// Answer sends the whole answer.
+	Answer Delivery = iota
+	// Reset sends no answer and ends the connection with a TCP reset.
 	Reset
-	// Close sends none and closes the connection.
+	// Close sends no answer and closes the connection.
 	Close
 	// Truncate announces the answer's full length, sends half of the body and
 	// closes the connection.
 	Truncate
-	// Garble sends half of the body as if it were all of it.
+	// Garble sends half of the body as if it were complete.
 	Garble
-	// Hang sends none until the client leaves or the server is closed.
+	// Hang sends no answer. The request ends when the client cancels it or the
+	// server is closed.
 	Hang
 )
 
-// answers reports whether the client gets an answer, whole or not.
-func (w Wire) answers() bool { return w == Answer || w == Truncate || w == Garble }
+// answers reports whether the client gets an answer, complete or not.
+func (d Delivery) answers() bool { return d == Answer || d == Truncate || d == Garble }
 
 // An answer is what the client gets.
 type answer struct {
 	status int
-	code   int // the API's own, for the books
+	code   int // the API's error code, for the request log
 	header http.Header
 	body   []byte
 }
 
-// send puts the answer on the wire.
-func (a answer) send(w http.ResponseWriter, r *http.Request, wire Wire) {
-	switch wire {
+// send sends the answer.
+func (a answer) send(w http.ResponseWriter, r *http.Request, delivery Delivery) {
+	switch delivery {
 	case Answer:
 		a.write(w, a.body, len(a.body))
 	case Garble:
@@ -66,8 +67,8 @@ func (a answer) send(w http.ResponseWriter, r *http.Request, wire Wire) {
 	}
 }
 
-// write sends the status, the headers and the body, which it announces with any
-// length.
+// write sends the status, the headers and the body. length is its Content-Length,
+// which may be wrong on purpose.
 func (a answer) write(w http.ResponseWriter, body []byte, length int) {
 	if a.status != http.StatusNoContent {
 		w.Header().Set("Content-Length", strconv.Itoa(length))
@@ -76,8 +77,8 @@ func (a answer) write(w http.ResponseWriter, body []byte, length int) {
 	_, _ = w.Write(body)
 }
 
-// truncate sends half of the answer: of its body or, when it has none, of its
-// status line.
+// truncate sends half of the answer's body or, without a body, half of its status
+// line, and closes the connection.
 func (a answer) truncate(w http.ResponseWriter) {
 	if len(a.body) > 0 {
 		a.write(w, a.body[:len(a.body)/2], len(a.body))
@@ -92,8 +93,9 @@ func (a answer) truncate(w http.ResponseWriter) {
 	})
 }
 
-// breakOff takes the connection from the HTTP server and closes it, after last
-// if that is given. Without a connection the client is given err.
+// breakOff takes the connection over from the HTTP server and closes it. It calls
+// last before, if it is not nil. In memory, where there is no connection, the
+// client gets err.
 func breakOff(w http.ResponseWriter, err error, last func(net.Conn, *bufio.ReadWriter)) {
 	if m, ok := w.(*memoryWriter); ok {
 		m.breakOff(err)
