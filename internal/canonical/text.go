@@ -23,13 +23,13 @@ func Text(s string) string {
 	first := clean(s)
 	text := first
 	for range 2 {
-		next := clean(unescape(text, ""))
+		next := unescape(text, "")
 		if next == text {
 			return text
 		}
-		text = next
+		text = clean(next)
 	}
-	if clean(unescape(text, "")) != text {
+	if unescape(text, "") != text {
 		return first
 	}
 	return text
@@ -72,6 +72,9 @@ func cleanPrefix(s string) int {
 			r, size = utf8.DecodeRuneInString(s[i:])
 		}
 		switch {
+		case ' ' < r && r < 0x7F:
+			space = false
+			end = i + 1
 		case r == ' ' && !space:
 			space = true
 		case r == utf8.RuneError && size == 1, isSpace(r), isDropped(r):

@@ -92,6 +92,16 @@ func checkForms(t assert.TestingT, s string) {
 	assert.True(t, SameLink(s, link), "the canonical form is the same link")
 }
 
+// Package norm breaks up long runs of combining characters.
+func TestIdempotentForManyAccents(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		marks := rapid.SliceOfN(rapid.SampledFrom([]string{"\u0301", "\u0327", "\u0338", "\u0345", "\u3099", "\u05B0", "a"}), 25, 90)
+		s := "e" + strings.Join(marks.Draw(t, "marks"), "")
+		checkForms(t, s)
+		checkForms(t, "https://example.com/"+s+"?"+s)
+	})
+}
+
 func TestTextOfUnchangedTextAllocatesNothing(t *testing.T) {
 	for _, s := range []string{"A quiet room, & all", "Ein ruhiger Raum für Bücher", "静かな部屋 😀"} {
 		assert.Zero(t, testing.AllocsPerRun(100, func() { Text(s) }), s)
