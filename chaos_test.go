@@ -64,18 +64,18 @@ type chaosMix struct {
 	listsDown bool          // every list read fails
 	marker    bool          // pins carry a marker
 	deaths    bool          // the process dies during one create in ten and is restarted
-	uncertain bool          // an uncertain outcome is allowed
+	uncertain float64       // the share of uncertain outcomes that is allowed
 	maxReads  float64       // look-ups per fault allowed; 0: any
 }
 
 func TestChaos(t *testing.T) {
 	mixes := []chaosMix{
-		{name: "no lag", maxReads: 1.2},
+		{name: "no lag", maxReads: 1.5}, // with a look right before each resend
 		{name: "lists lag 3 s", lag: 3 * time.Second},
 		{name: "list reads fail", listFails: 0.1},
-		{name: "lists down", listsDown: true, uncertain: true},
-		{name: "process killed and restarted", lag: time.Second, deaths: true},
-		{name: "lag beyond the settle time, markers", lag: 20 * time.Second, marker: true, uncertain: true},
+		{name: "lists down", listsDown: true, uncertain: 1},
+		{name: "process killed and restarted", lag: time.Second, deaths: true, uncertain: 0.02}, // its clock may have been set since
+		{name: "lag beyond the settle time, markers", lag: 20 * time.Second, marker: true, uncertain: 1},
 	}
 	n := *chaosCreates
 	for i, mix := range mixes {
@@ -388,9 +388,7 @@ func (c *chaos) report(t *testing.T) {
 	assert.Zero(t, n.shared, "two creates told the same pin")
 	assert.Equal(t, len(c.results), n.ok+n.uncertain)
 	assert.Greater(t, faults, len(c.results)/10, "the faults must strike")
-	if !c.mix.uncertain {
-		assert.Zero(t, n.uncertain, "uncertain where the lists can be read")
-	}
+	assert.LessOrEqual(t, float64(n.uncertain), c.mix.uncertain*float64(len(c.results)), "uncertain where the lists can be read")
 	if c.mix.maxReads > 0 && faults > 1000 { // fewer are too small a sample for a mean
 		assert.LessOrEqual(t, reads, c.mix.maxReads, "look-ups per fault")
 	}

@@ -23,7 +23,8 @@ import (
 )
 
 // http2Server speaks HTTP/2 frame by frame. It commits every POST and keeps what
-// was made; how the stream of a POST ends is up to the test. Lists are answered.
+// was made; how the stream of a POST ends is up to the test. The board and its list
+// are one answer.
 type http2Server struct {
 	t        *testing.T
 	listener net.Listener
@@ -119,7 +120,7 @@ func (s *http2Server) answer(f *http2.Framer, stream uint32, method string) {
 		s.end(f, stream, post)
 		return
 	}
-	body := `{"items":[` + strings.Join(s.pins, ",") + `],"bookmark":null}`
+	body := fmt.Sprintf(`{"items":[%s],"bookmark":null,"id":%q,"pin_count":%d}`, strings.Join(s.pins, ","), boardID, len(s.pins))
 	s.mu.Unlock()
 	respond(f, stream, 200, body)
 }

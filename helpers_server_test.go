@@ -125,11 +125,12 @@ func hangInBody(status int, onRequest func()) reply {
 	}}
 }
 
-// The three scripts of a server.
+// The scripts of a server.
 const (
 	toCall   = "call"    // everything else
 	toLookup = "look-up" // GET /boards/{id}/pins, which looks up a pin
 	toToken  = "token"   // POST /oauth/token
+	toBoard  = "board"   // GET /boards/{id}, which tells how many pins there are
 )
 
 // request is what a server received.
@@ -171,7 +172,7 @@ func newUnstarted(t testing.TB, steps ...reply) *server {
 	t.Helper()
 	s := &server{
 		t: t, clock: newClock(), quit: make(chan struct{}),
-		scripts: map[string][]reply{toCall: steps, toLookup: {answer(200, emptyPage).always()}},
+		scripts: map[string][]reply{toCall: steps, toLookup: {answer(200, emptyPage).always()}, toBoard: {answer(200, `{"id":"`+boardID+`","pin_count":0}`).always()}},
 	}
 	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(s.serve))
 	s.Config.ErrorLog = log.New(io.Discard, "", 0)
@@ -207,6 +208,8 @@ func kindOf(r *http.Request) string {
 		return toToken
 	case r.Method == http.MethodGet && strings.HasPrefix(r.URL.Path, "/v5/boards/") && strings.HasSuffix(r.URL.Path, "/pins"):
 		return toLookup
+	case r.Method == http.MethodGet && r.URL.Path == "/v5/boards/"+boardID:
+		return toBoard
 	}
 	return toCall
 }

@@ -100,6 +100,8 @@ type lookup struct {
 	// find reads the list once. It puts a match that belongs to this create into the
 	// call's result.
 	find func(ctx context.Context, s *search) (finding, error)
+	// confirm asks whether a list that came back empty is empty.
+	confirm func(ctx context.Context, s *search) error
 	// made returns the id and the time of creation of the call's result.
 	made func() (id string, created time.Time)
 	// matches is Match, for an item of any type.
@@ -149,6 +151,7 @@ func (l Lookup[T]) bind(cl *call) (*lookup, error) {
 	return &lookup{
 		out: result, want: l.Want, list: list, key: fingerprint(append([]string{list}, key...)...), unique: l.Unique, late: l.Late,
 		find:    func(ctx context.Context, s *search) (finding, error) { return l.find(ctx, s, result) },
+		confirm: l.confirm,
 		made:    func() (string, time.Time) { return l.Made(result) },
 		matches: func(item any) bool { return l.Match(item.(*T)) },
 	}, c.Err()
@@ -224,16 +227,20 @@ func (l Lookup[T]) find(ctx context.Context, s *search, result *T) (f finding, e
 		f.doubt = l.doubt("is the same, but for its time of creation", found.early)
 	case len(found.near) > 0:
 		f.doubt = l.doubt("resembles it, and nobody else is known to have made it", found.near)
-	case len(seen.ids) == 0 && l.Count != nil:
-		n, err := l.Count(ctx, s.c, s.opts...)
-		if err != nil {
-			return f, err
-		}
-		if n > 0 {
-			f.doubt = fmt.Errorf("the list is empty although it should have %d items", n)
-		}
 	}
 	return f, nil
+}
+
+// confirm asks whether a list that came back empty is empty.
+func (l Lookup[T]) confirm(ctx context.Context, s *search) error {
+	if l.Count == nil {
+		return nil
+	}
+	n, err := l.Count(ctx, s.c, s.opts...)
+	if err == nil && n > 0 {
+		err = fmt.Errorf("the list is empty although it should have %d items", n)
+	}
+	return err
 }
 
 // doubt says which items may be the result.
@@ -364,8 +371,11 @@ const (
 	// slack is how long before the time frame a match is still too close to be taken
 	// for something older.
 	slack = 15 * time.Second
-	// looseness is the same where the time frame is by a clock that may have been set.
-	looseness = 25 * time.Hour
+	// looseness is the same where the time frame is by a clock that may have been set
+	// since.
+	looseness = 10 * time.Minute
+	// wrongness is the same where the API's times are known to be wrong.
+	wrongness = 25 * time.Hour
 )
 
 // since returns the earliest creation time, on the API's clock, that the result
@@ -397,7 +407,7 @@ func (f timeframe) after(created time.Time) bool { return created.Before(f.since
 // future reports whether a creation time has not come yet, so that it is wrong.
 func (f timeframe) future(created time.Time) bool {
 	_, upper := f.offset.Bounds()
-	return created.After(f.now.Add(upper + lateness))
+	return !f.now.IsZero() && created.After(f.now.Add(upper+lateness))
 }
 
 // mayContain reports whether a creation time outside of the time frame may stand for
@@ -411,9 +421,9 @@ func (f timeframe) mayContain(created time.Time, times trust) bool {
 		return true
 	case f.future(created):
 		return true
-	case f.loose, times == timesWrong:
-		return early <= looseness && early >= -looseness
-	case times == timesRight || early <= 0:
+	case f.loose && early <= looseness && early >= -looseness, times == timesWrong && early <= wrongness && early >= -wrongness:
+		return true
+	case times != timesUnknown || early <= 0:
 		return false
 	}
 	// Nothing is known of the API's times yet. A date alone, and a local time without

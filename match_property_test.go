@@ -12,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/pinterest-go/pinterest/internal/apiclock"
+	"github.com/pinterest-go/pinterest/internal/canonical"
 )
 
 // The texts and ids of the properties: few, so that equal ones meet, and with
@@ -138,7 +139,7 @@ func TestPropertyOtherPinsDoNotMatch(t *testing.T) {
 			t.Skip("what comes from the parent may be anything")
 		}
 		return rapid.OneOf(rapid.SampledFrom(someTexts), rapid.String()).
-			Filter(func(s string) bool { return strings.TrimSpace(s) != strings.TrimSpace(text) }).Draw(t, "other text")
+			Filter(func(s string) bool { return canonical.Text(s) != canonical.Text(text) }).Draw(t, "other text")
 	}
 	for field, change := range map[string]func(*rapid.T, *pinWant){
 		"board":       func(t *rapid.T, u *pinWant) { u.BoardID = otherID(t, u.BoardID) },
@@ -147,7 +148,11 @@ func TestPropertyOtherPinsDoNotMatch(t *testing.T) {
 		"title":       func(t *rapid.T, u *pinWant) { u.Title = otherText(t, *u, u.Title) },
 		"description": func(t *rapid.T, u *pinWant) { u.Description = otherText(t, *u, u.Description) },
 		"link":        func(t *rapid.T, u *pinWant) { u.Link = otherText(t, *u, u.Link) },
-		"alt text":    func(t *rapid.T, u *pinWant) { u.AltText = otherText(t, *u, u.AltText) },
+		"alt text": func(t *rapid.T, u *pinWant) {
+			if u.AltText = otherText(t, *u, u.AltText); canonical.Text(u.AltText) == "" {
+				t.Skip("the API has been seen to drop the alt text")
+			}
+		},
 	} {
 		t.Run(field, rapid.MakeCheck(func(t *rapid.T) {
 			u := drawCreate(t, "create")

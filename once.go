@@ -202,7 +202,7 @@ func (o *once) resume(ctx context.Context, want Uncertain) (verdict, error) {
 		return verdict, nil
 	}
 	e := o.cl.newError(ClassUnknown, DispositionUncertain, fmt.Errorf("an earlier call with the key %q was interrupted: %w", o.cl.opts.jobKey, err))
-	e.Uncertain = &want
+	e.Uncertain, e.RetryAt = &want, o.c.clock.Now().Add(longestLag)
 	return verdict, o.c.refuse(ctx, o.cl, e)
 }
 

@@ -168,7 +168,7 @@ func TestCreateOnceLedgerFails(t *testing.T) {
 				assert.Equal(t, []string{pin.ID}, s.ids())
 			}
 			if err == nil {
-				require.Greater(t, n, 4)
+				require.Greater(t, n, 2) // the lock, the record, and the result
 				break
 			}
 			require.ErrorIs(t, err, pinterest.ErrLedger, n)

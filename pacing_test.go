@@ -109,7 +109,7 @@ func TestLookupsArePacedLikeTheirCreate(t *testing.T) {
 		categories = append(categories, p.Category)
 		assert.Equal(t, pinterest.PriorityInteractive, p.Priority)
 	}
-	assert.Equal(t, []pinterest.Category{"org_write", "org_read", "org_read", "org_write"}, categories)
+	assert.Equal(t, []pinterest.Category{"org_write", "org_read", "org_read", "org_read", "org_write"}, categories, "the list twice, and the count of an empty list")
 }
 
 func TestCallThatIsNotSentAsksForNothing(t *testing.T) {

@@ -118,6 +118,12 @@ func (s *search) prove(ctx context.Context) (verdict, error) {
 		case age >= settle && s.cl.lookup.late:
 			return verdictUnknown, errLate
 		case age >= settle && proves && !s.exists:
+			if len(f.ids) == 0 {
+				err = s.cl.lookup.confirm(ctx, s)
+			}
+			if err != nil {
+				return verdictUnknown, err
+			}
 			return verdictAbsent, nil
 		case age >= max(settle, longestLag) && s.exists:
 			return verdictUnknown, errExists

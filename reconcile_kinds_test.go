@@ -126,6 +126,7 @@ func TestBoardCreate(t *testing.T) {
 	})
 	t.Run("conflict with a board that was there, after a failure", func(t *testing.T) {
 		s := newStudio(t)
+		s.clock.Advance(time.Minute) // it was not made just now
 		s.srv.Inject(pinteresttest.ServerError(500).On("boards/create"))
 		_, err := s.client.Boards.Create(t.Context(), pinterest.BoardCreate{Name: "kitchens"})
 		require.ErrorIs(t, err, pinterest.ErrConflict)

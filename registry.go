@@ -19,6 +19,7 @@ type registry struct {
 	mu      sync.Mutex
 	clock   Clock
 	pending map[string]*pendingCreate // by the key of the lookup
+	active  map[*call]time.Time       // the calls that have their turn, and since when
 	made    map[string]*madeThing     // recent results, by id
 	lists   map[string][]*madeThing   // and by the list that should contain them
 	expiry  []expiry                  // what to forget, the oldest first
@@ -45,7 +46,7 @@ type expiry struct {
 // madeThing is the result of a create of this account.
 type madeThing struct {
 	id, owner string
-	list, key string    // of its lookup
+	list      string
 	created   time.Time // by the API's clock
 	known     time.Time // when we learned of it, by our clock
 	removed   bool      // it was deleted or moved, so its list need not show it
@@ -64,7 +65,7 @@ type pendingCreate struct {
 }
 
 func newRegistry(clock Clock) *registry {
-	return &registry{clock: clock, pending: map[string]*pendingCreate{}, made: map[string]*madeThing{}, lists: map[string][]*madeThing{}}
+	return &registry{clock: clock, pending: map[string]*pendingCreate{}, active: map[*call]time.Time{}, made: map[string]*madeThing{}, lists: map[string][]*madeThing{}}
 }
 
 // enter waits for the turn of a create's key and returns how to give it back.
@@ -87,25 +88,35 @@ func (g *registry) enter(ctx context.Context, cl *call) (leave func(), err error
 	select {
 	case p.turn <- struct{}{}:
 		cl.pending = p
-		return func() { g.leave(key, p); <-p.turn }, nil
+		g.mu.Lock()
+		g.active[cl] = g.clock.Now()
+		g.mu.Unlock()
+		return func() { g.leave(cl, p); <-p.turn }, nil
 	case <-ctx.Done():
-		g.leave(key, p)
+		g.leave(cl, p)
 		return nil, ctx.Err()
 	}
 }
 
-func (g *registry) leave(key string, p *pendingCreate) {
+func (g *registry) leave(cl *call, p *pendingCreate) {
+	key := cl.lookup.key
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	delete(g.active, cl)
 	p.users--
 	p.leftAt = g.clock.Now()
 	g.expiry = append(g.expiry, expiry{key: key, at: p.leftAt})
 }
 
-// forget removes what has not been used for as long as the memory lasts. The
-// caller holds the lock.
+// forget removes what has not been used for as long as the memory lasts, and can be
+// mistaken for the result of no create in flight. The caller holds the lock.
 func (g *registry) forget() {
 	horizon := g.clock.Now().Add(-memory)
+	for _, began := range g.active {
+		if began = began.Add(-time.Minute); began.Before(horizon) {
+			horizon = began
+		}
+	}
 	n := 0
 	for ; n < len(g.expiry) && g.expiry[n].at.Before(horizon); n++ {
 		if thing := g.expiry[n].thing; thing != nil {
@@ -136,7 +147,7 @@ func (g *registry) own(owner string, l *lookup, id string, created time.Time) {
 		return
 	}
 	now := g.clock.Now()
-	thing := &madeThing{id: id, owner: owner, list: l.list, key: l.key, created: created, known: now}
+	thing := &madeThing{id: id, owner: owner, list: l.list, created: created, known: now}
 	g.made[id] = thing
 	g.lists[l.list] = append(g.lists[l.list], thing)
 	g.expiry = append(g.expiry, expiry{thing: thing, at: now})
@@ -162,16 +173,19 @@ func (g *registry) ownerOf(id string) string {
 	return ""
 }
 
-// ids returns the recent results of creates of a key.
-func (g *registry) ids(l *lookup) (ids []string) {
+// maxOthers bounds how many results of others are stored with a create.
+const maxOthers = 500
+
+// ids returns the recent results in a list that were made at this time or later.
+func (g *registry) ids(list string, since time.Time) (ids []string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for _, thing := range g.lists[l.list] {
-		if thing.key == l.key && thing.owner != "" {
+	for _, thing := range g.lists[list] {
+		if thing.owner != "" && !thing.created.Before(since) {
 			ids = append(ids, thing.id)
 		}
 	}
-	return ids
+	return ids[max(0, len(ids)-maxOthers):]
 }
 
 // remove records that a thing was deleted or moved: its list need not show it.

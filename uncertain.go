@@ -229,7 +229,7 @@ func (r *run) uncertainty() *Uncertain {
 		_, upper := r.c.apiClock.Bounds()
 		u.Before = u.Before.Add(upper + tolerance)
 	}
-	u.NotIDs, u.Equals = r.c.registry.ids(r.cl.lookup), r.cl.pending.unresolved
+	u.NotIDs, u.Equals = r.c.registry.ids(r.cl.lookup.list, u.Since.Add(-slack-looseness)), r.cl.pending.unresolved
 	return u
 }
 
