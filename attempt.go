@@ -2,6 +2,7 @@ package pinterest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -323,11 +324,17 @@ func (at *attempt) decodeInto(out any) error {
 		// decoded, and the call did succeed: that must not become a failure.
 		at.decodeErr, err = err, nil
 	}
-	if err != nil || cl.op.NoBody {
+	if err != nil {
 		return err
 	}
 	if items, ok := out.(itemClassifier); ok {
 		items.ClassifyItems(at.itemError)
+	}
+	if items, ok := out.(interface{ decodeError() error }); ok {
+		at.decodeErr = cmp.Or(at.decodeErr, items.decodeError())
+	}
+	if cl.op.NoBody {
+		return nil
 	}
 	return at.incomplete(out)
 }
