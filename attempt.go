@@ -41,6 +41,7 @@ type attempt struct {
 	trace  connTrace
 
 	progress func() // of a transfer: it is not stuck
+	pause    func() // nor is it while nobody asks the server for more
 
 	credential credential // what it was authorized by
 	resp       *http.Response
@@ -250,7 +251,7 @@ func (at *attempt) read() {
 	body := at.resp.Body
 	defer func() { _ = body.Close() }()
 	success := at.resp.StatusCode < 300
-	if success && at.run.cl.download != nil {
+	if d := at.run.cl.download; d != nil && d.answered(at.resp.StatusCode) {
 		at.readFile(body)
 		return
 	}
@@ -281,7 +282,9 @@ func (at *attempt) read() {
 }
 
 func (at *attempt) readError(data []byte) {
-	at.body = errbody.Parse(data)
+	if at.body = errbody.Parse(data); at.run.cl.foreign() && at.body.Message == "" {
+		at.body = errbody.ParseXML(data) // as a storage has it
+	}
 	at.failure.Code = at.body.Code
 	at.failure.Message = at.body.Message
 	if at.body.Detail != "" {
@@ -440,7 +443,7 @@ func (at *attempt) limitTime() {
 	var cancel context.CancelCauseFunc
 	at.ctx, cancel = context.WithCancelCause(at.caller)
 	timer := time.AfterFunc(timeout, func() { cancel(context.DeadlineExceeded) })
-	at.progress = func() { timer.Reset(timeout) }
+	at.progress, at.pause = func() { timer.Reset(timeout) }, func() { timer.Stop() }
 	at.cancel = func() { timer.Stop(); cancel(nil) }
 	if cl.stream != nil {
 		cl.stream.progress = at.progress

@@ -120,6 +120,7 @@ func ExampleDefaultRules() {
 	// no token -> fail -> unauthenticated, review
 	// scope not granted -> fail -> missing scope, fix
 	// oversize answer -> fail, ambiguous for a create -> unusable response, review
+	// unusable file -> fail -> unusable response, review
 	// garbled answer -> back off, ambiguous for a create -> unusable response, park
 	// not sent -> back off -> transport, park
 	// unanswered -> back off, ambiguous for a create -> transport, park
@@ -130,6 +131,7 @@ func ExampleDefaultRules() {
 	// 400 code none, 1 ~ could not fetch the image|unable to reach the url -> back off, 3 attempts -> media unreachable, park 15m
 	// 400 ~ \bretry after\s+(\d+)\s+seconds?\b -> back off -> throttled, park
 	// oauth/token 400 -> fail -> unauthenticated, reauthorize
+	// 400 ~ \bprovided token has expired\b -> fail -> not found, fix
 	// 400 -> fail -> invalid, fix
 	// oauth/token 401 -> fail -> unauthenticated, reauthorize
 	// 401 code 3 ~ consumer type is not supported|restricted feature -> fail -> forbidden, fix
@@ -139,6 +141,7 @@ func ExampleDefaultRules() {
 	// 401 -> refresh once -> unauthenticated, reauthorize
 	// 402 -> fail -> payment required, fix
 	// 403 code 29 ~ \btrial access\b -> fail -> trial access, fix
+	// 403 ~ \brequest has expired\b -> fail -> not found, fix
 	// 403 -> fail -> forbidden, review
 	// 404 -> fail -> not found, fix
 	// 405 -> fail -> invalid, fix

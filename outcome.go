@@ -83,7 +83,7 @@ func (r *run) newError(at *attempt, rule Rule, wait time.Duration, stops ...erro
 	if at.buf != nil && at.failed {
 		e.Body = Body(r.cl.secrets.CleanBody(at.buf.Bytes(), errorBodyLimit, at.limit.N == 0))
 	}
-	if e.Message == "" && e.CodeName == "" && at.failure.Status != 0 {
+	if e.Message == "" && e.CodeName == "" && at.failure.Status != 0 && at.buf != nil {
 		e.Message = clean(at.unexplained())
 	}
 	if e.Disposition == DispositionPark && wait >= 0 {

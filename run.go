@@ -120,7 +120,14 @@ func (r *run) doneBefore(at *attempt) bool {
 // a call only once. If that is refused, too, it can have ended meanwhile: then the
 // token that another call or process has refreshed since is tried.
 func (r *run) refresh(at *attempt, rule Rule) (again bool, err error) {
-	if r.refused++; r.refused == maxTokenTries || !at.refreshable() {
+	switch r.refused++; {
+	case r.cl.foreign(): // it says nothing of the account
+		rule.Disposition = DispositionReview
+		return false, r.fail(at, rule, 0, nil)
+	case r.cl.opts.token != "":
+		rule.Disposition = DispositionFix
+		return false, r.fail(at, rule, 0, errOwnToken)
+	case r.refused == maxTokenTries, !at.refreshable():
 		return false, r.fail(at, rule, 0, nil)
 	}
 	r.finish(at, 0, nil)
@@ -130,6 +137,9 @@ func (r *run) refresh(at *attempt, rule Rule) (again bool, err error) {
 		r.refreshed, err = r.c.tokens.refresh(r.ctx, at.credential)
 	}
 	switch {
+	case err == nil && r.cl.stream != nil && !r.cl.stream.repeatable():
+		rule.Disposition = DispositionPark // the next call has the new token
+		return false, r.fail(at, rule, 0, errStreamUsed)
 	case err == nil:
 		at.release()
 		r.counted--
@@ -144,6 +154,9 @@ func (r *run) refresh(at *attempt, rule Rule) (again bool, err error) {
 
 // errFinal is the reason of a stop that needs no words of its own.
 var errFinal = errors.New("final")
+
+// errOwnToken is the reason that a token of the caller's own is not refreshed.
+var errOwnToken = errors.New("the token of UsingToken was not accepted, and only the account's own is refreshed")
 
 // errDeadline is returned when a wait would end after the caller's deadline.
 var errDeadline = fmt.Errorf("the wait before the next attempt does not fit the caller's deadline: %w", context.DeadlineExceeded)
