@@ -198,6 +198,9 @@ func (at *attempt) transportFailure(err error) {
 	if errors.As(err, &wrapped) {
 		err = wrapped.Err // *url.Error would print the URL with its query
 	}
+	if stream := at.run.cl.stream; stream != nil && stream.failure() != nil && at.ctx.Err() == nil {
+		err = stream.failure() // the transport's words need not be the reader's
+	}
 	phase := PhaseUnanswered
 	if at.trace.notSent() || isDialError(err) && !at.trace.whole.Load() {
 		phase = PhaseNotSent
@@ -446,7 +449,7 @@ func (at *attempt) limitTime() {
 	at.progress, at.pause = func() { timer.Reset(timeout) }, func() { timer.Stop() }
 	at.cancel = func() { timer.Stop(); cancel(nil) }
 	if cl.stream != nil {
-		cl.stream.progress = at.progress
+		cl.stream.watch(at.progress)
 	}
 }
 

@@ -187,7 +187,7 @@ func (cl *call) request(ctx context.Context, c *Client, authorization []string) 
 	}).WithContext(ctx)
 	switch {
 	case cl.stream != nil:
-		req.ContentLength, req.Body = cl.stream.size, cl.stream.again()
+		req.ContentLength, req.Body = cl.stream.size, cl.stream.again(ctx)
 	case cl.body != nil:
 		req.ContentLength = int64(len(cl.body))
 		req.Body = io.NopCloser(bytes.NewReader(cl.body))

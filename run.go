@@ -137,9 +137,9 @@ func (r *run) refresh(at *attempt, rule Rule) (again bool, err error) {
 		r.refreshed, err = r.c.tokens.refresh(r.ctx, at.credential)
 	}
 	switch {
-	case err == nil && r.cl.stream != nil && !r.cl.stream.repeatable():
+	case err == nil && r.cl.stream != nil && r.cl.stream.spent() != nil:
 		rule.Disposition = DispositionPark // the next call has the new token
-		return false, r.fail(at, rule, 0, errStreamUsed)
+		return false, r.fail(at, rule, 0, r.cl.stream.spent())
 	case err == nil:
 		at.release()
 		r.counted--
@@ -183,8 +183,10 @@ func (r *run) plan(at *attempt, rule Rule) (wait time.Duration, stop error) {
 	if asked && wait > policy.MaxServerWait {
 		return wait, errFinal
 	}
-	if r.cl.stream != nil && !r.cl.stream.repeatable() {
-		return wait, errStreamUsed
+	if r.cl.stream != nil {
+		if err := r.cl.stream.spent(); err != nil {
+			return wait, err
+		}
 	}
 	wait = policy.jitter(wait)
 	if err := r.ctx.Err(); err != nil {
