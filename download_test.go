@@ -443,11 +443,11 @@ func TestDownloadToASlowWriter(t *testing.T) {
 		var got int
 		n, err := s.client(t).Download(t.Context(), s.signedURL(), writerFunc(func(p []byte) (int, error) {
 			if got == 0 {
-				time.Sleep(300 * time.Millisecond) // real timers end attempts
+				time.Sleep(1500 * time.Millisecond) // real timers end attempts
 			}
 			got += len(p)
 			return len(p), nil
-		}), pinterest.AttemptTimeout(100*time.Millisecond))
+		}), pinterest.AttemptTimeout(time.Second))
 		require.NoError(t, err, kind)
 		assert.EqualValues(t, 500_000, n)
 		assert.Equal(t, 1, s.count())
@@ -477,7 +477,7 @@ func TestDownloadFromAServerThatIsStuck(t *testing.T) {
 		case <-r.Context().Done():
 		}
 	})
-	got, err := s.download(t, pinterest.AttemptTimeout(200*time.Millisecond))
+	got, err := s.download(t, pinterest.AttemptTimeout(500*time.Millisecond))
 	require.NoError(t, err)
 	assert.Equal(t, "0123456789", got)
 	assert.Equal(t, 1, s.count())

@@ -397,9 +397,9 @@ func TestStreamTimeoutIsTheTimeWithoutProgress(t *testing.T) {
 	t.Parallel()
 	eachProto(t, func(t *testing.T, proto string) {
 		s := newSink(t, proto)
-		require.NoError(t, s.upload(t, opUpload, &pinterest.Stream{Reader: &slowReader{20, 30 * time.Millisecond}, Size: 20, ContentType: "x/y"}, pinterest.AttemptTimeout(300*time.Millisecond)))
+		require.NoError(t, s.upload(t, opUpload, &pinterest.Stream{Reader: &slowReader{40, 40 * time.Millisecond}, Size: 40, ContentType: "x/y"}, pinterest.AttemptTimeout(time.Second)))
 		_, bodies := s.received()
-		assert.Equal(t, []string{strings.Repeat("x", 20)}, bodies)
+		assert.Equal(t, []string{strings.Repeat("x", 40)}, bodies)
 
 		// A server that takes nothing.
 		release := make(chan struct{})
@@ -410,11 +410,11 @@ func TestStreamTimeoutIsTheTimeWithoutProgress(t *testing.T) {
 			}
 		}
 		s = newSink(t, proto, stuck)
+		t.Cleanup(func() { close(release) })
 		content := strings.Repeat("x", 8<<20)
 		start := time.Now()
-		require.NoError(t, s.upload(t, opUpload, &pinterest.Stream{Reader: strings.NewReader(content), ContentType: "x/y"}, pinterest.AttemptTimeout(300*time.Millisecond)))
-		close(release)
-		assert.Less(t, time.Since(start), 8*time.Second)
+		require.NoError(t, s.upload(t, opUpload, &pinterest.Stream{Reader: strings.NewReader(content), ContentType: "x/y"}, pinterest.AttemptTimeout(2*time.Second)))
+		assert.Less(t, time.Since(start), 9*time.Second)
 		_, bodies = s.received()
 		assert.True(t, bodies[0] == content)
 	})
@@ -428,11 +428,11 @@ func TestStreamWhoseReaderBlocks(t *testing.T) {
 		r, w := io.Pipe()
 		if proto == "HTTP/1.1" {
 			// Its transport waits for the Read: the writer has to give up.
-			time.AfterFunc(500*time.Millisecond, func() { _ = w.CloseWithError(errors.New("given up")) })
+			time.AfterFunc(1500*time.Millisecond, func() { _ = w.CloseWithError(errors.New("given up")) })
 		} else {
 			defer func() { _ = w.Close() }()
 		}
-		err := s.upload(t, opUpload, &pinterest.Stream{Reader: r, Size: 20, ContentType: "x/y"}, pinterest.AttemptTimeout(200*time.Millisecond))
+		err := s.upload(t, opUpload, &pinterest.Stream{Reader: r, Size: 20, ContentType: "x/y"}, pinterest.AttemptTimeout(500*time.Millisecond))
 		e := failure(t, err)
 		assert.Equal(t, park, e.Disposition)
 		assert.ErrorIs(t, err, pinterest.ErrTransport)
