@@ -199,13 +199,12 @@ func (i *BatchItem[T]) read(data []byte) error {
 	}
 	out := new(T)
 	err := json.Unmarshal(data, out)
-	if i.failure != nil && (err != nil || reflect.ValueOf(out).Elem().IsZero()) {
-		return nil
+	switch {
+	case i.failure != nil && (err != nil || reflect.ValueOf(out).Elem().IsZero()):
+		err = nil // it is the failure's own words
+	case err == nil || isMismatch(err):
+		i.Value = out
 	}
-	if err != nil && !isMismatch(err) {
-		return err
-	}
-	i.Value = out
 	return err
 }
 

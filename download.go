@@ -230,11 +230,11 @@ func (d *download) take(at *attempt, body io.Reader) error {
 			at.progress()
 		}
 		switch {
-		case err == io.EOF && d.received < d.total: //nolint:errorlint // a reader returns io.EOF itself
+		case err == io.EOF && d.received < d.total:
 			return io.ErrUnexpectedEOF // it was a part of the file
-		case err == io.EOF && d.total > 0 && d.received > d.total: //nolint:errorlint // the same
+		case err == io.EOF && d.total > 0 && d.received > d.total:
 			return fileErrorf("the file has %d bytes, and %d were announced", d.received, d.total)
-		case err == io.EOF: //nolint:errorlint // the same
+		case err == io.EOF:
 			return d.finish()
 		case err != nil:
 			return err

@@ -205,7 +205,7 @@ func TestDownloadOfALargeFile(t *testing.T) {
 	s.cuts = []int{70_000, 300_001, 5, 0, 400_000}
 	got, err := s.download(t, pinterest.Retry(pinterest.RetryPolicy{MaxAttempts: 3}))
 	require.NoError(t, err, "attempts that made progress do not count")
-	assert.True(t, got == text)
+	assertSame(t, text, got)
 }
 
 func TestDownloadWithoutProgressEnds(t *testing.T) {

@@ -137,7 +137,7 @@ func TestPostThatReads(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "1", got.ID)
 	assert.Equal(t, 3, s.count(toCall))
-	assert.Equal(t, 3, len(s.kinds()), "nothing is looked up")
+	assert.Len(t, s.kinds(), 3, "nothing is looked up")
 
 	s = newServer(t, bare(503).always())
 	err = newClient(t, s).Do(t.Context(), opXCreate, pinterest.Request{Body: map[string]int{"a": 1}}, nil)

@@ -167,9 +167,9 @@ func (r *streamReader) Read(p []byte) (int, error) {
 		r.progress()
 	}
 	switch {
-	case err == io.EOF && r.left > 0: //nolint:errorlint // a reader returns io.EOF itself
+	case err == io.EOF && r.left > 0:
 		return n, r.fail(fmt.Errorf("Stream.Reader ended %d bytes before Stream.Size: %w", r.left, io.ErrUnexpectedEOF))
-	case err != nil && err != io.EOF: //nolint:errorlint // the same
+	case err != nil && err != io.EOF:
 		return n, r.fail(fmt.Errorf("reading Stream.Reader: %w", err))
 	case err == nil && r.left == 0:
 		if err := r.checkEnd(); err != nil {
@@ -221,7 +221,7 @@ func (r *streamReader) checkEnd() error {
 	switch n, err := io.ReadFull(r.reader, make([]byte, 1)); {
 	case n > 0:
 		return r.fail(fmt.Errorf("Stream.Reader holds more than the %d bytes of Stream.Size", r.body.size))
-	case err != io.EOF: //nolint:errorlint // ReadFull returns it itself
+	case err != io.EOF:
 		return r.fail(fmt.Errorf("reading Stream.Reader: %w", err))
 	}
 	return nil
