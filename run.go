@@ -122,7 +122,14 @@ func (r *run) doneBefore(at *attempt) bool {
 // been replaced in the meantime: the call then tries the token that another call or
 // process has stored since.
 func (r *run) refresh(at *attempt, rule Rule) (again bool, err error) {
-	if r.refused++; r.refused == maxTokenTries || !at.refreshable() {
+	switch r.refused++; {
+	case r.cl.foreign(): // it says nothing of the account
+		rule.Disposition = DispositionReview
+		return false, r.fail(at, rule, 0, nil)
+	case r.cl.opts.token != "":
+		rule.Disposition = DispositionFix
+		return false, r.fail(at, rule, 0, errOwnToken)
+	case r.refused == maxTokenTries, !at.refreshable():
 		return false, r.fail(at, rule, r.parkTime(at, rule), nil)
 	}
 	r.finish(at, 0, nil)
@@ -132,6 +139,9 @@ func (r *run) refresh(at *attempt, rule Rule) (again bool, err error) {
 		r.refreshed, err = r.c.tokens.refresh(r.ctx, at.credential)
 	}
 	switch {
+	case err == nil && r.cl.stream != nil && r.cl.stream.spent() != nil:
+		rule.Disposition = DispositionPark // the next call has the new token
+		return false, r.fail(at, rule, 0, r.cl.stream.spent())
 	case err == nil:
 		at.release()
 		r.counted--
@@ -146,6 +156,9 @@ func (r *run) refresh(at *attempt, rule Rule) (again bool, err error) {
 
 // errFinal stops a call without adding anything to its error.
 var errFinal = errors.New("final")
+
+// errOwnToken is the reason that a token of the caller's own is not refreshed.
+var errOwnToken = errors.New("the token of UsingToken was not accepted, and only the account's own is refreshed")
 
 // errDeadline is returned when a wait would end after the caller's deadline.
 var errDeadline = fmt.Errorf("the wait before the next attempt does not fit the caller's deadline: %w", context.DeadlineExceeded)
@@ -173,8 +186,10 @@ func (r *run) plan(at *attempt, rule Rule) (wait time.Duration, stop error) {
 	if asked && wait > policy.MaxServerWait {
 		return wait, errFinal
 	}
-	if r.cl.stream != nil && !r.cl.stream.repeatable() {
-		return wait, errStreamUsed
+	if r.cl.stream != nil {
+		if err := r.cl.stream.spent(); err != nil {
+			return wait, err
+		}
 	}
 	wait = policy.jitter(wait)
 	if err := r.ctx.Err(); err != nil {
