@@ -2,6 +2,7 @@ package pinterest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -39,7 +40,8 @@ type attempt struct {
 	cancel context.CancelFunc
 	trace  connTrace
 
-	progress func() // called when a transfer moves on
+	progress func() // of a transfer: it is not stuck
+	pause    func() // nor is it while nobody asks the server for more
 
 	credential credential // what the request was authorized with
 	resp       *http.Response
@@ -197,6 +199,9 @@ func (at *attempt) transportFailure(err error) {
 	if errors.As(err, &wrapped) {
 		err = wrapped.Err // a *url.Error prints the URL with its query
 	}
+	if stream := at.run.cl.stream; stream != nil && stream.failure() != nil && at.ctx.Err() == nil {
+		err = stream.failure() // the transport's words need not be the reader's
+	}
 	phase := PhaseUnanswered
 	if at.trace.notSent() || isDialError(err) && !at.trace.whole.Load() || isClosedIdle(err) {
 		phase = PhaseNotSent
@@ -256,7 +261,7 @@ func (at *attempt) read() {
 	body := at.resp.Body
 	defer func() { _ = body.Close() }()
 	success := at.resp.StatusCode < 300
-	if success && at.run.cl.download != nil {
+	if d := at.run.cl.download; d != nil && d.answered(at.resp.StatusCode) {
 		at.readFile(body)
 		return
 	}
@@ -287,7 +292,9 @@ func (at *attempt) read() {
 }
 
 func (at *attempt) readError(data []byte) {
-	at.body = errbody.Parse(data)
+	if at.body = errbody.Parse(data); at.run.cl.foreign() && at.body.Message == "" {
+		at.body = errbody.ParseXML(data) // as a storage has it
+	}
 	at.failure.Code = at.body.Code
 	at.failure.Message = at.body.Message
 	if at.body.Detail != "" {
@@ -330,11 +337,17 @@ func (at *attempt) decodeInto(out any) error {
 		// the call did succeed, so this must not become a failure.
 		at.decodeErr, err = err, nil
 	}
-	if err != nil || cl.op.NoBody {
+	if err != nil {
 		return err
 	}
 	if items, ok := out.(itemClassifier); ok {
 		items.ClassifyItems(at.itemError)
+	}
+	if items, ok := out.(interface{ decodeError() error }); ok {
+		at.decodeErr = cmp.Or(at.decodeErr, items.decodeError())
+	}
+	if cl.op.NoBody {
+		return nil
 	}
 	return at.incomplete(out)
 }
@@ -440,10 +453,10 @@ func (at *attempt) limitTime() {
 	var cancel context.CancelCauseFunc
 	at.ctx, cancel = context.WithCancelCause(at.caller)
 	timer := time.AfterFunc(timeout, func() { cancel(context.DeadlineExceeded) })
-	at.progress = func() { timer.Reset(timeout) }
+	at.progress, at.pause = func() { timer.Reset(timeout) }, func() { timer.Stop() }
 	at.cancel = func() { timer.Stop(); cancel(nil) }
 	if cl.stream != nil {
-		cl.stream.progress = at.progress
+		cl.stream.watch(at.progress)
 	}
 }
 

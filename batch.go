@@ -5,32 +5,43 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"reflect"
 	"slices"
 	"strings"
 
-	"github.com/pinterest-go/pinterest/internal/errbody"
+	"github.com/pinterest-go/pinterest/internal/redact"
 )
 
 // BatchResult is the answer of an operation on many items. Such an answer is a
 // success even where every item failed: each item has its value or its error.
 //
-// It reads all forms of the API: a list, or an object with one, of items that
-// have a value ("data", "invite", or the item itself) and "exceptions",
-// "exception", "errors" or "error_messages"; or a list of values beside a list of
-// what failed.
+// It reads all forms of the API. The items of an answer are
+//
+//   - the elements of a list, if the answer is one;
+//   - else the elements of the member "items";
+//   - else those of every other list, such as "keywords", but for lists of
+//     warnings.
+//
+// Whatever a member holds whose name speaks of errors, exceptions, failures,
+// rejected or invalid things is an item that failed.
 type BatchResult[T any] struct {
 	Items []BatchItem[T] // as in the answer, usually in the order of the request; those of a separate list of failures last
+
+	mismatch error // the first value that is not a T
 }
 
 // BatchItem is one item of a [BatchResult].
 type BatchItem[T any] struct {
-	// Value is what became of the item; nil where the answer has none.
+	// Value is what the answer says of the item: its member "data", "invite" or
+	// "response", or else the item itself. It is nil where the answer says nothing,
+	// which for an item of a create is an Err, too. An item that failed may have one.
 	Value *T
 	// Err is nil for an item that succeeded. The table that classifies whole answers
 	// has made it, so that its Class and Disposition tell what to do about this item.
 	Err *Error
 
-	failure json.RawMessage
+	failure json.RawMessage // what says that it failed; nil: nothing does
 }
 
 // Err joins the errors of all items that failed, each with its index; nil for none.
@@ -54,205 +65,235 @@ type itemClassifier interface {
 
 // ClassifyItems is called by the path of a call when the answer was decoded. A
 // type with a BatchResult in it passes it on by a method of the same name.
+// classify is asked with nil for an item of which the answer says nothing.
 func (r *BatchResult[T]) ClassifyItems(classify func(failure json.RawMessage) *Error) {
 	for i := range r.Items {
-		if failure := r.Items[i].failure; failure != nil {
-			r.Items[i].Err = classify(failure)
+		if item := &r.Items[i]; item.failure != nil || item.Value == nil {
+			item.Err = classify(item.failure)
 		}
 	}
 }
 
-// The members of batch answers, as they have been seen.
-var (
-	batchFailures = []string{"exceptions", "exception", "errors", "error", "error_messages", "error_message", "failures"}
-	batchValues   = []string{"data", "invite"}
-)
-
-// UnmarshalJSON reads any of the forms.
+// UnmarshalJSON reads any of the forms. A value that is not a T is no error, since
+// that would keep what follows it from being read; see [Response].DecodeError.
 func (r *BatchResult[T]) UnmarshalJSON(data []byte) error {
-	r.Items = nil
-	if list, ok := jsonList(data); ok {
-		return r.addItems(list)
-	}
-	var members map[string]json.RawMessage
-	if err := json.Unmarshal(data, &members); err != nil {
-		return err
-	}
-	names := make([]string, 0, len(members))
-	for name := range members {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
-		list, ok := jsonList(members[name])
-		if !ok || slices.Contains(batchFailures, name) {
-			continue
-		}
-		if err := r.addItems(list); err != nil {
+	*r = BatchResult[T]{}
+	lists := batchLists{values: [][]json.RawMessage{jsonList(data)}}
+	if lists.values[0] == nil {
+		var members map[string]json.RawMessage
+		if err := json.Unmarshal(data, &members); err != nil {
 			return err
 		}
+		lists = readBatchLists(members)
 	}
-	for _, name := range batchFailures {
-		list, ok := jsonList(members[name])
-		if !ok {
-			continue
-		}
-		r.Items = append([]BatchItem[T]{}, r.Items...)
-		for _, failure := range list {
-			item := BatchItem[T]{failure: failure}
-			if err := item.readValue(failure, false); err != nil {
+	for _, list := range lists.values {
+		for _, raw := range list {
+			var item BatchItem[T]
+			if err := item.UnmarshalJSON(raw); isMismatch(err) {
+				setDefault(&r.mismatch, err)
+			} else if err != nil {
 				return err
 			}
 			r.Items = append(r.Items, item)
 		}
 	}
-	return nil
-}
-
-// addItems adds a list of items, each with its value or its failure.
-func (r *BatchResult[T]) addItems(list []json.RawMessage) error {
-	r.Items = append([]BatchItem[T]{}, r.Items...) // not nil: there is a list
-	for _, raw := range list {
+	for _, failure := range lists.failures {
 		var item BatchItem[T]
-		if err := item.UnmarshalJSON(raw); err != nil {
+		item.fail(failure)
+		if err := item.readMember(jsonObject(failure)); err != nil {
 			return err
 		}
 		r.Items = append(r.Items, item)
 	}
+	if r.Items == nil && lists.any() {
+		r.Items = []BatchItem[T]{} // an empty list is an answer
+	}
 	return nil
+}
+
+// decodeError returns what Response.DecodeError says.
+func (r *BatchResult[T]) decodeError() error { return r.mismatch }
+
+// The members of the items of batch answers, as they are described or have been
+// seen. An item's other members are its own: an ad has "rejected_reasons".
+var (
+	itemFailures = []string{"exceptions", "exception", "errors", "error", "error_messages", "error_message", "failures"}
+	itemValues   = []string{"data", "invite", "response"}
+)
+
+// batchLists are the lists of an answer that is an object.
+type batchLists struct {
+	values   [][]json.RawMessage
+	failures []json.RawMessage
+}
+
+// any reports whether there is a list, be it empty.
+func (l batchLists) any() bool {
+	return l.failures != nil || slices.ContainsFunc(l.values, func(list []json.RawMessage) bool { return list != nil })
+}
+
+// readBatchLists sorts the members of an answer by their names.
+func readBatchLists(members map[string]json.RawMessage) (lists batchLists) {
+	items := jsonList(members["items"])
+	if items != nil {
+		lists.values = append(lists.values, items)
+	}
+	for _, name := range slices.Sorted(maps.Keys(members)) {
+		value, list := members[name], jsonList(members[name])
+		switch {
+		case namesFailures(name) && list != nil:
+			lists.failures = append(append([]json.RawMessage{}, lists.failures...), list...)
+		case slices.Contains(itemFailures, name) && says(value): // one, not in a list
+			lists.failures = append(lists.failures, value)
+		case list != nil && items == nil && !namesFailures(name) && !strings.Contains(name, "warning"):
+			lists.values = append(lists.values, list)
+		}
+	}
+	return lists
+}
+
+// namesFailures reports whether a member of an answer holds what failed.
+func namesFailures(name string) bool {
+	return slices.ContainsFunc([]string{"error", "exception", "fail", "reject", "invalid"}, func(word string) bool {
+		return strings.Contains(strings.ToLower(name), word)
+	})
 }
 
 // UnmarshalJSON reads an item.
 func (i *BatchItem[T]) UnmarshalJSON(data []byte) error {
 	*i = BatchItem[T]{}
-	var members map[string]json.RawMessage
-	if json.Unmarshal(data, &members) == nil {
-		i.failure = failureIn(members)
-		var inner map[string]json.RawMessage // {"data": {"exceptions": ...}} has been seen, too
-		if i.failure == nil && json.Unmarshal(members["data"], &inner) == nil {
-			if i.failure = failureIn(inner); i.failure != nil {
-				return nil
-			}
-		}
+	members := jsonObject(data)
+	i.fail(itemFailure(data, members))
+	if slices.ContainsFunc(itemValues, func(name string) bool { _, ok := members[name]; return ok }) {
+		return i.readMember(members)
 	}
-	return i.readValue(data, true)
+	return i.read(data)
 }
 
-// failureIn returns what says that an item failed, nil for nothing.
-func failureIn(members map[string]json.RawMessage) json.RawMessage {
-	for _, name := range batchFailures {
-		switch value := bytes.TrimSpace(members[name]); string(value) {
-		case "", "null", "[]", "{}", `""`, "false":
-		default:
-			return bytes.Clone(value)
+// fail notes a failure. It counts even where no call classifies it.
+func (i *BatchItem[T]) fail(failure json.RawMessage) {
+	if failure == nil {
+		return
+	}
+	i.failure = bytes.Clone(failure)
+	i.Err = newError(nil, Error{
+		Operation: "batch item", Class: ClassUnknown, Disposition: DispositionReview, Phase: PhaseAnswered,
+		Message: redact.String(parseItemFailure(failure).Message),
+	})
+}
+
+// readMember reads the value from the member that holds it, if there is one.
+func (i *BatchItem[T]) readMember(members map[string]json.RawMessage) error {
+	for _, name := range itemValues {
+		if value, ok := members[name]; ok {
+			return i.read(value)
 		}
 	}
 	return nil
 }
 
-// readValue reads the value of an item: the member that holds it or else, where
-// that is possible and the item did not fail, the item itself.
-func (i *BatchItem[T]) readValue(data []byte, self bool) error {
-	var members map[string]json.RawMessage
-	value := json.RawMessage(data)
-	if json.Unmarshal(data, &members) == nil {
-		for _, name := range batchValues {
-			if member, ok := members[name]; ok {
-				value, self = member, true
-			}
-		}
-	}
-	if !self || string(bytes.TrimSpace(value)) == "null" {
+// read reads the value. What stands beside a failure need not be one.
+func (i *BatchItem[T]) read(data []byte) error {
+	if trimmed := string(bytes.TrimSpace(data)); trimmed == "null" || trimmed == "{}" {
 		return nil
 	}
 	out := new(T)
-	err := json.Unmarshal(value, out)
-	if _, mismatch := errors.AsType[*json.UnmarshalTypeError](err); err != nil && !mismatch {
-		return err
+	err := json.Unmarshal(data, out)
+	switch {
+	case i.failure != nil && (err != nil || reflect.ValueOf(out).Elem().IsZero()):
+		err = nil // it is the failure's own words
+	case err == nil || isMismatch(err):
+		i.Value = out
 	}
-	i.Value = out
 	return err
 }
 
-func jsonList(data []byte) ([]json.RawMessage, bool) {
-	if data = bytes.TrimSpace(data); len(data) == 0 || data[0] != '[' {
-		return nil, false
+// itemFailure returns what says that an item failed, nil for nothing.
+func itemFailure(data []byte, members map[string]json.RawMessage) json.RawMessage {
+	for _, name := range itemFailures {
+		if says(members[name]) {
+			return members[name]
+		}
 	}
-	var list []json.RawMessage
-	return list, json.Unmarshal(data, &list) == nil
+	inner := jsonObject(members["data"])
+	for _, name := range itemFailures[:2] { // {"data": {"exceptions": ...}} is described, too
+		if says(inner[name]) {
+			return inner[name]
+		}
+	}
+	return failedStatus(data, members["status"])
 }
 
-// itemError classifies the failure of one item by the same table as a whole
-// answer. Nothing is sent again for it: its caller decides.
-func (at *attempt) itemError(failure json.RawMessage) *Error {
-	r, body := at.run, parseItemFailure(failure)
-	f := Failure{Operation: r.cl.op, Phase: PhaseAnswered, Status: statusOfCode(body.Code), Code: body.Code, Message: body.Message}
-	if body.Detail != "" {
-		f.Message += " " + body.Detail
+// failedStatus returns what says that an item failed where only its status does:
+// a word, or {"statusCode": 404, "code": 4182, "message": "..."}.
+func failedStatus(data []byte, status json.RawMessage) json.RawMessage {
+	var word string
+	if json.Unmarshal(status, &word) == nil {
+		switch strings.ToLower(word) {
+		case "failed", "failure", "error":
+			return data
+		}
+		return nil
 	}
-	rule := r.c.table.classify(&f)
-	item := attempt{run: r, failed: true, failure: f, body: body}
-	item.record.RequestID = at.record.RequestID
-	e := r.newError(&item, rule, r.parkTime(&item, rule))
-	if r.cl.op.Kind == KindCreate && rule.Ambiguous {
-		e.Disposition = DispositionUncertain
+	if code := statusCode(status); code >= 300 {
+		return status
 	}
-	e.Status, e.Body = at.resp.StatusCode, Body(r.cl.secrets.CleanBody(failure, errorBodyLimit, false))
-	return e
+	return nil
 }
 
-// parseItemFailure reads what is said of a failed item: an object, a list of
-// them of which the first decides, or words.
-func parseItemFailure(failure json.RawMessage) errbody.Body {
-	list, ok := jsonList(failure)
-	if !ok {
-		list = []json.RawMessage{failure}
+func statusCode(status json.RawMessage) int {
+	var s struct {
+		Code float64 `json:"statusCode"`
 	}
-	var body errbody.Body
-	var words []string
-	for i, one := range list {
-		var text string
-		part := errbody.Parse(one)
-		if json.Unmarshal(one, &text) == nil {
-			part.Message = text
-		}
-		var nested struct {
-			Data     json.RawMessage `json:"data"`
-			Messages []string        `json:"error_messages"`
-		}
-		if json.Unmarshal(one, &nested) == nil {
-			setDefault(&part.Message, strings.Join(nested.Messages, "; "))
-		}
-		if i == 0 {
-			body = part
-		}
-		if part.Message != "" {
-			words = append(words, part.Message)
-		}
+	if json.Unmarshal(status, &s) != nil || s.Code < 0 || s.Code > 999 {
+		return 0
 	}
-	body.Message = strings.Join(words, "; ")
-	return body
+	return int(s.Code)
 }
 
-// statusOfCode returns the HTTP status that an inner code comes with, since an
-// item has none of its own.
-func statusOfCode(code int) int {
-	switch code {
-	case 2, 3, 7:
-		return 401
-	case 29:
-		return 403
-	case 30, 40, 50, 2031, 4180, 4842, 4997:
-		return 404
-	case 5:
-		return 405
-	case 58:
-		return 409
-	case 8, 9:
-		return 429
+// says reports whether there is anything in a value: some answers carry an empty
+// exception beside each success.
+func says(value json.RawMessage) bool {
+	var v any
+	return json.Unmarshal(value, &v) == nil && saysAny(v)
+}
+
+func saysAny(v any) bool {
+	switch v := v.(type) {
+	case []any:
+		return slices.ContainsFunc(v, saysAny)
+	case map[string]any:
+		for _, member := range v {
+			if saysAny(member) {
+				return true
+			}
+		}
+		return false
+	case nil:
+		return false
 	}
-	if code >= 400 && code <= 599 { // a status in the place of a code
-		return code
+	return v != "" && v != 0.0 && v != false
+}
+
+// jsonList returns the elements of a list, nil where data is none.
+func jsonList(data []byte) (list []json.RawMessage) {
+	if json.Unmarshal(data, &list) != nil {
+		return nil
 	}
-	return 400
+	return list
+}
+
+// jsonObject returns the members of an object, nil where data is none.
+func jsonObject(data []byte) (members map[string]json.RawMessage) {
+	if json.Unmarshal(data, &members) != nil {
+		return nil
+	}
+	return members
+}
+
+// isMismatch reports whether a value had another type than was expected: the rest
+// of it was decoded.
+func isMismatch(err error) bool {
+	_, ok := errors.AsType[*json.UnmarshalTypeError](err)
+	return ok
 }

@@ -125,8 +125,11 @@ func (cl *call) foreignAddress() error {
 	}
 	u.Fragment = ""
 	cl.url = *u
-	for _, values := range u.Query() {
-		cl.req.Secrets = append(slices.Clip(cl.req.Secrets), values...)
+	cl.req.Secrets = append(slices.Clip(cl.req.Secrets), u.RawQuery)
+	for pair := range strings.SplitSeq(u.RawQuery, "&") {
+		_, value, _ := strings.Cut(pair, "=")
+		plain, _ := url.QueryUnescape(value) // "" where it is not escaped well
+		cl.req.Secrets = append(cl.req.Secrets, value, plain)
 	}
 	return nil
 }
@@ -197,7 +200,7 @@ func (cl *call) request(ctx context.Context, c *Client, authorization []string) 
 	}).WithContext(ctx)
 	switch {
 	case cl.stream != nil:
-		req.ContentLength, req.Body = cl.stream.size, cl.stream.again()
+		req.ContentLength, req.Body = cl.stream.size, cl.stream.again(ctx)
 	case cl.op.Kind == KindCreate:
 		// net/http sends a request again by itself, after a reset for instance, if it
 		// has no body or a GetBody. A create must not be sent behind our back.
@@ -238,6 +241,9 @@ func (cl *call) describe(ctx context.Context, c *Client) {
 		authorization = []string{"Basic " + redact.Mark}
 	}
 	req := cl.request(ctx, c, authorization)
+	if cl.foreign() && req.URL.RawQuery != "" {
+		req.URL.RawQuery = redact.Mark
+	}
 	*cl.opts.dryRun = DryRun{Method: req.Method, URL: cl.secrets.Clean(req.URL.String()), Header: req.Header, Body: slices.Clone(cl.body)}
 }
 

@@ -220,6 +220,8 @@ var (
 	reExclusive    = regexp.MustCompile(`(?i)could not get exclusive access`)
 	reNotScope     = regexp.MustCompile(`(?i)consumer type is not supported|restricted feature`)
 	reBlocked      = regexp.MustCompile(`(?i)\bhit a block\b`)
+	reURLExpired   = regexp.MustCompile(`(?i)\brequest has expired\b`)        // a storage's words
+	reTokenExpired = regexp.MustCompile(`(?i)\bprovided token has expired\b`) // that signed the storage's URL
 	reBlockedLink  = regexp.MustCompile(`(?i)\bblocked this link\b`)
 	unansweredOnly = []Phase{PhaseUnanswered}
 	notSentOnly    = []Phase{PhaseNotSent}
@@ -250,6 +252,7 @@ var defaultRules = []Rule{
 	{Name: "media unreachable", Status: 400, Codes: []int{0, 1}, Message: reMediaFetch, Action: ActionBackOff, Class: ClassMediaUnreachable, Disposition: DispositionPark, MaxAttempts: 3, ParkFor: 15 * time.Minute},
 	{Name: "throttled 400", Status: 400, Message: reRetryAfter, Action: ActionBackOff, Class: ClassThrottled, Disposition: DispositionPark},
 	{Name: "refresh refused 400", Op: "oauth/token", Status: 400, Action: ActionFail, Class: ClassUnauthenticated, Disposition: DispositionReauthorize},
+	{Name: "URL expired 400", Status: 400, Message: reTokenExpired, Action: ActionFail, Class: ClassNotFound, Disposition: DispositionFix},
 	{Name: "invalid", Status: 400, Action: ActionFail, Class: ClassInvalid, Disposition: DispositionFix},
 
 	// 401: a refresh helps only if the token itself was refused. At the token endpoint
@@ -265,6 +268,7 @@ var defaultRules = []Rule{
 
 	// 403 never refreshes and never disconnects.
 	{Name: "trial access", Status: 403, Codes: []int{29}, Message: reTrialAccess, Action: ActionFail, Class: ClassTrialAccess, Disposition: DispositionFix},
+	{Name: "URL expired", Status: 403, Message: reURLExpired, Action: ActionFail, Class: ClassNotFound, Disposition: DispositionFix},
 	{Name: "forbidden", Status: 403, Action: ActionFail, Class: ClassForbidden, Disposition: DispositionReview},
 
 	{Name: "not found", Status: 404, Action: ActionFail, Class: ClassNotFound, Disposition: DispositionFix},

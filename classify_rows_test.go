@@ -166,6 +166,7 @@ var rows = map[string][]row{
 		reply: fault(400, 1, "Too many requests. Retry after 7 seconds."), class: pinterest.ErrThrottled, after: park,
 		attempts: 5, waits: seconds(7, 7, 7, 7), parked: 7 * time.Second,
 	}},
+	"URL expired 400": {failing(fault(400, 0, "The provided token has expired."), pinterest.ErrNotFound, fix)},
 	"invalid": {
 		failing(fault(400, 1, "Invalid request: 'x' does not match '^\\d+$'"), pinterest.ErrInvalid, fix),
 		failing(fault(400, 233, "The format of the image is not supported"), pinterest.ErrInvalid, fix),
@@ -191,6 +192,7 @@ var rows = map[string][]row{
 
 	"payment required": {failing(bare(402), pinterest.ErrPayment, fix)},
 	"trial access":     {failing(fault(403, 29, trialMessage), pinterest.ErrTrialAccess, fix)},
+	"URL expired":      {failing(fault(403, 0, "Request has expired"), pinterest.ErrNotFound, fix)},
 	"forbidden": {
 		failing(fault(403, 29, "You are not permitted to access that resource."), pinterest.ErrForbidden, review),
 		failing(fault(403, 235, "Sorry, this image is broken. Please pick a different image."), pinterest.ErrForbidden, review),

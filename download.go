@@ -1,6 +1,7 @@
 package pinterest
 
 import (
+	"cmp"
 	"compress/gzip"
 	"context"
 	"crypto/sha256"
@@ -26,12 +27,18 @@ const maxDownload = 4 << 30
 // A gzip file is decompressed. A transfer that breaks off goes on where it was,
 // if the server allows that and the file is still the same; else the file is read
 // again from its beginning, and what was written before must be its beginning.
-// [MaxDownload] bounds the file, compressed and not; [RetryPolicy].AttemptTimeout
-// bounds the time without progress. After an error w may hold the first part of
-// the file.
+// An attempt that brought the file further does not count against
+// [RetryPolicy].MaxAttempts: then the attempts, and the waits between them, begin
+// anew. The retry budget and the context bound all of them.
 //
-// Errors to expect: ErrForbidden or ErrNotFound (the URL has expired: ask for the
-// report again), ErrResponse (too large, damaged, changed meanwhile, or w failed).
+// [MaxDownload] bounds the file, compressed and not. [RetryPolicy].AttemptTimeout
+// bounds the time in which the server sends nothing; that which w takes does not
+// count. After an error w may hold the first part of the file. A Write that does
+// not return holds the call, even when ctx has ended.
+//
+// Errors to expect: ErrNotFound (the URL has expired, or the file is gone: ask for
+// the report again), ErrForbidden, ErrResponse (too large, damaged, changed
+// meanwhile, or w failed).
 func (c *Client) Download(ctx context.Context, url string, w io.Writer, opts ...CallOption) (int64, error) {
 	d := &download{w: w, hash: sha256.New()}
 	cl := &call{op: opDownload, req: Request{URL: url}, opts: callOptions{list: opts}, download: d}
@@ -41,8 +48,9 @@ func (c *Client) Download(ctx context.Context, url string, w io.Writer, opts ...
 	case url == "":
 		return 0, c.refuse(ctx, cl, cl.invalid(FieldError{Field: "url", Problem: "must not be empty"}))
 	}
+	defer d.stop()
 	err := c.do(ctx, cl)
-	d.abort()
+	d.stop() // it writes until then
 	return d.written, err
 }
 
@@ -56,7 +64,7 @@ type download struct {
 	hash     hash.Hash // of what was received
 	total    int64     // of the file as it is stored; 0: not known
 	version  string    // its ETag or Last-Modified; "": not known
-	whole    bool      // the server does not go on in the middle
+	noRange  bool      // the server does not go on in the middle
 
 	started bool
 	first   []byte         // too few bytes to tell what it is
@@ -64,35 +72,43 @@ type download struct {
 	done    chan error     // its end
 }
 
-// errFile is a file that cannot be used, however often it is asked for.
-type errFile struct{ err error }
+// fileError is a file that cannot be used, however often it is asked for.
+type fileError struct{ err error }
 
-func (e errFile) Error() string { return e.err.Error() }
-func (e errFile) Unwrap() error { return e.err }
+func (e fileError) Error() string { return e.err.Error() }
+func (e fileError) Unwrap() error { return e.err }
 
-func fileError(format string, args ...any) error { return errFile{fmt.Errorf(format, args...)} }
+func fileErrorf(format string, args ...any) error { return fileError{fmt.Errorf(format, args...)} }
 
 // ask adds to a request what it takes to go on where the transfer broke off.
 func (d *download) ask(header http.Header) {
 	// What the transport decompressed could not be gone on with.
 	header["Accept-Encoding"] = []string{"identity"}
 	header["Accept"] = []string{"*/*"}
-	if d.received > 0 && d.version != "" && !d.whole {
+	if d.received > 0 && d.version != "" && !d.noRange {
 		header["Range"] = []string{"bytes=" + strconv.FormatInt(d.received, 10) + "-"}
 		header["If-Range"] = []string{d.version}
 	}
 }
 
-// readFile takes a success's body to the writer.
+// answered reports whether an answer tells of the file, rather than of an error.
+// One says that there is nothing behind the bytes that have been received.
+func (d *download) answered(status int) bool {
+	return status < 300 || status == http.StatusRequestedRangeNotSatisfiable && d.received > 0
+}
+
+// readFile takes the body to the writer.
 func (at *attempt) readFile(body io.Reader) {
 	d := at.run.cl.download
-	d.limit = at.run.cl.opts.maxDownload
-	setDefault(&d.limit, maxDownload)
-	skip, err := d.begin(at.resp)
-	if err == nil {
-		err = d.take(&progressReader{body, at.progress}, skip)
+	if d.limit == 0 {
+		d.limit = cmp.Or(at.run.cl.opts.maxDownload, maxDownload)
 	}
-	switch file, ok := errors.AsType[errFile](err); {
+	before := d.received
+	err := d.read(at, &progressReader{body, at.progress})
+	if d.received > before {
+		at.run.startOver()
+	}
+	switch file, ok := errors.AsType[fileError](err); {
 	case ok && at.caller.Err() == nil:
 		at.fail(PhaseAnswered, ReasonFile, file.err)
 	case err != nil:
@@ -100,32 +116,73 @@ func (at *attempt) readFile(body io.Reader) {
 	}
 }
 
-// begin reads what the headers say of the file. It returns how much of it has
-// been received before and comes again.
-func (d *download) begin(resp *http.Response) (skip int64, err error) {
-	if encoding := resp.Header.Get("Content-Encoding"); encoding != "" && encoding != "gzip" && encoding != "identity" {
-		return 0, fileError("the file has the encoding %.40q", encoding)
-	}
-	if resp.StatusCode == http.StatusPartialContent {
-		start, total := contentRange(resp.Header.Get("Content-Range"))
-		if start != d.received || d.total > 0 && total != d.total {
-			d.whole = true
-			return 0, errors.New("the server went on elsewhere than was asked for")
+// startOver has the attempts counted from this one on.
+func (r *run) startOver() { r.counted, r.throttles, r.servers = 1, nil, nil }
+
+// read reads one answer.
+func (d *download) read(at *attempt, body io.Reader) error {
+	skip := d.received // of the file's beginning, which comes again
+	switch resp := at.resp; resp.StatusCode {
+	case http.StatusOK, http.StatusNonAuthoritativeInfo:
+		length := max(0, resp.ContentLength)
+		if d.received > 0 && d.total > 0 && length > 0 && length != d.total {
+			return fileErrorf("the file changed while it was downloaded: %d bytes, before %d", length, d.total)
 		}
-		return 0, nil
+		d.total, d.version = length, fileVersion(resp.Header)
+	case http.StatusPartialContent:
+		start, total := contentRange(resp.Header.Get("Content-Range"))
+		other := d.total > 0 && total > 0 && total != d.total
+		if version := fileVersion(resp.Header); d.received > 0 && version != "" && d.version != "" && version != d.version {
+			other = true // the server disregards If-Range
+		}
+		if other || start != 0 && start != d.received {
+			return d.withoutRange("the server went on elsewhere, or in another file, than was asked for")
+		}
+		if start > 0 {
+			skip = 0
+		}
+		d.total = max(d.total, total)
+	case http.StatusRequestedRangeNotSatisfiable:
+		if _, total := contentRange(resp.Header.Get("Content-Range")); total != d.received {
+			return d.withoutRange("the server does not go on where the file broke off")
+		}
+		return d.finish()
+	default:
+		return fileErrorf("the server answered %d, without the file", resp.StatusCode)
 	}
-	if d.received > 0 && d.total > 0 && resp.ContentLength > 0 && resp.ContentLength != d.total {
-		return 0, fileError("the file changed while it was downloaded: %d bytes, before %d", resp.ContentLength, d.total)
-	}
-	d.total = max(0, resp.ContentLength)
 	if d.total > d.limit {
-		return 0, fileError("the file is longer than %d bytes", d.limit)
+		return fileErrorf("the file is longer than %d bytes", d.limit)
 	}
-	d.version = resp.Header.Get("ETag")
-	if d.version == "" || strings.HasPrefix(d.version, "W/") { // a weak one does not promise the same bytes
-		d.version = resp.Header.Get("Last-Modified")
+	if encoding := at.resp.Header.Get("Content-Encoding"); encoding != "" && encoding != "gzip" && encoding != "identity" {
+		return fileErrorf("the file has the encoding %.40q", encoding)
 	}
-	return d.received, nil
+	if err := d.skip(body, skip); err != nil {
+		return err
+	}
+	return d.take(at, body)
+}
+
+// withoutRange has the file read from its beginning next time.
+func (d *download) withoutRange(why string) error {
+	d.noRange = true
+	return errors.New(why)
+}
+
+// fileVersion returns what tells two versions of a file apart, "" for nothing. A
+// weak ETag does not promise the same bytes, nor does a time within whose second
+// the file can have changed again.
+func fileVersion(header http.Header) string {
+	if tag := header.Get("ETag"); tag != "" && !strings.HasPrefix(tag, "W/") {
+		return tag
+	}
+	modified, err := http.ParseTime(header.Get("Last-Modified"))
+	if err != nil {
+		return ""
+	}
+	if date, err := http.ParseTime(header.Get("Date")); err != nil || !modified.Before(date) {
+		return ""
+	}
+	return header.Get("Last-Modified")
 }
 
 // contentRange reads "bytes 5-9/10"; -1 is what it does not say.
@@ -142,34 +199,41 @@ func contentRange(s string) (start, total int64) {
 	return start, total
 }
 
-// take takes the rest of the file in. What comes again has to be what came before.
-func (d *download) take(body io.Reader, skip int64) error {
-	if skip > 0 {
-		again := sha256.New()
-		n, err := io.CopyN(again, body, skip)
-		if err == io.EOF { //nolint:errorlint // CopyN returns it itself
-			return fileError("the file changed while it was downloaded: it has %d bytes, %d were received before", n, skip)
-		}
-		if err != nil {
-			return err
-		}
-		if string(again.Sum(nil)) != string(d.hash.Sum(nil)) {
-			return fileError("the file changed while it was downloaded")
-		}
+// skip reads the first n bytes, which have to be those that came before.
+func (d *download) skip(body io.Reader, n int64) error {
+	again := sha256.New()
+	switch m, err := io.CopyN(again, body, n); {
+	case err == io.EOF: //nolint:errorlint // CopyN returns it itself
+		return fileErrorf("the file changed while it was downloaded: it has %d bytes, %d were received before", m, n)
+	case err != nil:
+		return err
+	case n > 0 && string(again.Sum(nil)) != string(d.hash.Sum(nil)):
+		return fileErrorf("the file changed while it was downloaded")
 	}
+	return nil
+}
+
+// take takes the rest of the file in.
+func (d *download) take(at *attempt, body io.Reader) error {
 	chunk := make([]byte, 32<<10)
 	for {
 		n, err := body.Read(chunk)
 		if n > 0 {
 			if d.received += int64(n); d.received > d.limit {
-				return fileError("the file is longer than %d bytes", d.limit)
+				return fileErrorf("the file is longer than %d bytes", d.limit)
 			}
 			d.hash.Write(chunk[:n])
+			at.pause() // the time that w takes is not the server's
 			if err := d.pass(chunk[:n]); err != nil {
 				return err
 			}
+			at.progress()
 		}
 		switch {
+		case err == io.EOF && d.received < d.total:
+			return io.ErrUnexpectedEOF // it was a part of the file
+		case err == io.EOF && d.total > 0 && d.received > d.total:
+			return fileErrorf("the file has %d bytes, and %d were announced", d.received, d.total)
 		case err == io.EOF:
 			return d.finish()
 		case err != nil:
@@ -190,19 +254,23 @@ func (d *download) pass(p []byte) error {
 		}
 	}
 	if d.pipe == nil {
-		n, err := d.w.Write(p)
-		d.written += int64(n)
-		return writeError(err)
+		return d.write(p)
 	}
 	_, err := d.pipe.Write(p)
 	return err
 }
 
-func writeError(err error) error {
-	if err == nil {
-		return nil
+// write writes to the caller's writer.
+func (d *download) write(p []byte) error {
+	n, err := d.w.Write(p)
+	d.written += int64(max(0, n))
+	if err == nil && n != len(p) {
+		err = io.ErrShortWrite
 	}
-	return fileError("writing the file: %w", err)
+	if err != nil {
+		return fileErrorf("writing the file: %w", err)
+	}
+	return nil
 }
 
 // decompress starts the decompressor, which ends with the call.
@@ -219,38 +287,33 @@ func (d *download) decompress() {
 func (d *download) unzip(r io.Reader) error {
 	zip, err := gzip.NewReader(r)
 	if err != nil {
-		return fileError("decompressing the file: %w", err)
+		return fileErrorf("decompressing the file: %w", err)
 	}
 	for chunk := make([]byte, 32<<10); ; {
 		n, err := zip.Read(chunk)
 		if d.written+int64(n) > d.limit {
-			return fileError("the file, decompressed, is longer than %d bytes", d.limit)
+			return fileErrorf("the file, decompressed, is longer than %d bytes", d.limit)
 		}
 		if n > 0 {
-			m, err := d.w.Write(chunk[:n])
-			d.written += int64(m)
-			if err != nil {
-				return writeError(err)
+			if err := d.write(chunk[:n]); err != nil {
+				return err
 			}
 		}
 		switch {
 		case err == io.EOF: //nolint:errorlint // a reader returns io.EOF itself
 			return nil
 		case err != nil:
-			return fileError("decompressing the file: %w", err)
+			return fileErrorf("decompressing the file: %w", err)
 		}
 	}
 }
 
 // finish ends a file that was received whole.
 func (d *download) finish() error {
-	if !d.started { // a file of less than two bytes
-		d.started = true
-		n, err := d.w.Write(d.first)
-		d.written += int64(n)
-		return writeError(err)
-	}
-	if d.pipe == nil {
+	switch {
+	case !d.started && len(d.first) > 0: // a file of one byte
+		return d.write(d.first)
+	case d.done == nil:
 		return nil
 	}
 	_ = d.pipe.Close() // always nil
@@ -259,11 +322,12 @@ func (d *download) finish() error {
 	return err
 }
 
-// abort ends the decompressor of a file that was not received whole.
-func (d *download) abort() {
+// stop ends the decompressor of a file that was not received whole.
+func (d *download) stop() {
 	if d.done != nil {
 		_ = d.pipe.CloseWithError(errors.New("the download was given up")) // always nil
 		<-d.done
+		d.done = nil
 	}
 }
 

@@ -175,7 +175,7 @@ var failures = map[string]struct {
 	"nothing":               {"without a message", func(t *testing.T) error { return answered(t, 403, ``) }},
 	"HTML":                  {"without a message (text/html", func(t *testing.T) error { return get(t.Context(), newClient(t, newServer(t, html(403)))) }},
 	"status without a name": {"status 499, without a message", func(t *testing.T) error { return answered(t, 499, `{}`) }},
-	"item of a batch": {"invalid", func(t *testing.T) error {
+	"item of a batch": {"does not say why", func(t *testing.T) error {
 		s := newServer(t, answer(200, `[{"exceptions":[{"code":1}]}]`))
 		op := pinterest.Operation{ID: "things/get", Method: http.MethodGet, Path: "/things"}
 		res, err := pinterest.Call[pinterest.BatchResult[pinterest.Pin]](t.Context(), newClient(t, s).Client, op, pinterest.Request{})

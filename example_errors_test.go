@@ -182,6 +182,7 @@ func ExampleDefaultRules() {
 	// 400 code none, 1 ~ could not fetch the image|unable to reach the url -> back off, 3 attempts -> media unreachable, park 15m
 	// 400 ~ \bretry after\s+(\d+)\s+seconds?\b -> back off -> throttled, park
 	// oauth/token 400 -> fail -> unauthenticated, reauthorize
+	// 400 ~ \bprovided token has expired\b -> fail -> not found, fix
 	// 400 -> fail -> invalid, fix
 	// oauth/token 401 -> fail -> unauthenticated, reauthorize
 	// 401 code 3 ~ consumer type is not supported|restricted feature -> fail -> forbidden, fix
@@ -191,6 +192,7 @@ func ExampleDefaultRules() {
 	// 401 -> refresh once -> unauthenticated, reauthorize
 	// 402 -> fail -> payment required, fix
 	// 403 code 29 ~ \btrial access\b -> fail -> trial access, fix
+	// 403 ~ \brequest has expired\b -> fail -> not found, fix
 	// 403 -> fail -> forbidden, review
 	// 404 -> fail -> not found, fix
 	// 405 -> fail -> invalid, fix

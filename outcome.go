@@ -132,7 +132,7 @@ func cleanJSON(clean func(string) string, details json.RawMessage) json.RawMessa
 // unexplained describes an answer that carried no message of the API; "" where
 // there was none.
 func (at *attempt) unexplained() string {
-	if at.resp == nil {
+	if at.resp == nil || at.buf == nil {
 		return ""
 	}
 	if location := at.resp.Header.Get("Location"); location != "" && at.failure.Status < 400 {

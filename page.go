@@ -62,6 +62,8 @@ func (o *ListOptions) Validate() error {
 const (
 	maxPages      = 10_000
 	maxEmptyPages = 20
+	// Things without an id can be equal, and so can pages of them.
+	maxEqualPages = 20
 )
 
 // pages iterates over the pages of a list.
@@ -70,7 +72,7 @@ func pages[T any](ctx context.Context, c *Client, op Operation, req Request, opt
 		next := req
 		bookmark := "" // of the page that was asked for last
 		seen := make(map[[sha256.Size]byte]bool)
-		id := itemID[T]()
+		equal := 0 // pages in a row that have been seen before
 		for n, empty := 1, 0; ; n++ {
 			page, err := List[T](ctx, c, op, next, opts...)
 			if err != nil {
@@ -83,8 +85,16 @@ func pages[T any](ctx context.Context, c *Client, op Operation, req Request, opt
 			if empty++; len(page.Items) > 0 {
 				empty = 0
 			}
-			sum := pageSum(page, id)
-			if page.Bookmark == bookmark || n >= maxPages || empty >= maxEmptyPages || seen[sum] && empty == 0 {
+			sum, haveIDs := pageSum(page)
+			switch {
+			case !seen[sum] || empty > 0:
+				equal = 0
+			case haveIDs:
+				equal = maxEqualPages // once is enough
+			default:
+				equal++
+			}
+			if page.Bookmark == bookmark || n >= maxPages || empty >= maxEmptyPages || equal >= maxEqualPages {
 				yield(nil, fmt.Errorf("%w (page %d)", ErrEndlessPages, n))
 				return
 			}
@@ -96,33 +106,45 @@ func pages[T any](ctx context.Context, c *Client, op Operation, req Request, opt
 	}
 }
 
-// pageSum identifies a page by the items on it.
-func pageSum[T any](page *Page[T], id func(*T) string) (sum [sha256.Size]byte) {
+// pageSum identifies a page by the ids of its items or, of an item that has none,
+// by all that it holds.
+func pageSum[T any](page *Page[T]) (sum [sha256.Size]byte, haveIDs bool) {
 	h := sha256.New()
+	haveIDs = true
 	var size [4]byte
 	for i := range page.Items {
-		s := id(&page.Items[i])
+		s := itemID(reflect.ValueOf(&page.Items[i]).Elem())
+		if s == "" {
+			s, haveIDs = itemText(&page.Items[i]), false
+		}
 		binary.BigEndian.PutUint32(size[:], uint32(len(s)))
 		h.Write(size[:])
 		h.Write([]byte(s))
 	}
 	h.Sum(sum[:0])
-	return sum
+	return sum, haveIDs
 }
 
-// itemID returns how items of a list are told apart: by their field ID, where
-// they have one, else by all that they hold.
-func itemID[T any]() func(*T) string {
-	if t := reflect.TypeFor[T](); t.Kind() == reflect.Struct {
-		if field, ok := t.FieldByName("ID"); ok && field.Type.Kind() == reflect.String {
-			return func(item *T) string { return reflect.ValueOf(item).Elem().FieldByIndex(field.Index).String() }
-		}
+// itemID returns an item's field ID, "" where it has none.
+func itemID(v reflect.Value) string {
+	if v = reflect.Indirect(v); v.Kind() != reflect.Struct {
+		return ""
 	}
-	return func(item *T) string {
-		data, err := json.Marshal(item)
-		if err != nil {
-			return fmt.Sprintf("%+v", item)
-		}
-		return string(data)
+	field, ok := v.Type().FieldByName("ID")
+	if !ok || field.Type.Kind() != reflect.String {
+		return ""
 	}
+	id, err := v.FieldByIndexErr(field.Index)
+	if err != nil { // it is that of a part that is nil
+		return ""
+	}
+	return id.String()
+}
+
+func itemText(item any) string {
+	data, err := json.Marshal(item)
+	if err != nil {
+		return fmt.Sprintf("%+v", item)
+	}
+	return string(data)
 }

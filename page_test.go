@@ -1,8 +1,10 @@
 package pinterest_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -161,4 +163,85 @@ func TestRecordedPins(t *testing.T) {
 	bare := load("bare.json")
 	assert.True(t, bare.CreatedAt.IsZero())
 	assert.Empty(t, bare.Media.MediaType)
+}
+
+type (
+	named   struct{ Name string }
+	PartID  struct{ ID string }
+	inPart  struct{ *PartID }
+	number  struct{ ID int }
+	pointer = *named
+)
+
+// The guard tells pages apart by ids where items have one, else by what they hold.
+func TestAllTellsPagesApart(t *testing.T) {
+	t.Parallel()
+	// Two pages, of which the second has the items of the first.
+	again := func(item string) []reply {
+		return []reply{
+			answer(200, `{"items":[`+item+`],"bookmark":"a"}`), answer(200, `{"items":[`+item+`],"bookmark":"b"}`),
+			answer(200, `{"items":[`+item+`],"bookmark":null}`),
+		}
+	}
+	same := func(n int) []reply {
+		replies := make([]reply, n)
+		for i := range replies {
+			replies[i] = answer(200, `{"items":[{"id":1,"name":"x"}],"bookmark":"`+itoa(i)+`"}`)
+		}
+		return replies
+	}
+	for name, tt := range map[string]struct {
+		pages []reply
+		all   func(c *testClient) (int, error)
+		items int
+		ends  bool
+	}{
+		"ids":                  {again(`{"id":"1"}`), count[pinterest.Pin], 2, false},
+		"an id in a part":      {again(`{"id":"1"}`), count[inPart], 2, false},
+		"a part that is nil":   {again(`{}`), count[inPart], 3, true},
+		"an id that is empty":  {again(`{"id":""}`), count[pinterest.Pin], 3, true},
+		"no id":                {again(`{"name":"x"}`), count[named], 3, true},
+		"words":                {again(`"x"`), count[string], 3, true},
+		"numbers":              {again(`7`), count[int], 3, true},
+		"a pointer":            {again(`{"name":"x"}`), count[pointer], 3, true},
+		"a null pointer":       {again(`null`), count[pointer], 3, true},
+		"anything":             {again(`{"a":[1]}`), count[any], 3, true},
+		"no id, endless":       {same(40), count[named], 21, false},
+		"ids that are numbers": {same(40), count[number], 21, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			n, err := tt.all(newClient(t, newServer(t, tt.pages...)))
+			assert.Equal(t, tt.items, n)
+			if tt.ends {
+				assert.NoError(t, err)
+			} else {
+				assert.ErrorIs(t, err, pinterest.ErrEndlessPages)
+			}
+		})
+	}
+}
+
+// count counts the items of a list.
+func count[T any](c *testClient) (n int, err error) {
+	for _, err := range pinterest.All[T](context.Background(), c.Client, opXGet, pinterest.Request{}) {
+		if err != nil {
+			return n, err
+		}
+		n++
+	}
+	return n, nil
+}
+
+// The request of a list is not changed by going through it.
+func TestAllKeepsTheRequest(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, answer(200, `{"items":["a"],"bookmark":"n"}`), answer(200, `{"items":["b"]}`))
+	query := url.Values{"x": {"1"}}
+	for _, err := range pinterest.All[string](t.Context(), newClient(t, s).Client, opXGet, pinterest.Request{Query: query, Options: &xOptions{values: url.Values{"page_size": {"1"}, "bookmark": {"start"}}}}) {
+		require.NoError(t, err)
+	}
+	assert.Equal(t, "bookmark=start&page_size=1&x=1", s.received(toCall)[0].query)
+	assert.Equal(t, "bookmark=n&page_size=1&x=1", s.received(toCall)[1].query)
+	assert.Equal(t, url.Values{"x": {"1"}}, query)
 }

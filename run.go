@@ -151,7 +151,14 @@ func (r *run) doneBefore(at *attempt) bool {
 // been replaced in the meantime: the call then tries the token that another call or
 // process has stored since.
 func (r *run) refresh(at *attempt, rule Rule) (_ Rule, stop error) {
-	if r.refused++; r.refused == maxTokenTries || !at.refreshable() {
+	switch r.refused++; {
+	case r.cl.foreign(): // the answer says nothing about the account
+		rule.Disposition = DispositionReview
+		return rule, errFinal
+	case r.cl.opts.token != "":
+		rule.Disposition = DispositionFix
+		return rule, errOwnToken
+	case r.refused == maxTokenTries, !at.refreshable():
 		return rule, errFinal
 	}
 	var err error
@@ -161,6 +168,9 @@ func (r *run) refresh(at *attempt, rule Rule) (_ Rule, stop error) {
 		r.refreshed, err = r.c.tokens.refresh(r.ctx, at.credential)
 	}
 	switch {
+	case err == nil && r.cl.stream != nil && r.cl.stream.spent() != nil:
+		rule.Disposition = DispositionPark // the next call has the new token
+		return rule, r.cl.stream.spent()
 	case err == nil:
 		r.counted--
 		return rule, nil
@@ -173,6 +183,9 @@ func (r *run) refresh(at *attempt, rule Rule) (_ Rule, stop error) {
 
 // errFinal stops a call without adding anything to its error.
 var errFinal = errors.New("final")
+
+// errOwnToken is the reason that a token of the caller's own is not refreshed.
+var errOwnToken = errors.New("the token of UsingToken was not accepted, and only the account's own is refreshed")
 
 // errDeadline is returned when a wait would end after the caller's deadline.
 var errDeadline = fmt.Errorf("the wait before the next attempt does not fit the caller's deadline: %w", context.DeadlineExceeded)
@@ -200,8 +213,10 @@ func (r *run) plan(at *attempt, rule Rule) (wait time.Duration, stop error) {
 	if asked && wait > policy.MaxServerWait {
 		return wait, errFinal
 	}
-	if r.cl.stream != nil && !r.cl.stream.repeatable() {
-		return wait, errStreamUsed
+	if r.cl.stream != nil {
+		if err := r.cl.stream.spent(); err != nil {
+			return wait, err
+		}
 	}
 	wait = policy.jitter(wait)
 	if err := r.ctx.Err(); err != nil {

@@ -1,6 +1,7 @@
 package pinterest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -11,23 +12,29 @@ import (
 // Stream is a request body that is read while it is sent, such as a file that is
 // uploaded. It is never held in memory.
 //
-// A Reader that is an io.Seeker or an io.ReaderAt, as files and byte readers are,
-// can be sent again after a failure, from where it stood. Another one is sent
-// once: a failure after which it would be sent again ends the call.
+// A Reader that can seek or is an io.ReaderAt, as files and byte readers are, can
+// be sent again after a failure, from where it stood. Another one is sent once: a
+// failure after which it would be sent again ends the call, unless nothing of it
+// was read. The Reader has to end after Size bytes; the last of them are held back
+// until it has, so that a body of another size never arrives whole.
 //
 // [RetryPolicy].AttemptTimeout bounds the time without progress of such a call,
-// not the whole transfer.
+// not the whole transfer. The Reader is not closed. It may be read for a moment
+// after the call has ended, if a Read was under way then.
 type Stream struct {
 	Reader      io.Reader
-	Size        int64  // in bytes; 0 with a Reader that is an io.Seeker: up to its end
+	Size        int64  // in bytes; 0 with a Reader that can seek: up to its end
 	ContentType string // required
 }
 
-var errStreamUsed = errors.New("the request's stream cannot be read again, since its reader cannot seek")
+var (
+	errStreamUsed = errors.New("the request's stream cannot be sent again, since its reader cannot seek")
+	errStreamOver = errors.New("the attempt that read the request's stream is over")
+)
 
 // open checks the stream and finds out where it begins and ends.
 func (s *Stream) open() (*streamBody, error) {
-	b := &streamBody{reader: s.Reader, size: s.Size}
+	b := &streamBody{reader: s.Reader, size: s.Size, reading: make(chan struct{}, 1)}
 	var c Check
 	if s.Reader == nil {
 		c.Add("Stream.Reader", "", "is required")
@@ -37,73 +44,89 @@ func (s *Stream) open() (*streamBody, error) {
 	if s.Size < 0 {
 		c.Add("Stream.Size", strconv.FormatInt(s.Size, 10), "must not be negative")
 	}
-	switch r := s.Reader.(type) {
-	case io.Seeker:
-		start, err := r.Seek(0, io.SeekCurrent)
-		if err != nil {
-			return nil, fmt.Errorf("seeking in Stream.Reader: %w", err)
-		}
-		end, err := r.Seek(0, io.SeekEnd)
-		if err == nil {
-			_, err = r.Seek(start, io.SeekStart)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("seeking in Stream.Reader: %w", err)
-		}
-		setDefault(&b.size, end-start)
-		if b.size != end-start {
+	seeker, seeks := s.Reader.(io.Seeker)
+	readerAt, readsAt := s.Reader.(io.ReaderAt)
+	start := int64(0)
+	if seeks {
+		var end int64
+		var err error
+		if start, end, err = extent(seeker); err != nil {
+			seeks, readsAt = false, false // a pipe is a file, too, and cannot seek
+		} else if setDefault(&b.size, end-start); b.size != end-start {
 			c.Add("Stream.Size", strconv.FormatInt(s.Size, 10), fmt.Sprintf("must be what Reader holds, which is %d bytes", end-start))
 		}
+	}
+	switch {
+	case readsAt: // nothing is shared between two attempts
+		b.rewind = func() (io.Reader, error) { return io.NewSectionReader(readerAt, start, b.size), nil }
+	case seeks:
 		b.rewind = func() (io.Reader, error) {
-			if at, ok := s.Reader.(io.ReaderAt); ok { // nothing is shared between two attempts
-				return io.NewSectionReader(at, start, b.size), nil
-			}
-			_, err := r.Seek(start, io.SeekStart)
+			_, err := seeker.Seek(start, io.SeekStart)
 			return s.Reader, err
 		}
-	case io.ReaderAt:
-		b.rewind = func() (io.Reader, error) { return io.NewSectionReader(r, 0, b.size), nil }
 	}
-	if b.size == 0 {
-		c.Add("Stream.Size", "0", "is required")
+	switch {
+	case b.size == 0 && seeks:
+		c.Add("Stream.Reader", "", "must hold something: there is nothing behind the place where it stands")
+	case b.size == 0:
+		c.Add("Stream.Size", "0", "is required for a Reader that cannot seek")
 	}
 	return b, c.Err()
 }
 
+// extent returns where a reader stands and where it ends, and leaves it there.
+func extent(s io.Seeker) (start, end int64, err error) {
+	if start, err = s.Seek(0, io.SeekCurrent); err != nil {
+		return 0, 0, err
+	}
+	if end, err = s.Seek(0, io.SeekEnd); err != nil {
+		return 0, 0, err
+	}
+	_, err = s.Seek(start, io.SeekStart)
+	return start, end, err
+}
+
 // streamBody is a Stream that a call sends.
 type streamBody struct {
-	reader   io.Reader
-	size     int64
-	rewind   func() (io.Reader, error) // nil: it can be read once
-	progress func()
+	reader io.Reader
+	size   int64
+	rewind func() (io.Reader, error) // nil: it can be read once
 
-	mu      sync.Mutex
-	current *streamReader // of the attempt under way
-	used    bool
-	err     error // what the caller's reader failed with
+	// reading is held by who uses the caller's reader. Nothing else waits for it:
+	// a Read that does not return must not hold the call.
+	reading chan struct{}
+
+	mu       sync.Mutex
+	progress func()
+	current  *streamReader // of the attempt under way
+	used     bool
+	err      error // what the caller's reader failed with
+}
+
+// watch has progress called whenever the next attempt sends something.
+func (b *streamBody) watch(progress func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.progress = progress
 }
 
 // again returns the body for the next attempt. What an earlier attempt's
-// transport may still read comes to an end first.
-func (b *streamBody) again() io.ReadCloser {
+// transport still reads gets nothing more.
+func (b *streamBody) again(ctx context.Context) io.ReadCloser {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	r := &streamReader{body: b, reader: b.reader, left: b.size}
-	if b.rewind != nil {
-		var err error
-		if r.reader, err = b.rewind(); err != nil {
-			b.err = err
-		}
-	}
-	b.current = r
-	return r
+	b.current = &streamReader{ctx: ctx, body: b, progress: b.progress, left: b.size}
+	return b.current
 }
 
-// repeatable reports whether the stream can be sent (again).
-func (b *streamBody) repeatable() bool {
+// spent says why the stream cannot be sent (again), nil if it can.
+func (b *streamBody) spent() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.err == nil && (b.rewind != nil || !b.used)
+	if b.err == nil && b.used && b.rewind == nil {
+		return errStreamUsed
+	}
+	return b.err
 }
 
 // failure returns what the caller's reader failed with.
@@ -115,52 +138,93 @@ func (b *streamBody) failure() error {
 
 // streamReader is the body of one attempt.
 type streamReader struct {
-	body   *streamBody
-	reader io.Reader
-	left   int64
+	ctx      context.Context // the attempt's
+	body     *streamBody
+	progress func()
+	reader   io.Reader // nil until the first Read
+	left     int64
 }
 
-var errStreamOver = errors.New("the attempt that read this is over")
-
-// Read holds the lock, so that two attempts never read at the same time.
+// Read reads on, one attempt at a time.
 func (r *streamReader) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	select {
+	case r.body.reading <- struct{}{}:
+		defer func() { <-r.body.reading }()
+	case <-r.ctx.Done():
+		return 0, context.Cause(r.ctx)
+	}
+	if err := r.begin(); err != nil {
+		return 0, err
+	}
+	if r.left == 0 {
+		return 0, io.EOF
+	}
+	n, err := r.reader.Read(p[:min(int64(len(p)), r.left)])
+	if r.left -= int64(n); n > 0 && r.progress != nil {
+		r.progress()
+	}
+	switch {
+	case err == io.EOF && r.left > 0:
+		return n, r.fail(fmt.Errorf("Stream.Reader ended %d bytes before Stream.Size: %w", r.left, io.ErrUnexpectedEOF))
+	case err != nil && err != io.EOF:
+		return n, r.fail(fmt.Errorf("reading Stream.Reader: %w", err))
+	case err == nil && r.left == 0:
+		if err := r.checkEnd(); err != nil {
+			return 0, err
+		}
+	}
+	return n, nil
+}
+
+// begin goes to the stream's beginning before the first Read, and ends those of
+// an attempt that is over.
+func (r *streamReader) begin() error {
 	b := r.body
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
 	case b.current != r:
-		return 0, errStreamOver
+		return errStreamOver
 	case b.err != nil:
-		return 0, b.err
-	case r.left == 0:
-		return 0, r.end()
+		return b.err
+	case r.ctx.Err() != nil:
+		return context.Cause(r.ctx)
 	}
 	b.used = true
-	n, err := r.reader.Read(p[:min(int64(len(p)), r.left)])
-	r.left -= int64(n)
-	if n > 0 && b.progress != nil {
-		b.progress()
+	if r.reader != nil {
+		return nil
 	}
-	switch {
-	case err == io.EOF && r.left > 0: //nolint:errorlint // a reader returns io.EOF itself
-		err = fmt.Errorf("Stream.Reader ended %d bytes before Stream.Size", r.left)
-		b.err = err
-	case err == io.EOF: //nolint:errorlint // the same
-		err = nil // the end is asked for once more
-	case err != nil:
-		err = fmt.Errorf("reading Stream.Reader: %w", err)
-		b.err = err
+	r.reader = b.reader
+	if b.rewind == nil {
+		return nil
 	}
-	return n, err
+	var err error
+	if r.reader, err = b.rewind(); err != nil {
+		b.err = fmt.Errorf("seeking in Stream.Reader: %w", err)
+	}
+	return b.err
 }
 
-// end makes sure that nothing is left out: the reader is at its end, too.
-func (r *streamReader) end() error {
-	if n, _ := io.ReadFull(r.reader, make([]byte, 1)); n > 0 {
-		r.body.err = fmt.Errorf("Stream.Reader holds more than the %d bytes of Stream.Size", r.body.size)
-		return r.body.err
+// fail notes what the caller's reader failed with: no attempt can send it now.
+func (r *streamReader) fail(err error) error {
+	r.body.mu.Lock()
+	defer r.body.mu.Unlock()
+	r.body.err = err
+	return err
+}
+
+// checkEnd makes sure that nothing is left out: the reader is at its end, too.
+func (r *streamReader) checkEnd() error {
+	switch n, err := io.ReadFull(r.reader, make([]byte, 1)); {
+	case n > 0:
+		return r.fail(fmt.Errorf("Stream.Reader holds more than the %d bytes of Stream.Size", r.body.size))
+	case err != io.EOF:
+		return r.fail(fmt.Errorf("reading Stream.Reader: %w", err))
 	}
-	return io.EOF
+	return nil
 }
 
 // Close ends the reading. The caller's reader stays open: it is the caller's.

@@ -161,15 +161,15 @@ func validate(v any) error {
 	if v, ok := v.(validator); ok {
 		return v.Validate()
 	}
-	list := reflect.ValueOf(v)
-	if list.Kind() != reflect.Slice || !list.Type().Elem().Implements(reflect.TypeFor[validator]()) {
+	list := reflect.Indirect(reflect.ValueOf(v))
+	if list.Kind() != reflect.Slice || !mayValidate(list.Type().Elem()) {
 		return nil
 	}
 	var found problems
 	var others []error
 	for i := range list.Len() {
 		at := "[" + strconv.Itoa(i) + "]"
-		fields, rest := fieldErrors(list.Index(i).Interface().(validator).Validate())
+		fields, rest := fieldErrors(validateElement(list.Index(i)))
 		for _, f := range fields {
 			f.Field = strings.TrimSuffix(at+"."+f.Field, ".")
 			found = append(found, f)
@@ -182,6 +182,26 @@ func validate(v any) error {
 		others = append([]error{found}, others...)
 	}
 	return errors.Join(others...)
+}
+
+// mayValidate reports whether elements of this type, or pointers to them, can be
+// asked.
+func mayValidate(t reflect.Type) bool {
+	v := reflect.TypeFor[validator]()
+	return t.Kind() == reflect.Interface || t.Implements(v) || reflect.PointerTo(t).Implements(v)
+}
+
+func validateElement(v reflect.Value) error {
+	if v.Kind() == reflect.Pointer && v.IsNil() {
+		return FieldError{Problem: "must not be nil"}
+	}
+	if e, ok := v.Interface().(validator); ok {
+		return e.Validate()
+	}
+	if e, ok := v.Addr().Interface().(validator); ok {
+		return e.Validate()
+	}
+	return nil
 }
 
 // fieldErrors returns every [FieldError] in the tree of err, and the errors in
