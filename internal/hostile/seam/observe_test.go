@@ -171,7 +171,7 @@ func TestErrorsWithoutAnAnswer(t *testing.T) {
 			return noHost.Do(context.Background(), opThingsGet, pinterest.Request{Path: []string{"1"}}, nil)
 		},
 		"no credentials of the app": func() error {
-			return c.Do(context.Background(), pinterest.Operation{ID: "x/app", Method: "GET", Path: "/x", Auth: pinterest.AuthApp}, pinterest.Request{}, nil)
+			return c.Do(context.Background(), pinterest.Operation{ID: "x/app", Method: "GET", Path: "/x", AppAuth: true}, pinterest.Request{}, nil)
 		},
 	} {
 		err := safely(t, run)
@@ -264,7 +264,7 @@ func TestUsingTokenKeepsTheAccount(t *testing.T) {
 func TestAuthApp(t *testing.T) {
 	const secret = "APPSECRET998877"
 	basic := base64.StdEncoding.EncodeToString([]byte("1478:" + secret))
-	op := pinterest.Operation{ID: "x/app", Method: "POST", Path: "/app", Kind: pinterest.KindWrite, Auth: pinterest.AuthApp}
+	op := pinterest.Operation{ID: "x/app", Method: "POST", Path: "/app", Kind: pinterest.KindWrite, AppAuth: true}
 	for _, status := range []int{200, 401, 500} {
 		rec := &recorder{}
 		h, c := newHits(t, func(_ int, w http.ResponseWriter, r *http.Request) {
