@@ -186,8 +186,8 @@ func (w boardWant) lookup() Lookup[Board] {
 	return Lookup[Board]{
 		Creates: boardCreates, Want: w, Key: []string{strings.ToLower(normal(w.Name))},
 		List: OpBoardsList, In: Request{Options: &BoardListOptions{ListOptions: ListOptions{PageSize: maxPageSize}, Privacy: BoardAll}},
-		Match: func(b *Board) bool { return sameName(b.Name, w.Name) },
-		Made:  func(b *Board) (string, time.Time) { return b.ID, b.CreatedAt.Time },
+		Match: func(b *Board) bool { return sameName(b.Name, w.Name) }, Get: OpBoardsGet,
+		Made: func(b *Board) (string, time.Time) { return b.ID, b.CreatedAt.Time },
 	}
 }
 

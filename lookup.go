@@ -78,6 +78,10 @@ type Lookup[T any] struct {
 	// asked when the list comes back empty: an empty list of something that is not
 	// empty proves nothing.
 	Count func(ctx context.Context, c *Client, opts ...CallOption) (int, error)
+	// Get, if set, is the operation that reads one item by its id, the last of its path
+	// values; those before it are the path values of the list. It tells whether an
+	// earlier result that the list lacks was deleted, or the list lags.
+	Get Operation
 	// Late says that the result may be listed only minutes after it was made, such as
 	// a video that is processed first. Then not finding it proves nothing.
 	Late bool
@@ -102,6 +106,8 @@ type lookup struct {
 	find func(ctx context.Context, s *search) (finding, error)
 	// confirm asks whether a list that came back empty is empty.
 	confirm func(ctx context.Context, s *search) error
+	// gone asks whether a result that the list lacks does not exist any more.
+	gone func(ctx context.Context, s *search, id string) bool
 	// made returns the id and the time of creation of the call's result.
 	made func() (id string, created time.Time)
 	// matches is Match, for an item of any type.
@@ -152,6 +158,7 @@ func (l Lookup[T]) bind(cl *call) (*lookup, error) {
 		out: result, want: l.Want, list: list, key: fingerprint(append([]string{list}, key...)...), unique: l.Unique, late: l.Late,
 		find:    func(ctx context.Context, s *search) (finding, error) { return l.find(ctx, s, result) },
 		confirm: l.confirm,
+		gone:    l.gone,
 		made:    func() (string, time.Time) { return l.Made(result) },
 		matches: func(item any) bool { return l.Match(item.(*T)) },
 	}, c.Err()
@@ -241,6 +248,18 @@ func (l Lookup[T]) confirm(ctx context.Context, s *search) error {
 		err = fmt.Errorf("the list is empty although it should have %d items", n)
 	}
 	return err
+}
+
+// gone asks whether a result that the list lacks does not exist any more.
+func (l Lookup[T]) gone(ctx context.Context, s *search, id string) bool {
+	if l.Get.ID == "" {
+		return false
+	}
+	path := []string{id}
+	if _, _, _, rest, _ := placeholder(l.Get.Path); strings.Contains(rest, "{") {
+		path = append(slices.Clone(l.In.Path), id)
+	}
+	return errors.Is(s.c.Do(ctx, l.Get, Request{Path: path}, nil, s.opts...), ErrNotFound)
 }
 
 // doubt says which items may be the result.

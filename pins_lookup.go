@@ -64,7 +64,7 @@ func (w pinWant) lookup() Lookup[Pin] {
 		List: OpBoardsListPins, In: Request{Path: []string{w.BoardID}, Options: &ListOptions{PageSize: 100}},
 		Match: w.matches, Near: w.resembles, Unique: w.Marker != "", Late: w.Media == MediaVideo,
 		Made:  func(p *Pin) (string, time.Time) { return p.ID, p.CreatedAt.Time },
-		Count: w.count,
+		Count: w.count, Get: OpPinsGet,
 	}
 }
 

@@ -85,6 +85,7 @@ type search struct {
 	others     []string // ids that are known to be others'
 	unresolved int      // how many equal creates before it may have made something
 	exists     bool     // a conflict has shown that the result, or another of its name, is there
+	asked      int      // how many results that the list lacks were asked for
 	opts       []CallOption
 }
 
@@ -105,6 +106,9 @@ func (s *search) prove(ctx context.Context) (verdict, error) {
 		f, err := s.look(ctx)
 		age := began.Sub(s.last)
 		_, ahead := s.c.apiClock.Bounds()
+		if err == nil && !f.found && age >= settle {
+			s.forgetDeleted(ctx, f.listing)
+		}
 		proves := s.c.registry.proves(s.cl.lookup.list, s.last, began, s.last.Add(ahead), settle, f.listing)
 		switch {
 		case err != nil:
@@ -132,6 +136,23 @@ func (s *search) prove(ctx context.Context) (verdict, error) {
 		}
 		if err := s.pause(ctx, s.next(n, age)); err != nil {
 			return verdictUnknown, err
+		}
+	}
+}
+
+// maxAsked bounds how many results that a list lacks are asked for.
+const maxAsked = 3
+
+// forgetDeleted finds out whether results that the list lacks were deleted, so that
+// they are not held against it.
+func (s *search) forgetDeleted(ctx context.Context, seen listing) {
+	for _, id := range s.c.registry.lacking(s.cl.lookup.list, s.last, seen) {
+		if s.asked == maxAsked {
+			return
+		}
+		s.asked++
+		if s.cl.lookup.gone(ctx, s, id) {
+			s.c.registry.remove(id)
 		}
 	}
 }

@@ -238,31 +238,44 @@ const (
 	lagMemory = time.Hour
 )
 
+// lacking returns the results of this client that a reading of their list should
+// have shown and did not: made before last, and not older than what was read.
+func (g *registry) lacking(list string, last time.Time, seen listing) (ids []string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, thing := range g.lists[list] {
+		if !thing.known.After(last) && thing.missing(seen) {
+			ids = append(ids, thing.id)
+		}
+	}
+	return ids
+}
+
+// missing reports whether a reading of the thing's list should have shown it and did
+// not.
+func (thing *madeThing) missing(seen listing) bool {
+	return !thing.removed && !seen.ids[thing.id] && (seen.oldest.IsZero() || thing.created.After(seen.oldest))
+}
+
 // proves reports whether a reading of a list that began at this time can prove
 // that something sent last is absent. It cannot if it lacks what this client made
-// before that, unless it has been missing for so long that it must have been
-// deleted. And where lists have lately been seen to lag longer than the settle time,
-// it can only if it shows something made since. newest is the latest time that the
-// API's clock can have shown at last.
+// before that. And where lists have lately been seen to lag longer than the settle
+// time, it can only if it shows something made since. newest is the latest time that
+// the API's clock can have shown at last.
 func (g *registry) proves(list string, last, began, newest time.Time, settle time.Duration, seen listing) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	lacks, fresh := false, false
 	for _, thing := range g.lists[list] {
-		age := began.Sub(thing.known)
 		switch {
-		case thing.removed, !seen.oldest.IsZero() && !thing.created.After(seen.oldest):
-			// Deleted or moved, or older than what was read.
+		case thing.missing(seen):
+			lacks = lacks || !thing.known.After(last)
+			if age := began.Sub(thing.known); age >= settle && age <= longestMissing {
+				g.lagSeen = began
+			}
 		case seen.ids[thing.id]:
 			// Its time is in whole seconds, and so is our knowledge of the API's clock.
 			fresh = fresh || thing.created.After(newest.Add(time.Second))
-		case age > longestLag:
-			thing.removed = true
-		default:
-			lacks = lacks || !thing.known.After(last)
-			if age >= settle && age <= longestMissing {
-				g.lagSeen = began
-			}
 		}
 	}
 	lagging := !g.lagSeen.IsZero() && began.Sub(g.lagSeen) <= lagMemory
