@@ -1,0 +1,340 @@
+package creates_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/pinterest-go/pinterest"
+)
+
+// Row 1.
+func TestKeysOfEqualContentGetTheirOwnPinFromTwoProcesses(t *testing.T) {
+	t.Parallel()
+	r := &record{name: "row 1, one process after the other"}
+	both := &record{name: "row 1, at the same time"}
+	for i, f := range ambiguous {
+		for j, apart := range []time.Duration{0, 300 * time.Millisecond, time.Second, 1700 * time.Millisecond, 3 * time.Second} {
+			for k, commit := range []bool{false, true} {
+				seed := i*100 + j*10 + k
+				note := fmt.Sprintf("%v apart, %s, committed %v, seed %d", apart, faultName(f), commit, seed)
+				f.commit = commit
+				fault := f
+				t.Run(note, func(t *testing.T) {
+					oneAfterAnother(t, r, seed, apart, &fault, note)
+					sameTime(t, both, seed, apart, &fault, note)
+				})
+			}
+		}
+	}
+	r.report(t, 0)
+	both.report(t, 0)
+}
+
+func failOnly(img string, f *fault) func(string, int) *fault {
+	return func(image string, n int) *fault {
+		if image == img && n == 1 {
+			return f
+		}
+		return nil
+	}
+}
+
+func oneAfterAnother(t *testing.T, r *record, seed int, apart time.Duration, f *fault, note string) {
+	w := newWorld(t, seed)
+	ledger := pinterest.NewMemoryLedger()
+	a, b := w.client(pinterest.WithLedger(ledger)), w.client(pinterest.WithLedger(ledger))
+	pinA, pinB := w.equal("a"), w.equal("b")
+	w.onCreate = failOnly(image(pinB), f)
+	idA, errA := w.once(a, "key-a", pinA)
+	w.clock.Advance(apart)
+	idB, errB := w.once(b, "key-b", pinB)
+	r.judge(w.server, image(pinA), idA, errA, "A: "+note)
+	r.judge(w.server, image(pinB), idB, errB, "B: "+note)
+	if again, err := w.once(w.client(pinterest.WithLedger(ledger)), "key-b", pinB); err == nil && again != idB {
+		r.wrong("%s: the ledger has %s for B, which was told %s", note, again, idB)
+	}
+}
+
+func sameTime(t *testing.T, r *record, seed int, apart time.Duration, f *fault, note string) {
+	w := newWorld(t, seed)
+	ledger := pinterest.NewMemoryLedger()
+	a, b := w.client(pinterest.WithLedger(ledger)), w.client(pinterest.WithLedger(ledger))
+	pinA, pinB := w.equal("a"), w.equal("b")
+	w.onCreate = failOnly(image(pinB), f)
+	w.lag = func() time.Duration { return time.Duration(seed%3) * time.Second }
+	var idA, idB string
+	var errA, errB error
+	w.clock.together(t,
+		func() { idA, errA = w.once(a, "key-a", pinA) },
+		func() {
+			_ = w.clock.Sleep(w.context(), apart)
+			idB, errB = w.once(b, "key-b", pinB)
+		})
+	r.judge(w.server, image(pinA), idA, errA, "A: "+note)
+	r.judge(w.server, image(pinB), idB, errB, "B: "+note)
+}
+
+// Row 12.
+func TestEqualKeysLeftUncertainAreResolvedOnceAndForAll(t *testing.T) {
+	t.Parallel()
+	r := &record{name: "row 12, minutes apart"}
+	close := &record{name: "row 12, at once"}
+	for seed := range 16 {
+		gap := []time.Duration{3 * time.Minute, 10 * time.Minute, 2 * time.Hour, 0}[seed%4]
+		into := r
+		if gap == 0 {
+			into = close
+		}
+		for _, order := range []string{"AB", "BA", "AABB", "BABA"} {
+			note := fmt.Sprintf("gap %v, order %s, seed %d", gap, order, seed)
+			t.Run(note, func(t *testing.T) { equalKeysLeftUncertain(t, into, seed, gap, order, note) })
+		}
+	}
+	r.report(t, 0)
+	close.report(t, 1)
+}
+
+func equalKeysLeftUncertain(t *testing.T, r *record, seed int, gap time.Duration, order, note string) {
+	w := newWorld(t, seed)
+	ledger := pinterest.NewMemoryLedger()
+	pins := map[rune]pinterest.PinCreate{'A': w.equal("a"), 'B': w.equal("b")}
+	onlyMade := []rune{'B', 'A'}[seed/4%2]
+	down := true
+	w.onCreate = func(img string, _ int) *fault {
+		if !down {
+			return nil
+		}
+		if img == image(pins[onlyMade]) {
+			return committed(broken)
+		}
+		return uncommitted(broken)
+	}
+	w.onList = func(int) *fault {
+		if down {
+			return uncommitted(server503)
+		}
+		return nil
+	}
+	for i, who := range []rune{'A', 'B'} {
+		if i > 0 {
+			w.clock.Advance(gap)
+		}
+		if _, err := w.once(w.client(pinterest.WithLedger(ledger)), "key-"+string(who), pins[who]); err == nil {
+			t.Fatal("the first process cannot know")
+		}
+	}
+	w.change(func(*habits) { down = false })
+	w.clock.Advance(time.Hour)
+	// Every submission is a new process. After the given order, each key is
+	// submitted twice more: by then both have to be known for good.
+	var id [2]string
+	var err [2]error
+	told := map[rune]string{}
+	for _, who := range order + "ABAB" {
+		k := who - 'A'
+		id[k], err[k] = w.once(w.client(pinterest.WithLedger(ledger)), "key-"+string(who), pins[who])
+		if before := told[who]; err[k] == nil && before != "" && before != id[k] {
+			r.wrong("%s: key %c has had two pins, %s and %s", note, who, before, id[k])
+		}
+		if err[k] == nil {
+			told[who] = id[k]
+		}
+		w.clock.Advance(time.Minute)
+	}
+	for _, who := range "AB" {
+		r.judge(w.server, image(pins[who]), id[who-'A'], err[who-'A'], string(who)+": "+note)
+	}
+}
+
+// blockingLedger counts the names that are held.
+type blockingLedger struct {
+	pinterest.Ledger
+	held atomic.Int32
+}
+
+func (l *blockingLedger) Lock(ctx context.Context, names ...string) (context.Context, func(), error) {
+	held, unlock, err := l.Ledger.Lock(ctx, names...)
+	if err != nil {
+		return held, unlock, err
+	}
+	l.held.Add(1)
+	var once sync.Once
+	return held, func() { once.Do(func() { l.held.Add(-1); unlock() }) }, nil
+}
+
+// Row 17.
+func TestTheContextHoldsWhileAnEqualCreateIsStuck(t *testing.T) {
+	t.Parallel()
+	for _, how := range []string{"new key", "key left at its intent", "plain create", "resolve"} {
+		for seed := range 5 {
+			t.Run(fmt.Sprintf("%s, seed %d", how, seed), func(t *testing.T) {
+				t.Parallel()
+				contextHolds(t, seed, how)
+			})
+		}
+	}
+}
+
+func contextHolds(t *testing.T, seed int, how string) {
+	w := newWorld(t, seed)
+	ledger := &blockingLedger{Ledger: pinterest.NewMemoryLedger()}
+	client := w.client(pinterest.WithLedger(ledger))
+	pinA, pinB := w.equal("a"), w.equal("b")
+	reached, release := make(chan struct{}), make(chan struct{})
+	var left pinterest.Uncertain
+	w.onCreate = func(string, int) *fault { return uncommitted(broken) }
+	w.onList = listsDown
+	switch how {
+	case "key left at its intent":
+		if _, err := w.once(client, "key-b", pinB); err == nil {
+			t.Fatal("the first try cannot know")
+		}
+	case "resolve":
+		_, err := client.Pins.Create(w.context(), pinB)
+		left = uncertain(t, err)
+	}
+	w.change(func(h *habits) {
+		h.onList = nil
+		h.onCreate = func(img string, _ int) *fault {
+			if img == image(pinA) {
+				close(reached)
+				<-release
+			}
+			return nil
+		}
+	})
+	w.clock.Advance(time.Duration(seed) * 20 * time.Second)
+	var stuck sync.WaitGroup
+	var stuckErr error
+	stuck.Go(func() { _, stuckErr = client.Pins.Create(w.context(), pinA) })
+	<-reached
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	begin := time.Now()
+	var err error
+	switch how {
+	case "plain create":
+		_, err = client.Pins.Create(ctx, pinB)
+	case "resolve":
+		_, err = client.Pins.Resolve(ctx, left)
+	default:
+		_, err = client.Pins.CreateOnce(ctx, "key-b", pinB)
+	}
+	// Nothing of it is unanswered, so that no last look is owed. Two seconds are
+	// for a busy machine.
+	if took := time.Since(begin); took > 2300*time.Millisecond {
+		t.Errorf("the call returned %v after the start, its context ended after 300ms (%v)", took, err)
+	}
+	if held := ledger.held.Load(); held != 0 {
+		t.Errorf("%d locks of the ledger are still held", held)
+	}
+	close(release)
+	stuck.Wait()
+	if stuckErr != nil {
+		t.Errorf("the create that was only slow failed: %v", stuckErr)
+	}
+	for _, p := range []pinterest.PinCreate{pinA, pinB} {
+		if ids := w.made(image(p)); len(ids) > 1 {
+			t.Errorf("duplicates: %s", quoted(ids))
+		}
+	}
+	if err == nil && how != "resolve" && len(w.made(image(pinB))) == 0 {
+		t.Error("told made, which it is not")
+	}
+}
+
+// countingLedger measures what a create costs.
+type countingLedger struct {
+	pinterest.Ledger
+	mu                   sync.Mutex
+	saved, loaded, calls int
+	largest, names       int
+	longest              string
+}
+
+func (l *countingLedger) Lock(ctx context.Context, names ...string) (context.Context, func(), error) {
+	l.mu.Lock()
+	l.names += len(names)
+	l.calls++
+	l.mu.Unlock()
+	return l.Ledger.Lock(ctx, names...)
+}
+
+func (l *countingLedger) Load(ctx context.Context, name string) ([]byte, error) {
+	record, err := l.Ledger.Load(ctx, name)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.loaded += len(record)
+	l.calls++
+	return record, err
+}
+
+func (l *countingLedger) Save(ctx context.Context, records map[string][]byte) error {
+	l.mu.Lock()
+	l.calls++
+	for name, record := range records {
+		l.saved += len(record)
+		if len(record) > l.largest {
+			l.largest, l.longest = len(record), name
+		}
+	}
+	l.mu.Unlock()
+	return l.Ledger.Save(ctx, records)
+}
+
+func (l *countingLedger) cost() (bytes, calls int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.saved + l.loaded, l.calls + l.names
+}
+
+// Row 18.
+func TestWorkInTheLedgerDoesNotGrowWithTheBoard(t *testing.T) {
+	t.Parallel()
+	for _, texts := range []string{"none", "equal", "own"} {
+		t.Run("texts "+texts, func(t *testing.T) {
+			t.Parallel()
+			const batch, batches = 100, 8
+			w := newWorld(t, 1)
+			r := &record{name: "row 18, texts " + texts}
+			ledger := &countingLedger{Ledger: pinterest.NewMemoryLedger()}
+			client := w.client(pinterest.WithLedger(ledger))
+			var bytes, calls []int
+			for b := range batches {
+				bytes0, calls0 := ledger.cost()
+				for i := range batch {
+					name := fmt.Sprintf("%d-%d", b, i)
+					p := pinterest.PinCreate{BoardID: w.board, MediaSource: pinterest.ImageURL(w.image(name))}
+					switch texts {
+					case "equal":
+						p = w.equal(name)
+					case "own":
+						p = w.pin(name)
+					}
+					if err := w.createOnce(r, client, "key-"+name, p, name); err != nil {
+						t.Fatal(err)
+					}
+					w.clock.Advance(time.Second)
+				}
+				bytes1, calls1 := ledger.cost()
+				bytes, calls = append(bytes, bytes1-bytes0), append(calls, calls1-calls0)
+			}
+			t.Logf("bytes for each %d creates %v, operations %v, largest record %d bytes (%s)", batch, bytes, calls, ledger.largest, strings.ToValidUTF8(ledger.longest, "?"))
+			if early, late := bytes[1], bytes[batches-1]; late*10 > early*13 {
+				t.Errorf("the last %d creates moved %d bytes, the second %d moved %d", batch, late, batch, early)
+			}
+			if early, late := calls[1], calls[batches-1]; late*10 > early*13 {
+				t.Errorf("the last %d creates took %d operations, the second %d took %d", batch, late, batch, early)
+			}
+			if ledger.largest > 16<<10 {
+				t.Errorf("a record has %d bytes", ledger.largest)
+			}
+			r.report(t, 0)
+		})
+	}
+}
