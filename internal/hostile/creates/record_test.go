@@ -72,6 +72,9 @@ func (r *record) report(t *testing.T, uncertainShare float64) {
 	defer r.mu.Unlock()
 	t.Logf("%s: %d tries, %d made, uncertain %d (%.1f %%), duplicates %d, ghosts %d, lost %d, lies %d, other %d",
 		r.name, r.tries, r.made, r.uncertain, 100*float64(r.uncertain)/float64(max(r.tries, 1)), r.duplicates, r.ghosts, r.lost, r.lies, r.other)
+	if r.tries == 0 {
+		t.Errorf("%s: nothing was tried", r.name)
+	}
 	tooUncertain := float64(r.uncertain) > uncertainShare*float64(r.tries)
 	if tooUncertain || r.duplicates+r.ghosts+r.lost+r.lies+r.other > 0 {
 		t.Errorf("%s: the promise is broken (at most %.0f %% may be uncertain):\n\t%s", r.name, 100*uncertainShare, strings.Join(r.problems, "\n\t"))
@@ -112,7 +115,7 @@ func (w *world) client(opts ...pinterest.Option) *pinterest.Client {
 func newClient(t *testing.T, s *server, opts ...pinterest.Option) *pinterest.Client {
 	t.Helper()
 	client, err := pinterest.New(append([]pinterest.Option{
-		pinterest.WithAccessToken("pina_AMATESTTOKEN0123456789abcdefghijklmnopqrstuv"), pinterest.WithBaseURL(s.URL),
+		pinterest.WithAccessToken("pina_AMATESTTOKEN0123456789abcdefghijklmnopqrstuv"), pinterest.WithBaseURL(s.URL + "/v5"),
 		pinterest.WithAccount("oakshop"), pinterest.WithAppID("1478036"), pinterest.WithoutPacing(),
 	}, opts...)...)
 	if err != nil {
@@ -260,4 +263,21 @@ func faultName(f fault) string {
 	default:
 		return fmt.Sprintf("status %d code %d", f.status, f.code)
 	}
+}
+
+// add enters what another record holds.
+func (r *record) add(other *record) {
+	other.mu.Lock()
+	defer other.mu.Unlock()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.tries += other.tries
+	r.made += other.made
+	r.uncertain += other.uncertain
+	r.duplicates += other.duplicates
+	r.ghosts += other.ghosts
+	r.lost += other.lost
+	r.lies += other.lies
+	r.other += other.other
+	r.problems = append(r.problems, other.problems[:min(2, len(other.problems))]...)
 }

@@ -3,6 +3,7 @@ package creates_test
 import (
 	"cmp"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
@@ -238,3 +239,6 @@ func listsDown(int) *fault { return uncommitted(server503) }
 func contains(list []string, v string) bool { return v != "" && slices.Contains(list, v) }
 
 func quoted(ids []string) string { return "[" + strings.Join(ids, " ") + "]" }
+
+// jsonNumber is an id as a number.
+func jsonNumber(id string) any { return json.Number(id) }

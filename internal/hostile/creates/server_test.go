@@ -129,12 +129,13 @@ func (s *server) handler() http.Handler {
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		s.refuse(w, &fault{status: http.StatusNotFound, code: 5, message: "Method not allowed"})
 	})
+	below := http.StripPrefix("/v5", mux)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
 		latency := time.Duration(40+s.rnd.IntN(90)) * time.Millisecond
 		s.mu.Unlock()
 		s.clock.Advance(latency)
-		mux.ServeHTTP(w, r)
+		below.ServeHTTP(w, r)
 	})
 }
 
