@@ -15,7 +15,7 @@ func TestANameTakenByAnOwnEarlierAttemptIsNoConflict(t *testing.T) {
 	short := &record{name: "row 4, lists lag up to 20 s"}
 	long := &record{name: "row 4, lists lag for longer"}
 	for seed := range 40 {
-		lag := []time.Duration{0, 3, 6, 8, 12, 20, 45, 90, 180, 600}[seed%10] * time.Second
+		lag := time.Duration([]int{0, 3, 6, 8, 12, 20, 45, 90, 180, 600}[seed%10]) * time.Second
 		f := ambiguous[seed/2%len(ambiguous)]
 		r := short
 		if lag > 20*time.Second {

@@ -2,6 +2,8 @@ package creates_test
 
 import (
 	"fmt"
+	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -75,8 +77,13 @@ func TestHTTP2NeverResendsACreateThatTookEffect(t *testing.T) {
 		t.Run(how.name, func(t *testing.T) {
 			t.Parallel()
 			r := &record{name: "rows 2 and 3, " + how.name + " after the commit"}
+			away := &record{name: "rows 2 and 3, " + how.name + " after the commit, and the server stays away"}
 			for seed := range 8 {
-				for _, dials := range []int32{0, 1, 2} {
+				for _, dials := range []int32{0, 1, 2, 1000} {
+					r := r
+					if dials > 2 {
+						r = away // where a connection is needed again, nothing can be looked up
+					}
 					note := fmt.Sprintf("%s, failed dials %d, seed %d", how.name, dials, seed)
 					posts, _ := overHTTP2(t, r, i*1000+seed*10+int(dials), func(n int) *fault {
 						if n == 1 {
@@ -90,6 +97,7 @@ func TestHTTP2NeverResendsACreateThatTookEffect(t *testing.T) {
 				}
 			}
 			r.report(t, 0)
+			away.report(t, 1)
 		})
 	}
 }
@@ -163,4 +171,37 @@ func TestHTTP1NeverResendsACreateOnAKeptConnection(t *testing.T) {
 		}
 	}
 	r.report(t, 0)
+}
+
+// The attacks are real: a plain client of net/http sends such a create again by
+// itself, and so makes a second one.
+func TestThePlainClientOfNetHTTPIsMadeToResend(t *testing.T) {
+	t.Parallel()
+	for _, how := range resets {
+		if how.closeAfter || how.reset != http2.ErrCodeProtocol && how.reset != http2.ErrCodeRefusedStream && !how.goAway {
+			continue // net/http does not resend, or not always
+		}
+		s, client, _ := newHTTP2Server(t, newSimClock(), 1)
+		boardID := s.addBoard(0)
+		s.onCreate = func(_ string, n int) *fault {
+			if n == 1 {
+				return &fault{commit: true, http2: how.http2Fault}
+			}
+			return nil
+		}
+		body := `{"board_id":"` + boardID + `","media_source":{"source_type":"image_url","url":"https://images.example/plain.jpg"}}`
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+"/v5/pins", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := client.Do(req)
+		if err != nil {
+			t.Errorf("%s: %v", how.name, err)
+			continue
+		}
+		_ = res.Body.Close()
+		if n := s.sent("https://images.example/plain.jpg"); res.ProtoMajor != 2 || n != 2 {
+			t.Errorf("%s: HTTP/%d, sent %d times", how.name, res.ProtoMajor, n)
+		}
+	}
 }

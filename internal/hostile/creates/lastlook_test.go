@@ -175,7 +175,7 @@ func TestASuccessWithoutAnIDIsLookedUp(t *testing.T) {
 func TestAListItemWithoutATextForAnIDIsNeverAResultWithoutOne(t *testing.T) {
 	t.Parallel()
 	for name, id := range map[string]func(string) any{
-		"number":  func(id string) any { return jsonNumber(id) },
+		"number":  jsonNumber,
 		"null":    func(string) any { return nil },
 		"empty":   func(string) any { return "" },
 		"object":  func(id string) any { return map[string]any{"pin": id} },

@@ -60,12 +60,35 @@ func oneAfterAnother(t *testing.T, r *record, seed int, apart time.Duration, f *
 	}
 }
 
+// slow are the ways in which the first of two is still under way when the second begins.
+var slow = []struct {
+	name string
+	fault
+}{
+	{"quick", fault{commit: true, succeeds: true}},
+	{"made at once, answered after 4 s", fault{commit: true, succeeds: true, late: 4 * time.Second}},
+	{"made after 4 s", fault{commit: true, succeeds: true, early: 4 * time.Second}},
+	{"lost before the commit", fault{}},
+	{"lost after the commit", fault{commit: true}},
+	{"lost 2 s after the commit", fault{commit: true, late: 2 * time.Second}},
+}
+
 func sameTime(t *testing.T, r *record, seed int, apart time.Duration, f *fault, note string) {
 	w := newWorld(t, seed)
 	ledger := pinterest.NewMemoryLedger()
 	a, b := w.client(pinterest.WithLedger(ledger)), w.client(pinterest.WithLedger(ledger))
 	pinA, pinB := w.equal("a"), w.equal("b")
-	w.onCreate = failOnly(image(pinB), f)
+	how := slow[(seed/100+seed/10+seed)%len(slow)]
+	w.onCreate = func(img string, n int) *fault {
+		switch {
+		case n > 1:
+			return nil
+		case img == image(pinB):
+			return f
+		}
+		return &how.fault
+	}
+	note += ", A " + how.name
 	w.lag = func() time.Duration { return time.Duration(seed%3) * time.Second }
 	var idA, idB string
 	var errA, errB error
@@ -83,23 +106,25 @@ func sameTime(t *testing.T, r *record, seed int, apart time.Duration, f *fault, 
 func TestEqualKeysLeftUncertainAreResolvedOnceAndForAll(t *testing.T) {
 	t.Parallel()
 	r := &record{name: "row 12, minutes apart"}
-	close := &record{name: "row 12, at once"}
+	atOnce := &record{name: "row 12, at once"}
 	for seed := range 16 {
 		gap := []time.Duration{3 * time.Minute, 10 * time.Minute, 2 * time.Hour, 0}[seed%4]
 		into := r
 		if gap == 0 {
-			into = close
+			into = atOnce
 		}
 		for _, order := range []string{"AB", "BA", "AABB", "BABA"} {
-			note := fmt.Sprintf("gap %v, order %s, seed %d", gap, order, seed)
-			t.Run(note, func(t *testing.T) { equalKeysLeftUncertain(t, into, seed, gap, order, note) })
+			for _, oneProcess := range []bool{false, true} {
+				note := fmt.Sprintf("gap %v, order %s, left by one process %v, seed %d", gap, order, oneProcess, seed)
+				t.Run(note, func(t *testing.T) { equalKeysLeftUncertain(t, into, seed, gap, order, oneProcess, note) })
+			}
 		}
 	}
 	r.report(t, 0)
-	close.report(t, 1)
+	atOnce.report(t, 1)
 }
 
-func equalKeysLeftUncertain(t *testing.T, r *record, seed int, gap time.Duration, order, note string) {
+func equalKeysLeftUncertain(t *testing.T, r *record, seed int, gap time.Duration, order string, oneProcess bool, note string) {
 	w := newWorld(t, seed)
 	ledger := pinterest.NewMemoryLedger()
 	pins := map[rune]pinterest.PinCreate{'A': w.equal("a"), 'B': w.equal("b")}
@@ -120,11 +145,15 @@ func equalKeysLeftUncertain(t *testing.T, r *record, seed int, gap time.Duration
 		}
 		return nil
 	}
+	client := w.client(pinterest.WithLedger(ledger))
 	for i, who := range []rune{'A', 'B'} {
 		if i > 0 {
 			w.clock.Advance(gap)
 		}
-		if _, err := w.once(w.client(pinterest.WithLedger(ledger)), "key-"+string(who), pins[who]); err == nil {
+		if !oneProcess {
+			client = w.client(pinterest.WithLedger(ledger))
+		}
+		if _, err := w.once(client, "key-"+string(who), pins[who]); err == nil {
 			t.Fatal("the first process cannot know")
 		}
 	}
@@ -170,7 +199,7 @@ func (l *blockingLedger) Lock(ctx context.Context, names ...string) (context.Con
 // Row 17.
 func TestTheContextHoldsWhileAnEqualCreateIsStuck(t *testing.T) {
 	t.Parallel()
-	for _, how := range []string{"new key", "key left at its intent", "plain create", "resolve"} {
+	for _, how := range []string{"new key", "key left at its intent", "key left at its intent, made", "key done by another process", "plain create", "resolve", "resolve, made"} {
 		for seed := range 5 {
 			t.Run(fmt.Sprintf("%s, seed %d", how, seed), func(t *testing.T) {
 				t.Parallel()
@@ -187,15 +216,23 @@ func contextHolds(t *testing.T, seed int, how string) {
 	pinA, pinB := w.equal("a"), w.equal("b")
 	reached, release := make(chan struct{}), make(chan struct{})
 	var left pinterest.Uncertain
-	w.onCreate = func(string, int) *fault { return uncommitted(broken) }
+	lost := broken
+	lost.commit = strings.HasSuffix(how, ", made")
+	w.onCreate = func(string, int) *fault { return &lost }
 	w.onList = listsDown
+	other := w.client(pinterest.WithLedger(ledger)) // another process
 	switch how {
-	case "key left at its intent":
-		if _, err := w.once(client, "key-b", pinB); err == nil {
+	case "key left at its intent", "key left at its intent, made":
+		if _, err := w.once(other, "key-b", pinB); err == nil {
 			t.Fatal("the first try cannot know")
 		}
-	case "resolve":
-		_, err := client.Pins.Create(w.context(), pinB)
+	case "key done by another process":
+		w.onCreate = nil
+		if _, err := w.once(other, "key-b", pinB); err != nil {
+			t.Fatal(err)
+		}
+	case "resolve", "resolve, made":
+		_, err := other.Pins.Create(w.context(), pinB)
 		left = uncertain(t, err)
 	}
 	w.change(func(h *habits) {
@@ -220,7 +257,7 @@ func contextHolds(t *testing.T, seed int, how string) {
 	switch how {
 	case "plain create":
 		_, err = client.Pins.Create(ctx, pinB)
-	case "resolve":
+	case "resolve", "resolve, made":
 		_, err = client.Pins.Resolve(ctx, left)
 	default:
 		_, err = client.Pins.CreateOnce(ctx, "key-b", pinB)
@@ -243,7 +280,7 @@ func contextHolds(t *testing.T, seed int, how string) {
 			t.Errorf("duplicates: %s", quoted(ids))
 		}
 	}
-	if err == nil && how != "resolve" && len(w.made(image(pinB))) == 0 {
+	if err == nil && !strings.HasPrefix(how, "resolve") && len(w.made(image(pinB))) == 0 {
 		t.Error("told made, which it is not")
 	}
 }
@@ -296,14 +333,22 @@ func (l *countingLedger) cost() (bytes, calls int) {
 // Row 18.
 func TestWorkInTheLedgerDoesNotGrowWithTheBoard(t *testing.T) {
 	t.Parallel()
-	for _, texts := range []string{"none", "equal", "own"} {
+	for _, texts := range []string{"none", "none, every tenth answer lost", "equal", "own"} {
 		t.Run("texts "+texts, func(t *testing.T) {
 			t.Parallel()
-			const batch, batches = 100, 8
+			const batch, batches = 100, 6
 			w := newWorld(t, 1)
 			r := &record{name: "row 18, texts " + texts}
 			ledger := &countingLedger{Ledger: pinterest.NewMemoryLedger()}
 			client := w.client(pinterest.WithLedger(ledger))
+			if strings.HasSuffix(texts, "lost") {
+				w.onCreate = func(img string, n int) *fault {
+					if n == 1 && strings.HasSuffix(img, "7.jpg") {
+						return committed(server500)
+					}
+					return nil
+				}
+			}
 			var bytes, calls []int
 			for b := range batches {
 				bytes0, calls0 := ledger.cost()

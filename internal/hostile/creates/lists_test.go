@@ -44,8 +44,8 @@ func TestALateLookUpReadsFarEnough(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := &record{name: "row 7, " + name}
-			for seed := range 10 {
-				for _, page := range []int{25, 100, 250} {
+			for seed := range 6 {
+				for _, page := range []int{25, 250} {
 					w := newWorld(t, seed)
 					w.order, w.maxPage = order, page
 					w.addOld(100)
@@ -55,7 +55,7 @@ func TestALateLookUpReadsFarEnough(t *testing.T) {
 					u := w.leaveUncertain(client, p, true)
 					w.clock.Advance(2 * time.Minute)
 					// Others' work since, enough to push it from the first page.
-					for i := range page/2 + 40*seed {
+					for i := range page/2 + 60*seed {
 						w.byHand(pin{board: w.board, title: fmt.Sprint("Later thing ", i), image: fmt.Sprint("https://later.example/", i)})
 						w.clock.Advance(11 * time.Second)
 					}
@@ -208,6 +208,7 @@ func TestALookUpOfEndlessPagesIsBounded(t *testing.T) {
 		w.onList = func(n int) *fault {
 			if n > bound {
 				cancel()
+				return uncommitted(answered(404, 40, "Board not found."))
 			}
 			return nil
 		}

@@ -1,6 +1,7 @@
 package creates_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -55,6 +56,9 @@ type habits struct {
 type fault struct {
 	commit     bool          // it takes effect all the same
 	takes      time.Duration // passes before the answer
+	early      time.Duration // slept before it takes effect, for a world of several actors
+	late       time.Duration // slept after it took effect
+	succeeds   bool          // after early and late it is answered as it should be
 	status     int
 	code       int
 	message    string
@@ -358,13 +362,19 @@ func (s *server) create(w http.ResponseWriter, image string, commit func() any) 
 	if onCreate != nil {
 		f = onCreate(image, n)
 	}
+	if f != nil {
+		_ = s.clock.Sleep(context.Background(), f.early)
+	}
 	var made any
 	if f == nil || f.commit {
 		s.mu.Lock()
 		made = commit()
 		s.mu.Unlock()
 	}
-	if f == nil {
+	if f != nil {
+		_ = s.clock.Sleep(context.Background(), f.late)
+	}
+	if f == nil || f.succeeds {
 		s.answer(w, http.StatusCreated, made)
 		return
 	}

@@ -61,7 +61,7 @@ var rewritings = []rewriting{
 	})},
 	{"query reordered", true, theLink(func(u *url.URL, _ *rand.Rand) {
 		parts := strings.Split(u.RawQuery, "&")
-		sort.Sort(sort.Reverse(sort.StringSlice(parts)))
+		sort.Strings(parts)
 		u.RawQuery = strings.Join(parts, "&")
 	})},
 	{"CRLF to LF", true, eachText(func(v string) string { return strings.ReplaceAll(v, "\r\n", "\n") })},
@@ -141,13 +141,12 @@ func TestTextsThatComeBackInSeveralOtherFormsMakeNoDuplicate(t *testing.T) {
 	for seed := range 40 {
 		rnd := rand.New(rand.NewPCG(uint64(seed), 9))
 		mixed := rewriting{item: func(map[string]any, *rand.Rand) {}}
-		for i := range 2 + rnd.IntN(3) {
+		for range 2 + rnd.IntN(3) {
 			next, before := rewritings[rnd.IntN(9)], mixed
 			mixed = rewriting{name: strings.TrimPrefix(before.name+", "+next.name, ", "), item: func(item map[string]any, rnd *rand.Rand) {
 				before.item(item, rnd)
 				next.item(item, rnd)
 			}}
-			_ = i
 		}
 		comesBack(t, r, seed, mixed, false)
 	}
