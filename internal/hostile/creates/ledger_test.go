@@ -199,90 +199,153 @@ func (l *blockingLedger) Lock(ctx context.Context, names ...string) (context.Con
 // Row 17.
 func TestTheContextHoldsWhileAnEqualCreateIsStuck(t *testing.T) {
 	t.Parallel()
-	for _, how := range []string{"new key", "key left at its intent", "key left at its intent, made", "key done by another process", "plain create", "resolve", "resolve, made"} {
-		for seed := range 5 {
-			t.Run(fmt.Sprintf("%s, seed %d", how, seed), func(t *testing.T) {
-				t.Parallel()
-				contextHolds(t, seed, how)
-			})
+	var cases sync.WaitGroup
+	for _, how := range []string{"new key", "key left", "key left, made", "key done by another process", "plain create", "resolve", "resolve, made"} {
+		for _, where := range []string{"in its send", "in its look-up"} {
+			for _, during := range []bool{false, true} {
+				for seed := range 4 {
+					cases.Go(contextHolds(t, seed, how, where, during))
+				}
+			}
 		}
 	}
+	cases.Wait()
 }
 
-func contextHolds(t *testing.T, seed int, how string) {
+// contextHolds has an equal create that gets stuck before the call or, if during
+// is set, while the call looks up what it has left, and ends the call's context.
+// It prepares the case and returns what carries it out.
+func contextHolds(t *testing.T, seed int, how, where string, during bool) func() {
+	t.Helper()
 	w := newWorld(t, seed)
 	ledger := &blockingLedger{Ledger: pinterest.NewMemoryLedger()}
 	client := w.client(pinterest.WithLedger(ledger))
 	pinA, pinB := w.equal("a"), w.equal("b")
+	leaver := client
+	if seed%2 == 0 {
+		leaver = w.client(pinterest.WithLedger(ledger)) // another process
+	}
+	left := w.leaveBehind(how, leaver, pinB)
+	w.clock.Advance(time.Duration(seed) * 20 * time.Second)
+	return func() {
+		note := fmt.Sprintf("%s, the other is stuck %s, since the look-up %v, seed %d", how, where, during, seed)
+		w.holdContext(client, ledger, left, pinA, pinB, how, where, during, note)
+	}
+}
+
+func (w *world) holdContext(client *pinterest.Client, ledger *blockingLedger, left pinterest.Uncertain, pinA, pinB pinterest.PinCreate, how, where string, during bool, note string) {
+	t := w.t
 	reached, release := make(chan struct{}), make(chan struct{})
-	var left pinterest.Uncertain
-	lost := broken
-	lost.commit = strings.HasSuffix(how, ", made")
-	w.onCreate = func(string, int) *fault { return &lost }
-	w.onList = listsDown
-	other := w.client(pinterest.WithLedger(ledger)) // another process
-	switch how {
-	case "key left at its intent", "key left at its intent, made":
-		if _, err := w.once(other, "key-b", pinB); err == nil {
-			t.Fatal("the first try cannot know")
+	var once sync.Once
+	var stuck sync.WaitGroup
+	var stuckErr error
+	getStuck := func(patience time.Duration) {
+		once.Do(func() {
+			stuck.Go(func() { _, stuckErr = client.Pins.Create(w.context(), pinA) })
+		})
+		select {
+		case <-reached:
+		case <-time.After(patience): // it waits for the call, as it may
 		}
-	case "key done by another process":
-		w.onCreate = nil
-		if _, err := w.once(other, "key-b", pinB); err != nil {
-			t.Fatal(err)
+	}
+	var sent, stopped atomic.Bool
+	stop := func() {
+		if stopped.CompareAndSwap(false, true) {
+			close(reached)
+			<-release
 		}
-	case "resolve", "resolve, made":
-		_, err := other.Pins.Create(w.context(), pinB)
-		left = uncertain(t, err)
 	}
 	w.change(func(h *habits) {
-		h.onList = nil
-		h.onCreate = func(img string, _ int) *fault {
-			if img == image(pinA) {
-				close(reached)
-				<-release
+		h.onCreate = func(img string, n int) *fault {
+			switch {
+			case img != image(pinA) || n > 1:
+				return nil
+			case where == "in its send":
+				stop()
+				return nil
+			}
+			sent.Store(true)
+			return uncommitted(broken)
+		}
+		h.onList = func(int) *fault {
+			if sent.Load() {
+				stop()
+			} else if during {
+				getStuck(100 * time.Millisecond)
 			}
 			return nil
 		}
 	})
-	w.clock.Advance(time.Duration(seed) * 20 * time.Second)
-	var stuck sync.WaitGroup
-	var stuckErr error
-	stuck.Go(func() { _, stuckErr = client.Pins.Create(w.context(), pinA) })
-	<-reached
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	if !during {
+		getStuck(10 * time.Second)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
 	begin := time.Now()
-	var err error
-	switch how {
-	case "plain create":
-		_, err = client.Pins.Create(ctx, pinB)
-	case "resolve", "resolve, made":
-		_, err = client.Pins.Resolve(ctx, left)
-	default:
-		_, err = client.Pins.CreateOnce(ctx, "key-b", pinB)
-	}
+	done := make(chan error, 1)
+	go func() {
+		var err error
+		switch {
+		case how == "plain create":
+			_, err = client.Pins.Create(ctx, pinB)
+		case strings.HasPrefix(how, "resolve"):
+			_, err = client.Pins.Resolve(ctx, left)
+		default:
+			_, err = client.Pins.CreateOnce(ctx, "key-b", pinB)
+		}
+		done <- err
+	}()
 	// Nothing of it is unanswered, so that no last look is owed. Two seconds are
 	// for a busy machine.
-	if took := time.Since(begin); took > 2300*time.Millisecond {
-		t.Errorf("the call returned %v after the start, its context ended after 300ms (%v)", took, err)
+	var err error
+	select {
+	case err = <-done:
+		if held := ledger.held.Load(); held != 0 {
+			t.Errorf("%s: %d locks of the ledger are still held", note, held)
+		}
+		close(release)
+	case <-time.After(2500 * time.Millisecond):
+		t.Errorf("%s: the context ended after 500ms, %v later the call has not returned; %d locks of the ledger are held",
+			note, time.Since(begin)-500*time.Millisecond, ledger.held.Load())
+		close(release)
+		err = <-done
 	}
-	if held := ledger.held.Load(); held != 0 {
-		t.Errorf("%d locks of the ledger are still held", held)
-	}
-	close(release)
 	stuck.Wait()
 	if stuckErr != nil {
-		t.Errorf("the create that was only slow failed: %v", stuckErr)
+		t.Errorf("%s: the create that was only slow failed: %v", note, stuckErr)
 	}
 	for _, p := range []pinterest.PinCreate{pinA, pinB} {
 		if ids := w.made(image(p)); len(ids) > 1 {
-			t.Errorf("duplicates: %s", quoted(ids))
+			t.Errorf("%s: duplicates: %s", note, quoted(ids))
 		}
 	}
 	if err == nil && !strings.HasPrefix(how, "resolve") && len(w.made(image(pinB))) == 0 {
-		t.Error("told made, which it is not")
+		t.Errorf("%s: told made, which it is not", note)
 	}
+}
+
+// leaveBehind has another process leave p as how says.
+func (w *world) leaveBehind(how string, other *pinterest.Client, p pinterest.PinCreate) (left pinterest.Uncertain) {
+	w.t.Helper()
+	lost := broken
+	lost.commit = strings.HasSuffix(how, ", made")
+	if how != "key done by another process" {
+		w.onCreate, w.onList = func(string, int) *fault { return &lost }, listsDown
+	}
+	switch how {
+	case "key left", "key left, made":
+		if _, err := w.once(other, "key-b", p); err == nil {
+			w.t.Fatal("the first try cannot know")
+		}
+	case "key done by another process":
+		if _, err := w.once(other, "key-b", p); err != nil {
+			w.t.Fatal(err)
+		}
+	case "resolve", "resolve, made":
+		_, err := other.Pins.Create(w.context(), p)
+		left = uncertain(w.t, err)
+	}
+	return left
 }
 
 // countingLedger measures what a create costs.
