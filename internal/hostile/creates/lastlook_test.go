@@ -158,7 +158,7 @@ func TestASuccessWithoutAnIDIsLookedUp(t *testing.T) {
 			t.Parallel()
 			for _, commit := range []bool{true, false} {
 				r := &record{name: fmt.Sprintf("row 11, %s, committed %v", name, commit)}
-				for seed := range 10 {
+				for seed := range 5 {
 					w := newWorld(t, seed)
 					f.commit = commit
 					answer := f

@@ -113,7 +113,7 @@ func TestEqualKeysLeftUncertainAreResolvedOnceAndForAll(t *testing.T) {
 		if gap == 0 {
 			into = atOnce
 		}
-		for _, order := range []string{"AB", "BA", "AABB", "BABA"} {
+		for _, order := range []string{"AB", "BA", "BABA"} {
 			for _, oneProcess := range []bool{false, true} {
 				note := fmt.Sprintf("gap %v, order %s, left by one process %v, seed %d", gap, order, oneProcess, seed)
 				t.Run(note, func(t *testing.T) { equalKeysLeftUncertain(t, into, seed, gap, order, oneProcess, note) })
@@ -203,7 +203,7 @@ func TestTheContextHoldsWhileAnEqualCreateIsStuck(t *testing.T) {
 	for _, how := range []string{"new key", "key left", "key left, made", "key done by another process", "plain create", "resolve", "resolve, made"} {
 		for _, where := range []string{"in its send", "in its look-up"} {
 			for _, during := range []bool{false, true} {
-				for seed := range 4 {
+				for seed := range 2 {
 					cases.Go(contextHolds(t, seed, how, where, during))
 				}
 			}

@@ -44,7 +44,7 @@ func TestALateLookUpReadsFarEnough(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := &record{name: "row 7, " + name}
-			for seed := range 6 {
+			for seed := range 5 {
 				for _, page := range []int{25, 250} {
 					w := newWorld(t, seed)
 					w.order, w.maxPage = order, page
@@ -108,7 +108,7 @@ func TestAnOwnPinDeletedByHandDoesNotBlockTheBoard(t *testing.T) {
 				t.Parallel()
 				soon := &record{name: fmt.Sprintf("row 13, deleted pin made %v ago, seen in a list %v, first create", age, seen)}
 				later := &record{name: fmt.Sprintf("row 13, deleted pin made %v ago, seen in a list %v, later creates", age, seen)}
-				for seed := range 10 {
+				for seed := range 5 {
 					deletedByHand(t, soon, later, seed, age, seen)
 				}
 				// A pin that was made a moment ago and never listed may be a list that lags.
@@ -197,7 +197,7 @@ func TestALookUpOfEndlessPagesIsBounded(t *testing.T) {
 	t.Parallel()
 	const bound = 1000 // generous: a call may look several times
 	r := &record{name: "row 16"}
-	for seed := range 4 {
+	for seed := range 2 {
 		w := newWorld(t, seed)
 		w.endless = true
 		f := ambiguous[seed%len(ambiguous)]
