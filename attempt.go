@@ -16,6 +16,7 @@ import (
 	"net/url"
 	"reflect"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -362,7 +363,7 @@ func (at *attempt) incomplete(out any) error {
 		return nil
 	}
 	if cl.lookup != nil {
-		if id, _ := cl.lookup.made(); id == "" {
+		if id, _ := cl.lookup.made(); strings.TrimSpace(id) == "" {
 			return errors.New("the answer lacks the id of what was made")
 		}
 	}

@@ -75,8 +75,7 @@ type Lookup[T any] struct {
 	// belongs to no other create is never taken for absence: the create ends uncertain.
 	Near func(item *T) bool
 	// Count, if set, returns how many items the list has, from another operation. It is
-	// asked when the list comes back empty: an empty list of something that is not
-	// empty proves nothing.
+	// asked before the result counts as absent: a list that shows fewer lags behind.
 	Count func(ctx context.Context, c *Client, opts ...CallOption) (int, error)
 	// Get, if set, is the operation that reads one item by its id, the last of its path
 	// values; those before it are the path values of the list. It tells whether an
@@ -104,8 +103,8 @@ type lookup struct {
 	// find reads the list once. It puts a match that belongs to this create into the
 	// call's result.
 	find func(ctx context.Context, s *search) (finding, error)
-	// confirm asks whether a list that came back empty is empty.
-	confirm func(ctx context.Context, s *search) error
+	// hidden returns how many items the list should have shown and did not.
+	hidden func(ctx context.Context, s *search, seen listing) (int, error)
 	// gone asks whether a result that the list lacks does not exist any more.
 	gone func(ctx context.Context, s *search, id string) bool
 	// made returns the id and the time of creation of the call's result.
@@ -157,7 +156,7 @@ func (l Lookup[T]) bind(cl *call) (*lookup, error) {
 	return &lookup{
 		out: result, want: l.Want, list: list, key: fingerprint(append([]string{list}, key...)...), unique: l.Unique, late: l.Late,
 		find:    func(ctx context.Context, s *search) (finding, error) { return l.find(ctx, s, result) },
-		confirm: l.confirm,
+		hidden:  l.hidden,
 		gone:    l.gone,
 		made:    func() (string, time.Time) { return l.Made(result) },
 		matches: func(item any) bool { return l.Match(item.(*T)) },
@@ -238,16 +237,14 @@ func (l Lookup[T]) find(ctx context.Context, s *search, result *T) (f finding, e
 	return f, nil
 }
 
-// confirm asks whether a list that came back empty is empty.
-func (l Lookup[T]) confirm(ctx context.Context, s *search) error {
-	if l.Count == nil {
-		return nil
+// hidden returns how many items the list should have shown and did not, where it was
+// read to its end.
+func (l Lookup[T]) hidden(ctx context.Context, s *search, seen listing) (int, error) {
+	if l.Count == nil || !seen.oldest.IsZero() {
+		return 0, nil
 	}
 	n, err := l.Count(ctx, s.c, s.opts...)
-	if err == nil && n > 0 {
-		err = fmt.Errorf("the list is empty although it should have %d items", n)
-	}
-	return err
+	return max(0, n-len(seen.ids)), err
 }
 
 // gone asks whether a result that the list lacks does not exist any more.
@@ -311,7 +308,7 @@ func (l Lookup[T]) scan(pages iter.Seq2[*Page[T], error], in timeframe, times tr
 		for i := range page.Items {
 			item := &page.Items[i]
 			id, created := l.Made(item)
-			if id == "" {
+			if strings.TrimSpace(id) == "" {
 				return found, seen, errNoID
 			}
 			seen.add(id)
@@ -339,7 +336,7 @@ func (l Lookup[T]) scan(pages iter.Seq2[*Page[T], error], in timeframe, times tr
 		if len(found.matches) > 0 && enough(found.matches) {
 			return found, seen, nil
 		}
-		if ordered && !newest.IsZero() && in.after(newest.Add(slack)) {
+		if ordered && !newest.IsZero() && in.after(newest.Add(slack+in.loose)) {
 			seen.oldest = previous
 			return found, seen, nil
 		}
@@ -376,10 +373,10 @@ type timeframe struct {
 	sent   time.Time // the first attempt, by the client's clock
 	last   time.Time // the last one, by the client's clock; zero: not known
 	offset *apiclock.Offset
-	fixed  time.Time // the first attempt by the API's clock, if that was known
-	late   time.Time // the end, on the clock of fixed or else of sent; zero if there is none
-	now    time.Time // when the list is read, by the client's clock
-	loose  bool      // sent is by a clock that may have been set since
+	fixed  time.Time     // the first attempt by the API's clock, if that was known
+	late   time.Time     // the end, on the clock of fixed or else of sent; zero if there is none
+	now    time.Time     // when the list is read, by the client's clock
+	loose  time.Duration // by how much sent may be wrong, since its clock may have been set
 }
 
 const (
@@ -389,12 +386,13 @@ const (
 	tolerance = 2 * time.Second
 	// slack is how long before the time frame a match is still too close to be taken
 	// for something older.
-	slack = 15 * time.Second
-	// looseness is the same where the time frame is by a clock that may have been set
-	// since.
+	slack = 45 * time.Second
+	// looseness is the same where the time frame of an intent is by a clock that may
+	// have been set since.
 	looseness = 10 * time.Minute
-	// wrongness is the same where the API's times are known to be wrong.
-	wrongness = 25 * time.Hour
+	// wrongness is the same where the API's times are known to be wrong, and where the
+	// clock that a stored create was seen to end by may have been.
+	wrongness = 27 * time.Hour
 )
 
 // since returns the earliest creation time, on the API's clock, that the result
@@ -440,7 +438,7 @@ func (f timeframe) mayContain(created time.Time, times trust) bool {
 		return true
 	case f.future(created):
 		return true
-	case f.loose && early <= looseness && early >= -looseness, times == timesWrong && early <= wrongness && early >= -wrongness:
+	case f.loose > 0 && early <= f.loose && early >= -f.loose, times == timesWrong && early <= wrongness && early >= -wrongness:
 		return true
 	case times != timesUnknown || early <= 0:
 		return false

@@ -53,7 +53,7 @@ type Pin struct {
 }
 
 // Complete implements [Completer].
-func (p *Pin) Complete() bool { return p.ID != "" }
+func (p *Pin) Complete() bool { return strings.TrimSpace(p.ID) != "" }
 
 // PinMetrics contains the metrics of a pin by name (pin_click, impression,
 // clickthrough; for the lifetime also reaction and comment).

@@ -28,13 +28,15 @@ func (r *run) looksUp() bool {
 	return r.cl.op.Kind == KindCreate && r.mayExist && !r.cl.opts.withoutLookup
 }
 
-// reconcile looks up whether an ambiguous create took effect.
-func (r *run) reconcile(exists bool) (verdict, error) {
+// reconcile looks up whether an ambiguous create took effect. exists says that a
+// conflict has shown that something of its name is there; final that the call has
+// failed for certain but for that, so that there is time to look longer.
+func (r *run) reconcile(exists, final bool) (verdict, error) {
 	if r.cl.lookup == nil {
 		return verdictUnknown, errNoLookup
 	}
 	s := r.search()
-	s.exists = exists
+	s.exists, s.patient = exists, final
 	if r.ctx.Err() == nil {
 		verdict, err := s.prove(r.ctx)
 		r.adopted, r.proved = verdict == verdictFound, verdict == verdictAbsent
@@ -85,6 +87,7 @@ type search struct {
 	others     []string // ids that are known to be others'
 	unresolved int      // how many equal creates before it may have made something
 	exists     bool     // a conflict has shown that the result, or another of its name, is there
+	patient    bool     // absence counts only after the longest lag that is usual
 	asked      int      // how many results that the list lacks were asked for
 	opts       []CallOption
 }
@@ -106,8 +109,8 @@ func (s *search) prove(ctx context.Context) (verdict, error) {
 		f, err := s.look(ctx)
 		age := began.Sub(s.last)
 		_, ahead := s.c.apiClock.Bounds()
-		if err == nil && !f.found && age >= settle {
-			s.forgetDeleted(ctx, f.listing)
+		if err == nil && !f.found {
+			s.forgetDeleted(ctx, began.Add(-settle), f.listing)
 		}
 		proves := s.c.registry.proves(s.cl.lookup.list, s.last, began, s.last.Add(ahead), settle, f.listing)
 		switch {
@@ -121,14 +124,16 @@ func (s *search) prove(ctx context.Context) (verdict, error) {
 			return verdictUnknown, f.doubt
 		case age >= settle && s.cl.lookup.late:
 			return verdictUnknown, errLate
-		case age >= settle && proves && !s.exists:
-			if len(f.ids) == 0 {
-				err = s.cl.lookup.confirm(ctx, s)
-			}
-			if err != nil {
+		case age >= settle && proves && !s.exists && (!s.patient || age >= longestMissing):
+			hidden, err := s.cl.lookup.hidden(ctx, s, f.listing)
+			switch {
+			case err != nil:
 				return verdictUnknown, err
+			case hidden == 0, age >= longestLag && len(f.ids) > 0: // else some pins are never listed, it seems
+				return verdictAbsent, nil
+			case age >= longestLag:
+				return verdictUnknown, fmt.Errorf("the list is empty although it should have %d items", hidden)
 			}
-			return verdictAbsent, nil
 		case age >= max(settle, longestLag) && s.exists:
 			return verdictUnknown, errExists
 		case age >= max(settle, longestLag):
@@ -143,10 +148,10 @@ func (s *search) prove(ctx context.Context) (verdict, error) {
 // maxAsked bounds how many results that a list lacks are asked for.
 const maxAsked = 3
 
-// forgetDeleted finds out whether results that the list lacks were deleted, so that
-// they are not held against it.
-func (s *search) forgetDeleted(ctx context.Context, seen listing) {
-	for _, id := range s.c.registry.lacking(s.cl.lookup.list, s.last, seen) {
+// forgetDeleted finds out whether results from before that time that the list lacks
+// were deleted, so that they are not held against it.
+func (s *search) forgetDeleted(ctx context.Context, before time.Time, seen listing) {
+	for _, id := range s.c.registry.lacking(s.cl.lookup.list, before, seen) {
 		if s.asked == maxAsked {
 			return
 		}

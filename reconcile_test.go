@@ -167,7 +167,7 @@ func TestCreateNeverAdoptsWhatWasThere(t *testing.T) {
 				clock := pinteresttest.NewClock(studioOpened)
 				s := newStudioAt(t, clock, pinterest.WithClock(skewedClock{clock, skew}))
 				before := map[string]bool{}
-				for _, ago := range []time.Duration{61 * time.Minute, 59 * time.Minute, time.Minute, 20 * time.Second} {
+				for _, ago := range []time.Duration{61 * time.Minute, 59 * time.Minute, time.Minute, 50 * time.Second} {
 					before[s.same(s.pin(), studioStart.Add(-ago)).ID] = true
 				}
 				s.srv.Inject(fault.On("pins/create"))

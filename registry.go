@@ -238,13 +238,13 @@ const (
 	lagMemory = time.Hour
 )
 
-// lacking returns the results of this client that a reading of their list should
-// have shown and did not: made before last, and not older than what was read.
-func (g *registry) lacking(list string, last time.Time, seen listing) (ids []string) {
+// lacking returns the results of this client, known before that time, that a reading
+// of their list should have shown and did not.
+func (g *registry) lacking(list string, before time.Time, seen listing) (ids []string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, thing := range g.lists[list] {
-		if !thing.known.After(last) && thing.missing(seen) {
+		if !thing.known.After(before) && thing.missing(seen) {
 			ids = append(ids, thing.id)
 		}
 	}

@@ -86,7 +86,8 @@ func (r *run) act(at *attempt) (again bool, err error) {
 	r.finish(at, wait, stop)
 	if r.looksUp() {
 		started := r.c.clock.Now()
-		if done, err := r.afterLook(at, rule, stop, func() (verdict, error) { return r.reconcile(exists) }); done {
+		final := stop != nil && (!rule.Ambiguous || r.counted < r.cl.opts.policy.MaxAttempts)
+		if done, err := r.afterLook(at, rule, stop, func() (verdict, error) { return r.reconcile(exists, final) }); done {
 			return false, err
 		}
 		if stop == nil { // the look-ups took a part of the wait

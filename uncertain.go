@@ -82,7 +82,11 @@ const lateness = time.Minute
 // timeframe returns the period in which the result can have been made.
 func (u *Uncertain) timeframe(o *apiclock.Offset) timeframe {
 	if u.Local {
-		return timeframe{sent: u.Since, offset: o, late: u.Before, loose: true}
+		loose := wrongness
+		if u.Until.IsZero() { // an intent: many are stored before the API's clock is known
+			loose = looseness
+		}
+		return timeframe{sent: u.Since, offset: o, late: u.Before, loose: loose}
 	}
 	return timeframe{offset: o, fixed: u.Since, late: u.Before}
 }
@@ -128,6 +132,14 @@ func Resolve[W, T any](ctx context.Context, c *Client, u Uncertain, lookup func(
 		return unknown, c.refuse(ctx, cl, cl.notBegun(err))
 	}
 	defer leave()
+	if c.ledger != nil { // so that no two processes take one thing for theirs
+		held, unlock, err := c.ledger.Lock(ctx, c.ledgerName("content", hex.EncodeToString([]byte(cl.lookup.key))))
+		if err != nil {
+			return unknown, c.refuse(ctx, cl, cl.ledgerError(err))
+		}
+		defer unlock()
+		ctx = held
+	}
 	switch verdict, err := c.resolve(ctx, cl, &u); verdict {
 	case verdictFound:
 		return res, nil

@@ -472,7 +472,7 @@ func FuzzUncertain(f *testing.F) {
 			return
 		}
 		clock := pinteresttest.NewClock(time.Date(2026, 7, 9, 9, 34, 0, 0, time.UTC))
-		transport := &countingTransport{RoundTripper: base, limit: 3}
+		transport := &countingTransport{RoundTripper: base, limit: 6}
 		client, err := pinterest.New(pinterest.WithAccessToken("token"), pinterest.WithBaseURL(url+"/v5"), pinterest.WithClock(clock),
 			pinterest.WithHTTPClient(&http.Client{Transport: transport}))
 		require.NoError(t, err)
