@@ -33,24 +33,16 @@ import (
 	"time"
 
 	"github.com/pinterest-go/pinterest"
-	"github.com/pinterest-go/pinterest/internal/keylock"
 	"github.com/pinterest-go/pinterest/internal/sealed"
 )
 
 // Store implements pinterest.TokenStore in a database. It is safe for
 // concurrent use, and needs no closing; the database is the application's to close.
 type Store struct {
-	db      *sql.DB
-	dialect Dialect
-	sql     statements
-	keys    sealed.Keys
-
-	queue  keylock.Locks // of this process's own callers of Lock
-	asks   gate          // of those who ask for a lease
-	keeps  gate          // of those who renew one or give it back
-	writes gate          // of all who write, with SQLite
-
-	lease, renew time.Duration
+	*database
+	sql   tokenStatements
+	keys  sealed.Keys
+	locks *leases
 }
 
 var _ pinterest.TokenStore = (*Store)(nil)
@@ -59,9 +51,10 @@ var _ pinterest.TokenStore = (*Store)(nil)
 type Option func(*options)
 
 type options struct {
-	table string
-	keys  sealed.Keys
-	err   error
+	table    string
+	keys     sealed.Keys
+	encrypts bool // keys are given
+	err      error
 }
 
 // WithTable names the table. The default is "pinterest_tokens". Beside it
@@ -81,17 +74,9 @@ func WithTable(name string) Option { return func(o *options) { o.table = name } 
 func WithAEAD(current cipher.AEAD, old ...cipher.AEAD) Option {
 	return func(o *options) {
 		keys, err := sealed.New(current, old...)
-		o.keys, o.err = keys, errors.Join(o.err, err)
+		o.keys, o.encrypts, o.err = keys, true, errors.Join(o.err, err)
 	}
 }
-
-const (
-	lease = 15 * time.Second
-	renew = 4 * time.Second
-	// askers and keepers are how many connections the locks take at a time.
-	askers  = 8
-	keepers = 4
-)
 
 // Open opens the store in a database. It makes the tables if they are not
 // there, for which it needs the right to; where they are it needs that no more. A
@@ -103,26 +88,23 @@ func Open(ctx context.Context, db *sql.DB, dialect Dialect, opts ...Option) (*St
 	for _, opt := range opts {
 		opt(&o)
 	}
-	s := &Store{
-		db: db, dialect: dialect, keys: o.keys,
-		asks: make(gate, askers), keeps: make(gate, keepers), lease: lease, renew: renew,
-	}
-	if dialect == SQLite {
-		// It has one writer at a time; waiting in line here is fairer and quicker
-		// than having each connection poll for its turn.
-		s.writes = make(gate, 1)
-	}
-	var err error
-	if s.sql, err = dialect.statements(o.table); err == nil {
+	w, err := dialect.writer(o.table)
+	if err == nil {
 		err = o.err
 	}
-	if err == nil {
-		err = s.prepare(ctx, o.table)
-	}
 	if err != nil {
-		return nil, s.wrap(ctx, fmt.Errorf("opening table %.100q: %w", o.table, err))
+		return nil, wrapOpen(ctx, o.table, err)
 	}
-	return s, nil
+	d := newDatabase(db, dialect)
+	schema := w.schema([]string{probeTokens, probeLocks}, []string{createTokens, createDue, createLocks})
+	if err := d.prepare(ctx, o.table, schema); err != nil {
+		return nil, wrapOpen(ctx, o.table, err)
+	}
+	return &Store{database: d, sql: w.tokens(), keys: o.keys, locks: newLeases(d, w)}, nil
+}
+
+func wrapOpen(ctx context.Context, table string, err error) error {
+	return wrap(ctx, fmt.Errorf("opening table %.100q: %w", table, err))
 }
 
 // String tells the dialect.
@@ -131,10 +113,10 @@ func (s *Store) String() string { return "sqlstore.Store(" + s.dialect.String() 
 // GoString keeps %#v from printing more than String does.
 func (s *Store) GoString() string { return s.String() }
 
-// id is an account's key in the tables. Accounts are of any length and any
-// bytes, keys and texts of a database are not.
-func id(account string) []byte {
-	sum := sha256.Sum256([]byte(account))
+// id is the key of a name in the tables. Names are of any length and any bytes,
+// keys and texts of a database are not.
+func id(name string) []byte {
+	sum := sha256.Sum256([]byte(name))
 	return sum[:]
 }
 
@@ -151,7 +133,7 @@ func (s *Store) Load(ctx context.Context, account string) (*pinterest.Token, err
 		tok, err = s.keys.Open(account, record)
 	}
 	if err != nil {
-		return nil, s.wrapAccount(ctx, "loading", account, err)
+		return nil, wrapAccount(ctx, "loading", account, err)
 	}
 	tok.Version = version
 	return tok, nil
@@ -163,7 +145,7 @@ func (s *Store) Load(ctx context.Context, account string) (*pinterest.Token, err
 func (s *Store) Save(ctx context.Context, account string, tok *pinterest.Token) (version string, err error) {
 	record, err := s.keys.Seal(account, tok)
 	if err != nil {
-		return "", s.wrapAccount(ctx, "saving", account, err)
+		return "", wrapAccount(ctx, "saving", account, err)
 	}
 	var due any // NULL: never
 	if at := sealed.DueAt(tok); !at.IsZero() {
@@ -185,7 +167,7 @@ func (s *Store) Save(ctx context.Context, account string, tok *pinterest.Token) 
 	if err == nil {
 		return "", pinterest.ErrTokenConflict
 	}
-	return "", s.wrapAccount(ctx, "saving", account, err, tok.AccessToken, tok.RefreshToken)
+	return "", wrapAccount(ctx, "saving", account, err, tok.AccessToken, tok.RefreshToken)
 }
 
 // stands tells whether the stored token has this version.
@@ -199,7 +181,7 @@ func (s *Store) stands(ctx context.Context, key []byte, version string) bool {
 // Delete implements pinterest.TokenStore. It also removes what cannot be read.
 func (s *Store) Delete(ctx context.Context, account string) error {
 	if _, err := s.exec(ctx, s.sql.remove, id(account)); err != nil {
-		return s.wrapAccount(ctx, "deleting", account, err)
+		return wrapAccount(ctx, "deleting", account, err)
 	}
 	return nil
 }
@@ -217,7 +199,7 @@ func (s *Store) Due(ctx context.Context, before time.Time) iter.Seq2[string, err
 		for {
 			accounts, last, err := s.duePage(ctx, after, before)
 			if err != nil {
-				yield("", s.wrap(ctx, fmt.Errorf("listing what is due: %w", err)))
+				yield("", wrap(ctx, fmt.Errorf("listing what is due: %w", err)))
 				return
 			}
 			for _, account := range accounts {
@@ -259,4 +241,20 @@ func (s *Store) duePage(ctx context.Context, after []byte, before time.Time) (ac
 		return rows.Err()
 	})
 	return accounts, last, err
+}
+
+// Lock implements pinterest.TokenStore. A lock that another process gives back
+// is had within a tenth of a second; one whose holder has crashed within 15 seconds.
+func (s *Store) Lock(ctx context.Context, account string) (unlock func(), err error) {
+	_, unlock, err = s.locks.lock(ctx, account)
+	if err != nil {
+		return nil, wrap(ctx, fmt.Errorf("locking account %.100q: %w", account, err))
+	}
+	return unlock, nil
+}
+
+// wrapAccount says which account's token failed in what. The secrets are taken
+// out of the text.
+func wrapAccount(ctx context.Context, doing, account string, err error, secrets ...string) error {
+	return wrap(ctx, fmt.Errorf("%s the token of account %.100q: %w", doing, account, err), secrets...)
 }

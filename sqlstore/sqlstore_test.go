@@ -93,7 +93,7 @@ func each(t *testing.T, test func(t *testing.T, d database)) {
 }
 
 func dropTables(t testing.TB, db *sql.DB, table string) {
-	for _, name := range []string{table, table + "_locks"} {
+	for _, name := range []string{table, table + "_locks", table + "_schema"} {
 		_, err := db.ExecContext(context.Background(), `DROP TABLE IF EXISTS "`+name+`"`)
 		assert.NoError(t, err)
 	}
