@@ -48,11 +48,11 @@ func (d Dialect) writer(table string) (*writer, error) {
 		return &writer{d, strings.NewReplacer("{table}", table, "{bytes}", "BYTEA", "{by id}", "",
 			"{now}", "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)",
 			"{then}", "CAST(EXTRACT(EPOCH FROM transaction_timestamp()) * 1000 AS BIGINT)",
-			"{for share}", "FOR SHARE", "{skip locked}", "FOR UPDATE SKIP LOCKED")}, nil
+			"{for share}", "FOR SHARE", "{skip locked}", "FOR UPDATE SKIP LOCKED", "{in old}", "= ANY (ARRAY(SELECT id FROM old))")}, nil
 	case SQLite:
 		now := "CAST((julianday('now') - 2440587.5) * 86400000 + 0.5 AS INTEGER)"
 		return &writer{d, strings.NewReplacer("{table}", table, "{bytes}", "BLOB", "{by id}", "WITHOUT ROWID",
-			"{now}", now, "{then}", now, "{for share}", "", "{skip locked}", "")}, nil
+			"{now}", now, "{then}", now, "{for share}", "", "{skip locked}", "", "{in old}", "IN (SELECT id FROM old)")}, nil
 	}
 	return nil, errors.New("the dialect is neither Postgres nor SQLite")
 }

@@ -75,7 +75,7 @@ func newLedger(db *sql.DB, dialect Dialect, o options) (*Ledger, error) {
 	d := newDatabase(db, dialect)
 	return &Ledger{
 		database: d, w: w, locks: newLeases(d, w),
-		load: w.write(`SELECT record FROM "{table}" WHERE id = ?1`), prune: w.write(pruneLedger),
+		load: w.write(`SELECT record FROM "{table}" WHERE id = ?1`), prune: w.write(strings.ReplaceAll(pruneLedger, "{batch}", strconv.Itoa(pruneBatch))),
 	}, nil
 }
 
@@ -274,7 +274,7 @@ const pruneBatch = 500
 func (l *Ledger) Prune(ctx context.Context, before time.Time) (records int64, err error) {
 	for {
 		began := time.Now()
-		n, err := l.exec(ctx, l.prune, before.UnixMilli(), pruneBatch)
+		n, err := l.exec(ctx, l.prune, before.UnixMilli())
 		if err != nil {
 			return records, l.wrap(ctx, fmt.Errorf("pruning: %w", err))
 		}
@@ -322,8 +322,8 @@ const (
 
 	setSchema = `INSERT INTO "{table}_schema" (version) SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM "{table}_schema")`
 
-	// What was saved again meanwhile is not old any more, which is why the time is
-	// compared twice.
-	pruneLedger = `WITH old AS (SELECT id FROM "{table}" WHERE saved < ?1 ORDER BY saved LIMIT ?2 {skip locked})
-DELETE FROM "{table}" WHERE id IN (SELECT id FROM old) AND saved < ?1`
+	// Rows that others are just saving are passed over, not waited for. To delete
+	// by an array has PostgreSQL use the key, however many rows are old.
+	pruneLedger = `WITH old AS (SELECT id FROM "{table}" WHERE saved < ?1 ORDER BY saved LIMIT {batch} {skip locked})
+DELETE FROM "{table}" WHERE id {in old}`
 )

@@ -16,6 +16,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 
 	"github.com/pinterest-go/pinterest"
 	"github.com/pinterest-go/pinterest/pinteresttest/ledgertest"
@@ -118,7 +119,7 @@ func postgresWith(t testing.TB, name, value string) *sql.DB {
 	require.NoError(t, err)
 	query := u.Query()
 	query.Set(name, value)
-	u.RawQuery = query.Encode()
+	u.RawQuery = strings.ReplaceAll(query.Encode(), "+", "%20") // the driver takes a plus for itself
 	db, err := sql.Open("pgx", u.String())
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, db.Close()) })
@@ -131,7 +132,7 @@ func TestLedgerAtEveryIsolation(t *testing.T) {
 	for _, isolation := range []string{"read committed", "repeatable read", "serializable"} {
 		t.Run(isolation, func(t *testing.T) {
 			d := database{
-				dialect: sqlstore.Postgres, table: fmt.Sprintf("test_%d_%d", os.Getpid(), tables.Add(1)),
+				dialect: sqlstore.Postgres, table: newTable(),
 				connect: func(t testing.TB) *sql.DB { return postgresWith(t, "default_transaction_isolation", isolation) },
 			}
 			db := d.connect(t)
@@ -445,6 +446,96 @@ func TestOpenLedgerAtOnce(t *testing.T) {
 	})
 }
 
+func TestLedgerOnAClosedDatabase(t *testing.T) {
+	each(t, func(t *testing.T, d database) {
+		db := d.connect(t)
+		l := d.openLedgerOn(t, db)
+		l.SetLease(time.Second, 100*time.Millisecond)
+		held, unlock := lockAll(t, l, "key", "content")
+		require.NoError(t, db.Close())
+		require.ErrorContains(t, put(held, l, "key", "record"), "closed")
+		_, err := l.Load(held, "key")
+		requireClean(t, err, "sqlstore: ", "closed", `"key"`)
+		_, _, err = l.Lock(t.Context(), "another")
+		requireClean(t, err, "sqlstore: ", "closed", `"another"`)
+		_, err = l.Prune(t.Context(), time.Now())
+		requireClean(t, err, "sqlstore: ", "closed")
+		<-held.Done()
+		require.ErrorIs(t, context.Cause(held), sqlstore.ErrLockLost)
+		require.ErrorContains(t, context.Cause(held), `the lock on "content", "key" was lost: its lease ran out before it was renewed: sql: database is closed`)
+		unlock() // it cannot be given back, and it is no reason to wait
+	})
+}
+
+// The context of a lock ends with the caller's, but the lock is held until it is
+// given back, and what came of the work can be saved.
+func TestHeldContextEndsAndTheLockStays(t *testing.T) {
+	each(t, func(t *testing.T, d database) {
+		l, other := d.openLedger(t), d.openLedger(t)
+		l.SetLease(time.Second, 100*time.Millisecond)
+		ctx, cancel := context.WithCancel(t.Context())
+		held, unlock, err := l.Lock(ctx, "key")
+		require.NoError(t, err)
+		child, cancelChild := context.WithTimeout(held, time.Hour)
+		defer cancelChild()
+		cancel()
+		<-child.Done()
+		require.ErrorIs(t, held.Err(), context.Canceled)
+		ctx, cancel = context.WithTimeout(t.Context(), 1500*time.Millisecond)
+		defer cancel()
+		_, _, err = other.Lock(ctx, "key")
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.ErrorIs(t, put(held, l, "key", "record"), context.Canceled)
+		require.NoError(t, put(context.WithoutCancel(held), l, "key", "record"))
+		unlock()
+		requireNoLocks(t, d)
+	})
+}
+
+func TestNoGoroutineOfALedgerStays(t *testing.T) {
+	each(t, func(t *testing.T, d database) {
+		l := d.openLedger(t)
+		_, unlock := lockAll(t, l, "key", "content") // the pool has its goroutines
+		unlock()
+		defer goleak.VerifyNone(t, goleak.IgnoreCurrent(), goleak.IgnoreAnyFunction("database/sql.(*DB).connectionOpener"))
+		_, unlock = lockAll(t, l, "key", "content")
+		requireLocked(t, l, "another", "key")
+		unlock()
+	})
+}
+
+// Who waits for one name keeps those that it has, for longer than a lease lasts;
+// and where one of them is lost meanwhile, it is asked for again.
+func TestWaitForOneNameOfSeveral(t *testing.T) {
+	each(t, func(t *testing.T, d database) {
+		a, b, other := d.openLedger(t), d.openLedger(t), d.openLedger(t)
+		for _, l := range []*sqlstore.Ledger{a, b, other} {
+			l.SetLease(time.Second, 100*time.Millisecond)
+		}
+		first, second := "key", "content" // all take them in the order of their ids
+		if bytes.Compare(sqlstore.ID(first), sqlstore.ID(second)) > 0 {
+			first, second = second, first
+		}
+		_, unlockSecond := lockAll(t, a, second)
+		got := make(chan func())
+		go func() {
+			_, unlock := lockAll(t, b, first, second)
+			got <- unlock
+		}()
+		time.Sleep(1500 * time.Millisecond)
+		requireLocked(t, other, first)
+		_, err := d.connect(t).ExecContext(t.Context(), `UPDATE "`+d.table+`_locks" SET holder = 'another', expires = 1 WHERE id = $1`, sqlstore.ID(first))
+		require.NoError(t, err)
+		time.Sleep(500 * time.Millisecond)
+		unlockSecond()
+		unlock := <-got
+		requireLocked(t, other, first)
+		requireLocked(t, other, second)
+		unlock()
+		requireNoLocks(t, d)
+	})
+}
+
 // fill adds so many rows as Save would.
 func (d database) fill(t testing.TB, db *sql.DB, rows int) {
 	t.Helper()
@@ -488,9 +579,10 @@ func TestLedgerPlans(t *testing.T) {
 		l, db := d.openLedger(t), d.connect(t)
 		d.fill(t, db, 20_000)
 		byKey := map[sqlstore.Dialect]string{
-			sqlstore.SQLite:   `SEARCH ` + d.table + ` USING INDEX sqlite_autoindex_` + d.table + `_1 (id=?)`,
+			sqlstore.SQLite:   `INDEX sqlite_autoindex_` + d.table + `_1 (id=?)`,
 			sqlstore.Postgres: `Index Scan using ` + d.table + `_pkey on ` + d.table,
 		}[d.dialect]
+		prunedByKey := map[sqlstore.Dialect]string{sqlstore.SQLite: byKey, sqlstore.Postgres: d.table + "_pkey"}[d.dialect]
 		scan := map[sqlstore.Dialect]string{sqlstore.SQLite: "SCAN " + d.table + "\n", sqlstore.Postgres: "Seq Scan on " + d.table + " "}[d.dialect]
 
 		plan := d.explain(t, db, l.LoadSQL(), sqlstore.ID("key"))
@@ -507,10 +599,12 @@ func TestLedgerPlans(t *testing.T) {
 			assert.Contains(t, plan, "Conflict Arbiter Indexes: "+d.table+"_pkey")
 		}
 
-		plan = d.explain(t, db, l.PruneSQL(), int64(1), sqlstore.PruneBatch)
-		assert.Contains(t, plan, d.table+"_saved")
-		assert.Contains(t, plan, byKey)
-		assert.NotContains(t, plan, scan)
+		for _, old := range []int64{1, 10_000, 20_001} {
+			plan = d.explain(t, db, l.PruneSQL(), old)
+			assert.Contains(t, plan, d.table+"_saved")
+			assert.Contains(t, plan, prunedByKey)
+			assert.NotContains(t, plan, scan)
+		}
 	})
 }
 

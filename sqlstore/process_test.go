@@ -40,6 +40,8 @@ type role struct {
 	DSN     string
 	Table   string
 	N       int
+
+	URL, Token, Board string // of the fake API
 }
 
 var roles = map[string]func(ctx context.Context, s *sqlstore.Store, r role) error{
@@ -68,6 +70,14 @@ func play(text string) error {
 	db, err := sql.Open(r.Driver, r.DSN)
 	if err != nil {
 		return err
+	}
+	if playLedger := ledgerRoles[r.Play]; playLedger != nil {
+		l, err := sqlstore.OpenLedger(ctx, db, r.Dialect, sqlstore.WithTable(r.Table))
+		if err != nil {
+			return err
+		}
+		l.SetLease(testLease, testRenew)
+		return playLedger(ctx, l, r)
 	}
 	s, err := sqlstore.Open(ctx, db, r.Dialect, sqlstore.WithTable(r.Table))
 	if err != nil {
