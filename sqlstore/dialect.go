@@ -114,7 +114,7 @@ func (w *writer) leases() leaseStatements {
 }
 
 const (
-	probeTokens = `SELECT id, account, version, due_at, record FROM "{table}" WHERE 1 = 0`
+	probeTokens = `SELECT id, account, version, due_at, record FROM "{table}" WHERE 1 = 0` //nolint:gosec // it has no credentials
 	probeLocks  = `SELECT id, holder, expires FROM "{table}_locks" WHERE 1 = 0`
 )
 

@@ -29,7 +29,7 @@ func ExampleLedger() {
 	if err != nil {
 		log.Panic(err)
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 
 	process := func() (pinID string) {
 		file := filepath.Join(dir, "ledger.sqlite")
@@ -60,7 +60,8 @@ func ExampleLedger() {
 		}
 		return pin.ID
 	}
-	fmt.Println("the same pin:", process() == process())
+	first, second := process(), process()
+	fmt.Println("the same pin:", first == second)
 	fmt.Println("requests:", srv.Count("pins/create"), "pins:", len(srv.Pins(board.ID)))
 
 	// Output:

@@ -53,7 +53,7 @@ func OpenLedger(ctx context.Context, db *sql.DB, dialect Dialect, opts ...Option
 			[]string{probeLedger, probeLocks, probeSchema},
 			[]string{createLedger, createSaved, createLocks, createSchema, setSchema},
 		)
-		err = l.database.prepare(ctx, o.table, schema)
+		err = l.prepare(ctx, o.table, schema)
 	}
 	if err == nil {
 		err = l.checkVersion(ctx)
@@ -173,8 +173,12 @@ func (l *Ledger) save(ctx context.Context, records map[string][]byte, locks []an
 			if err != nil {
 				return err
 			}
-			if saved == 0 {
+			switch {
+			case saved == int64(len(chunk)):
+			case saved == 0 && len(locks) > 0:
 				return errFenced
+			default: // a trigger or a rule of the table
+				return fmt.Errorf("the database saved %d of %d records", saved, len(chunk))
 			}
 		}
 		return nil

@@ -462,7 +462,7 @@ func TestLedgerOnAClosedDatabase(t *testing.T) {
 		requireClean(t, err, "sqlstore: ", "closed")
 		<-held.Done()
 		require.ErrorIs(t, context.Cause(held), sqlstore.ErrLockLost)
-		require.ErrorContains(t, context.Cause(held), `the lock on "content", "key" was lost: its lease ran out before it was renewed: sql: database is closed`)
+		require.ErrorContains(t, context.Cause(held), `was lost: its lease ran out before it was renewed: sql: database is closed`)
 		unlock() // it cannot be given back, and it is no reason to wait
 	})
 }
@@ -519,7 +519,8 @@ func TestWaitForOneNameOfSeveral(t *testing.T) {
 		_, unlockSecond := lockAll(t, a, second)
 		got := make(chan func())
 		go func() {
-			_, unlock := lockAll(t, b, first, second)
+			_, unlock, err := b.Lock(t.Context(), first, second)
+			assert.NoError(t, err)
 			got <- unlock
 		}()
 		time.Sleep(1500 * time.Millisecond)

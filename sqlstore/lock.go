@@ -81,8 +81,8 @@ func (l *leases) lock(ctx context.Context, names ...string) (h *hold, unlock fun
 	}), nil
 }
 
-// hold is one time that names are held. Its holder's name is its own, so that
-// one whose leases have run out takes nothing from the next.
+// hold is the holding of some names from one lock to its unlock. It has a holder's
+// name of its own, so that one whose leases have run out takes nothing from the next.
 type hold struct {
 	leases *leases
 	holder string
@@ -113,9 +113,8 @@ func (l *leases) newHold(ctx context.Context, names []string) *hold {
 	return h
 }
 
-// heldContext ends when the hold is lost. Whoever asks it is told so from the
-// very moment on at which a lease has run out, even if the process was stopped
-// until now and the timer is late.
+// heldContext ends when the hold is lost. It compares the time whenever it is
+// asked, because a process that was stopped may go on before its timer fires.
 type heldContext struct {
 	context.Context
 	hold *hold
@@ -155,8 +154,8 @@ func (h *hold) take(ctx context.Context) error {
 	return h.check()
 }
 
-// Between two looks at a lock that another process holds there are 5 ms at
-// first, then twice as long each time up to 60, give or take a half.
+// A lock that another process holds is looked at again after about minLook, then
+// after twice as long each time, up to maxLook.
 const (
 	minLook = 5 * time.Millisecond
 	maxLook = 60 * time.Millisecond
@@ -170,8 +169,7 @@ func (h *hold) takeOne(ctx context.Context, i int) error {
 		if err != nil {
 			return err
 		}
-		// An answer that took long is of a lease that is over soon: it is asked
-		// for again.
+		// If the answer took long the lease is over soon, so it is asked for again.
 		if taken && time.Since(began) < h.leases.lease/2 {
 			h.taken(began)
 			return nil
@@ -185,8 +183,8 @@ func (h *hold) takeOne(ctx context.Context, i int) error {
 	}
 }
 
-// wait returns when the lease is free. To look costs a database less than to
-// ask, which writes.
+// wait returns when the lease is free. A look costs the database less than asking,
+// which writes.
 func (h *hold) wait(ctx context.Context, id []byte) error {
 	for pause := minLook; ; pause = min(2*pause, maxLook) {
 		if err := sleep(ctx, pause/2+mathrand.N(pause)); err != nil {
@@ -226,8 +224,8 @@ func (h *hold) look(ctx context.Context, id []byte) (held bool, err error) {
 	return n > 0, err
 }
 
-// endOf is when a lease ends that was asked for, or renewed, at this time. The
-// last tenth is left for what is on its way when it ends.
+// endOf returns when a lease ends, for its holder, that was asked for or renewed at
+// this time. The last tenth is left for requests that are on their way by then.
 func (h *hold) endOf(asked time.Time) time.Time {
 	return asked.Add(h.leases.lease - h.leases.lease/10)
 }
@@ -298,9 +296,9 @@ func (h *hold) over(cause error) error {
 	return cause
 }
 
-// keep renews the leases until stop is called, which waits for the end of it. It
-// goes on when one has run out: what its holder then has still under way is best
-// ended before another begins.
+// keep renews the leases until stop is called, which waits for its end. It goes on
+// after a lease has run out, because the holder may still have work under way that
+// should end before another begins.
 func (h *hold) keep(ctx context.Context) (stop func()) {
 	// The lock outlives the context with which it was taken.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) //nolint:gosec // stop calls it

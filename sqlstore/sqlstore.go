@@ -1,19 +1,24 @@
-// Package sqlstore keeps a pinterest.TokenStore in a database, PostgreSQL or
+// Package sqlstore keeps tokens and the ledger of CreateOnce in a database:
+// [Store] is a pinterest.TokenStore and [Ledger] a pinterest.Ledger, on PostgreSQL or
 // SQLite, through database/sql and a driver of the application's choice. Any
-// number of processes can share it, with PostgreSQL on any number of machines.
+// number of processes can share them, with PostgreSQL on any number of machines.
 //
-// The lock of an account is a lease, a row that its holder renews. It lasts 15
-// seconds, so that long after a crash of its holder the lock is given back. A
-// holder that cannot reach the database for as long loses the lock without
-// knowing; that Save compares versions is what protects the token then. A lease
-// needs no connection of its own, so this works behind a connection pooler, and
-// with a pool of one connection. However many callers wait, their locks take no
-// more than 12 connections at a time; Load, Save, Delete and Due take one each while
-// they run: bound them with [sql.DB.SetMaxOpenConns].
+// A lock is a lease, a row that its holder renews. It lasts 15 seconds, so a lock
+// whose holder has crashed is free after that time. A holder that is stopped, or
+// cannot reach the database, for as long loses the lock. What is saved is
+// protected then by the token's version, which Save compares, and in a ledger by
+// the lock itself, which Save checks in the same statement. A lease needs no
+// connection of its own, so this works behind a connection pooler, and with a pool
+// of one connection. However many callers wait, the locks of a store take no more
+// than 12 connections at a time; other calls take one each while they run: bound
+// them with [sql.DB.SetMaxOpenConns].
+//
+// With PostgreSQL any isolation level may be the default. What it could not
+// serialize is tried again.
 //
 // With SQLite give every connection a busy timeout, such as
 // "PRAGMA busy_timeout = 5000", and leave "PRAGMA synchronous" at FULL, without
-// which what was saved does not survive a power cut. Its processes are to be of
+// which what was saved does not survive a power cut. All its processes must be on
 // one machine.
 //
 // To move to or from encryption, or to another key without a time of both, load
@@ -57,9 +62,10 @@ type options struct {
 	err      error
 }
 
-// WithTable names the table. The default is "pinterest_tokens". Beside it
-// there is one for the locks, whose name ends in "_locks". A name is of up to 48
-// letters of the English alphabet, digits and "_", and does not begin with a digit.
+// WithTable names the table. The default is "pinterest_tokens" for a [Store] and
+// "pinterest_ledger" for a [Ledger]. Beside it there is one for the locks, whose name
+// ends in "_locks". A name has up to 48 letters of the English alphabet, digits
+// and "_", and does not begin with a digit.
 func WithTable(name string) Option { return func(o *options) { o.table = name } }
 
 // WithAEAD encrypts the tokens in the database: with current when they are
