@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Dialect is the SQL dialect of a database.
+// Dialect is the SQL that a database speaks.
 type Dialect int
 
 // The dialects.
@@ -25,62 +25,98 @@ func (d Dialect) String() string {
 	return "unknown"
 }
 
-// statements are the store's, in one dialect and with its tables' names.
-type statements struct {
-	probe  []string // fail unless the tables exist
-	create []string
-
-	load, insert, update, remove, due string
-	ask, look, keep, giveBack         string // of a lease
-}
-
 var (
 	tableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,47}$`)
-	parameter = regexp.MustCompile(`\?(\d)`)
+	parameter = regexp.MustCompile(`\?(\d+)`)
 )
 
-// statements returns the store's statements.
-func (d Dialect) statements(table string) (statements, error) {
+// writer writes statements in one dialect, with the names of one store's tables.
+type writer struct {
+	dialect Dialect
+	words   *strings.Replacer
+}
+
+// writer returns the writer for a table.
+func (d Dialect) writer(table string) (*writer, error) {
 	if !tableName.MatchString(table) {
-		return statements{}, errors.New("that is no name for a table (see WithTable)")
+		return nil, errors.New("that is no name for a table (see WithTable)")
 	}
-	var words *strings.Replacer
+	// {now} is the database's clock, in Unix milliseconds: those of the machines
+	// that share it may differ. {then} is the same, but for all rows of a statement.
 	switch d {
 	case Postgres:
-		words = strings.NewReplacer("{table}", table, "{bytes}", "BYTEA", "{by id}", "",
-			"{now}", "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)")
+		return &writer{d, strings.NewReplacer("{table}", table, "{bytes}", "BYTEA", "{by id}", "",
+			"{now}", "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)",
+			"{then}", "CAST(EXTRACT(EPOCH FROM transaction_timestamp()) * 1000 AS BIGINT)",
+			"{for share}", "FOR SHARE", "{skip locked}", "FOR UPDATE SKIP LOCKED", "{in old}", "= ANY (ARRAY(SELECT id FROM old))")}, nil
 	case SQLite:
-		words = strings.NewReplacer("{table}", table, "{bytes}", "BLOB", "{by id}", "WITHOUT ROWID",
-			"{now}", "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)")
-	default:
-		return statements{}, errors.New("the dialect is neither Postgres nor SQLite")
+		now := "CAST((julianday('now') - 2440587.5) * 86400000 + 0.5 AS INTEGER)"
+		return &writer{d, strings.NewReplacer("{table}", table, "{bytes}", "BLOB", "{by id}", "WITHOUT ROWID",
+			"{now}", now, "{then}", now, "{for share}", "", "{skip locked}", "", "{in old}", "IN (SELECT id FROM old)")}, nil
 	}
-	in := func(text string) string {
-		text = words.Replace(text)
-		if d == Postgres {
-			text = parameter.ReplaceAllString(text, "$$$1")
-		}
-		return text
-	}
-	return statements{
-		probe: []string{
-			in(`SELECT id, account, version, due_at, record FROM "{table}" WHERE 1 = 0`),
-			in(`SELECT id, holder, expires FROM "{table}_locks" WHERE 1 = 0`),
-		},
-		create: []string{
-			in(createTokens), in(createIndex), in(createLocks),
-		},
-		load:     in(`SELECT version, record FROM "{table}" WHERE id = ?1`),
-		insert:   in(`INSERT INTO "{table}" (id, account, version, due_at, record) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (id) DO NOTHING`),
-		update:   in(`UPDATE "{table}" SET version = ?3, due_at = ?4, record = ?5 WHERE id = ?1 AND version = ?2`),
-		remove:   in(`DELETE FROM "{table}" WHERE id = ?1`),
-		due:      in(`SELECT id, account FROM "{table}" WHERE id > ?1 AND due_at < ?2 ORDER BY id LIMIT ?3`),
-		ask:      in(askLease),
-		look:     in(`SELECT COUNT(*) FROM "{table}_locks" WHERE id = ?1 AND expires > {now}`),
-		keep:     in(`UPDATE "{table}_locks" SET expires = {now} + ?3 WHERE id = ?1 AND holder = ?2`),
-		giveBack: in(`DELETE FROM "{table}_locks" WHERE id = ?1 AND holder = ?2`),
-	}, nil
+	return nil, errors.New("the dialect is neither Postgres nor SQLite")
 }
+
+// write returns a statement. Its parameters are ?1, ?2 and so on.
+func (w *writer) write(text string) string {
+	text = w.words.Replace(text)
+	if w.dialect == Postgres {
+		text = parameter.ReplaceAllString(text, "$$$1")
+	}
+	return text
+}
+
+// schema is what makes the tables of a store.
+type schema struct {
+	probe  []string // fail unless the tables are there
+	create []string
+}
+
+func (w *writer) schema(probe, create []string) schema {
+	s := schema{probe: make([]string, len(probe)), create: make([]string, len(create))}
+	for i, text := range probe {
+		s.probe[i] = w.write(text)
+	}
+	for i, text := range create {
+		s.create[i] = w.write(text)
+	}
+	return s
+}
+
+// tokenStatements are those of a token store.
+type tokenStatements struct {
+	load, insert, update, remove, due string
+}
+
+func (w *writer) tokens() tokenStatements {
+	return tokenStatements{
+		load:   w.write(`SELECT version, record FROM "{table}" WHERE id = ?1`),
+		insert: w.write(`INSERT INTO "{table}" (id, account, version, due_at, record) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (id) DO NOTHING`),
+		update: w.write(`UPDATE "{table}" SET version = ?3, due_at = ?4, record = ?5 WHERE id = ?1 AND version = ?2`),
+		remove: w.write(`DELETE FROM "{table}" WHERE id = ?1`),
+		due:    w.write(`SELECT id, account FROM "{table}" WHERE id > ?1 AND due_at < ?2 ORDER BY id LIMIT ?3`),
+	}
+}
+
+// leaseStatements are those of the locks.
+type leaseStatements struct {
+	ask, look, keep, giveBack, prune string
+}
+
+func (w *writer) leases() leaseStatements {
+	return leaseStatements{
+		ask:      w.write(askLease),
+		look:     w.write(`SELECT COUNT(*) FROM "{table}_locks" WHERE id = ?1 AND expires > {now}`),
+		keep:     w.write(`UPDATE "{table}_locks" SET expires = {now} + ?3 WHERE id = ?1 AND holder = ?2`),
+		giveBack: w.write(`DELETE FROM "{table}_locks" WHERE id = ?1 AND holder = ?2`),
+		prune:    w.write(`DELETE FROM "{table}_locks" WHERE expires <= {now} - ?1`),
+	}
+}
+
+const (
+	probeTokens = `SELECT id, account, version, due_at, record FROM "{table}" WHERE 1 = 0` //nolint:gosec // it has no credentials
+	probeLocks  = `SELECT id, holder, expires FROM "{table}_locks" WHERE 1 = 0`
+)
 
 const (
 	createTokens = `CREATE TABLE IF NOT EXISTS "{table}" (
@@ -91,15 +127,15 @@ const (
 	record  {bytes} NOT NULL              -- the token, as package sealed writes it
 ) {by id}`
 
-	createIndex = `CREATE INDEX IF NOT EXISTS "{table}_due" ON "{table}" (due_at, id)`
+	createDue = `CREATE INDEX IF NOT EXISTS "{table}_due" ON "{table}" (due_at, id)`
 
 	createLocks = `CREATE TABLE IF NOT EXISTS "{table}_locks" (
-	id      {bytes} NOT NULL PRIMARY KEY, -- as above
+	id      {bytes} NOT NULL PRIMARY KEY, -- SHA-256 of the lock's name
 	holder  TEXT NOT NULL,                -- another one for each time it is held
 	expires BIGINT NOT NULL               -- Unix milliseconds, by the database's clock
 ) {by id}`
 
-	// The clock is the database's: those of the machines that share it may differ.
+	// The holder that asks again, because it did not get the answer, is answered.
 	askLease = `INSERT INTO "{table}_locks" (id, holder, expires) VALUES (?1, ?2, {now} + ?3)
 ON CONFLICT (id) DO UPDATE SET holder = excluded.holder, expires = excluded.expires
 WHERE "{table}_locks".expires <= {now} OR "{table}_locks".holder = excluded.holder`

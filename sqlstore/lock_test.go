@@ -161,7 +161,7 @@ func TestLease(t *testing.T) {
 // The server breaks every connection of a holder. The lock is not tied to one.
 func TestPostgresConnectionsBreak(t *testing.T) {
 	admin := connectPostgres(t)
-	d := database{dialect: sqlstore.Postgres, connect: connectPostgres, table: fmt.Sprintf("test_%d_%d", os.Getpid(), tables.Add(1))}
+	d := database{dialect: sqlstore.Postgres, connect: connectPostgres, table: newTable()}
 	t.Cleanup(func() { dropTables(t, admin, d.table) })
 	u, err := url.Parse(os.Getenv(postgresVariable))
 	require.NoError(t, err)

@@ -28,8 +28,8 @@ import (
 	"github.com/pinterest-go/pinterest/sqlstore"
 )
 
-// Tests that need other processes start the test program again. With a role in its
-// environment it plays that role instead of running tests.
+// The tests that need other processes start this very program again: with a
+// role in its environment it plays that, in place of running tests.
 const roleVariable = "SQLSTORE_TEST_ROLE"
 
 // A role is what a child process is to do.
@@ -40,6 +40,8 @@ type role struct {
 	DSN     string
 	Table   string
 	N       int
+
+	URL, Token, Board string // of the fake API
 }
 
 var roles = map[string]func(ctx context.Context, s *sqlstore.Store, r role) error{
@@ -62,12 +64,20 @@ func play(text string) error {
 	if err := json.Unmarshal([]byte(text), &r); err != nil {
 		return err
 	}
-	// No child outlives its parent for long, whatever happens.
+	// Whatever happens to the parent, no child stays.
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	db, err := sql.Open(r.Driver, r.DSN)
 	if err != nil {
 		return err
+	}
+	if playLedger := ledgerRoles[r.Play]; playLedger != nil {
+		l, err := sqlstore.OpenLedger(ctx, db, r.Dialect, sqlstore.WithTable(r.Table))
+		if err != nil {
+			return err
+		}
+		l.SetLease(testLease, testRenew)
+		return playLedger(ctx, l, r)
 	}
 	s, err := sqlstore.Open(ctx, db, r.Dialect, sqlstore.WithTable(r.Table))
 	if err != nil {
@@ -90,8 +100,8 @@ func command(t *testing.T, r role) *exec.Cmd {
 	return cmd
 }
 
-// start starts a process that plays a role, and returns when it has printed its
-// first line. kill ends it with SIGKILL and returns all lines that it printed.
+// start starts a process that plays a role, and returns when it has said its
+// first word. kill ends it as a power cut does, and returns all that it said.
 func start(t *testing.T, r role) (kill func() []string) {
 	t.Helper()
 	cmd := command(t, r)
@@ -115,7 +125,7 @@ func start(t *testing.T, r role) (kill func() []string) {
 	}
 }
 
-// count increments the token "counter".
+// count counts up in the token "counter".
 func count(ctx context.Context, s *sqlstore.Store) error {
 	tok, err := s.Load(ctx, "counter")
 	if err != nil {
@@ -148,7 +158,7 @@ func playCount(ctx context.Context, s *sqlstore.Store, r role) error {
 	return nil
 }
 
-// playCountUnlocked counts N times, and retries after a conflict.
+// playCountUnlocked counts N times, and again where another came first.
 func playCountUnlocked(ctx context.Context, s *sqlstore.Store, r role) error {
 	for n := 0; n < r.N; {
 		err := count(ctx, s)
@@ -161,7 +171,7 @@ func playCountUnlocked(ctx context.Context, s *sqlstore.Store, r role) error {
 	return nil
 }
 
-// playHold acquires a lock, prints a line, and holds the lock until it is killed.
+// playHold takes a lock, says so, and keeps it until it is killed.
 func playHold(ctx context.Context, s *sqlstore.Store, _ role) error {
 	if _, err := s.Lock(ctx, "alice"); err != nil {
 		return err
@@ -171,7 +181,7 @@ func playHold(ctx context.Context, s *sqlstore.Store, _ role) error {
 	return ctx.Err()
 }
 
-// playSave saves one number after the other, and prints each that is saved.
+// playSave saves one number after the other, and says each that is saved.
 func playSave(ctx context.Context, s *sqlstore.Store, _ role) error {
 	for {
 		tok, err := s.Load(ctx, "alice")
@@ -229,7 +239,7 @@ func TestProcessesShareADatabase(t *testing.T) {
 	})
 }
 
-// The lock of a process that is killed is released, also to a waiter.
+// The lock of a process that is killed is given back, to a waiter, too.
 func TestProcessKilledWhileItHolds(t *testing.T) {
 	each(t, func(t *testing.T, d database) {
 		t.Parallel()
@@ -255,8 +265,8 @@ func TestProcessKilledWhileItHolds(t *testing.T) {
 	})
 }
 
-// A process is killed at some point of a save. The last saved token is stored, or the
-// one that was being saved, and the next process continues from there.
+// A process is killed at some point of a save. What was saved stands or, if the
+// save had come that far, what was being saved; and the next goes on from there.
 func TestProcessKilledWhileItSaves(t *testing.T) {
 	each(t, func(t *testing.T, d database) {
 		s := d.open(t)

@@ -1,23 +1,29 @@
-// Package sqlstore keeps a pinterest.TokenStore in a database, PostgreSQL or
+// Package sqlstore keeps tokens and the ledger of CreateOnce in a database:
+// [Store] is a pinterest.TokenStore and [Ledger] a pinterest.Ledger, on PostgreSQL or
 // SQLite, through database/sql and a driver of the application's choice. Any
-// number of processes can share it, with PostgreSQL on any number of machines.
+// number of processes can share them, with PostgreSQL on any number of machines.
 //
-// The lock of an account is a lease, a row that its holder renews. A lease lasts 15
-// seconds: after its holder crashes, the lock is released within that time. A holder
-// that cannot reach the database for so long loses the lock without knowing it. Save
-// then protects the token, because it compares versions. A lease needs no connection
-// of its own, so it works with a connection pooler and with a pool of one connection.
-// However many callers wait, their locks use at most 12 connections at a time. Load,
-// Save, Delete and Due use one connection each while they run; limit them with
-// [sql.DB.SetMaxOpenConns].
+// A lock is a lease, a row that its holder renews. It lasts 15 seconds, so a lock
+// whose holder has crashed is free after that time. A holder that is stopped, or
+// cannot reach the database, for as long loses the lock. What is saved is
+// protected then by the token's version, which Save compares, and in a ledger by
+// the lock itself, which Save checks in the same statement. A lease needs no
+// connection of its own, so this works behind a connection pooler, and with a pool
+// of one connection. However many callers wait, the locks of a store take no more
+// than 12 connections at a time; other calls take one each while they run: bound
+// them with [sql.DB.SetMaxOpenConns].
 //
-// With SQLite set a busy timeout for every connection, such as
-// "PRAGMA busy_timeout = 5000", and leave "PRAGMA synchronous" at FULL. Otherwise
-// saved tokens may not survive a power failure. All processes must be on one machine.
+// With PostgreSQL any isolation level may be the default. What it could not
+// serialize is tried again.
 //
-// To turn encryption on or off, or to change the key without a period in which both
-// keys are valid, load every token from a store opened the old way and save it to a
-// store with another table opened the new way.
+// With SQLite give every connection a busy timeout, such as
+// "PRAGMA busy_timeout = 5000", and leave "PRAGMA synchronous" at FULL, without
+// which what was saved does not survive a power cut. All its processes must be on
+// one machine.
+//
+// To move to or from encryption, or to another key without a time of both, load
+// every token from a store opened the old way and save it to one of another
+// table opened the new way.
 package sqlstore
 
 import (
@@ -32,24 +38,16 @@ import (
 	"time"
 
 	"github.com/pinterest-go/pinterest"
-	"github.com/pinterest-go/pinterest/internal/keylock"
 	"github.com/pinterest-go/pinterest/internal/sealed"
 )
 
-// Store implements pinterest.TokenStore in a database. It is safe for concurrent use.
-// It needs no closing; the application closes the database.
+// Store implements pinterest.TokenStore in a database. It is safe for
+// concurrent use, and needs no closing; the database is the application's to close.
 type Store struct {
-	db      *sql.DB
-	dialect Dialect
-	sql     statements
-	keys    sealed.Keys
-
-	queue  keylock.Locks // this process's callers of Lock
-	asks   gate          // limits requests for leases
-	keeps  gate          // limits renewals and releases of leases
-	writes gate          // limits writes, with SQLite only
-
-	lease, renew time.Duration
+	*database
+	sql   tokenStatements
+	keys  sealed.Keys
+	locks *leases
 }
 
 var _ pinterest.TokenStore = (*Store)(nil)
@@ -58,81 +56,73 @@ var _ pinterest.TokenStore = (*Store)(nil)
 type Option func(*options)
 
 type options struct {
-	table string
-	keys  sealed.Keys
-	err   error
+	table    string
+	keys     sealed.Keys
+	encrypts bool // keys are given
+	err      error
 }
 
-// WithTable sets the name of the table. The default is "pinterest_tokens". The table
-// of the locks has the same name with the suffix "_locks". A name has up to 48 ASCII
-// letters, digits and "_", and does not begin with a digit.
+// WithTable names the table. The default is "pinterest_tokens" for a [Store] and
+// "pinterest_ledger" for a [Ledger]. Beside it there is one for the locks, whose name
+// ends in "_locks". A name has up to 48 letters of the English alphabet, digits
+// and "_", and does not begin with a digit.
 func WithTable(name string) Option { return func(o *options) { o.table = name } }
 
 // WithAEAD encrypts the tokens in the database: with current when they are
 // saved, and with current or one of the old when they are read, so that keys can
 // be changed: open with WithAEAD(next, current), save every token once, then open
 // with WithAEAD(next). The account's name is the additional data. The nonce is
-// random, so an AES-GCM key is safe for 2^32 saves. The accounts' names and the times
-// when tokens are due are not encrypted.
+// random, so with AES-GCM a key is good for 2^32 saves. The accounts' names,
+// and when a token is due, stand in the table as they are.
 //
-// Load returns an error for a token that is not encrypted, or with none of these
-// keys. Such a token is not overwritten, because Save needs the version from Load.
+// A token that is not encrypted, or with none of these keys, is an error in
+// Load. It is not overwritten, since Save needs the version that Load returns.
 func WithAEAD(current cipher.AEAD, old ...cipher.AEAD) Option {
 	return func(o *options) {
 		keys, err := sealed.New(current, old...)
-		o.keys, o.err = keys, errors.Join(o.err, err)
+		o.keys, o.encrypts, o.err = keys, true, errors.Join(o.err, err)
 	}
 }
 
-const (
-	lease = 15 * time.Second
-	renew = 4 * time.Second
-	// askers and keepers are how many connections the locks use at a time.
-	askers  = 8
-	keepers = 4
-)
-
-// Open opens the store in a database. It creates the tables if they do not exist; it
-// needs the permission to do so only then. It refuses a database that may lose
-// acknowledged writes when the machine crashes: PostgreSQL with synchronous_commit
-// off, SQLite with synchronous below FULL.
+// Open opens the store in a database. It makes the tables if they are not
+// there, for which it needs the right to; where they are it needs that no more. A
+// database that is set to forget, in a crash of the machine, what it has
+// acknowledged is refused: PostgreSQL with synchronous_commit off, SQLite with
+// synchronous below FULL.
 func Open(ctx context.Context, db *sql.DB, dialect Dialect, opts ...Option) (*Store, error) {
 	o := options{table: "pinterest_tokens"}
 	for _, opt := range opts {
 		opt(&o)
 	}
-	s := &Store{
-		db: db, dialect: dialect, keys: o.keys,
-		asks: make(gate, askers), keeps: make(gate, keepers), lease: lease, renew: renew,
-	}
-	if dialect == SQLite {
-		// SQLite has one writer at a time. Waiting here is fairer and faster than
-		// having each connection poll for its turn.
-		s.writes = make(gate, 1)
-	}
-	var err error
-	if s.sql, err = dialect.statements(o.table); err == nil {
+	w, err := dialect.writer(o.table)
+	if err == nil {
 		err = o.err
 	}
-	if err == nil {
-		err = s.prepare(ctx, o.table)
-	}
 	if err != nil {
-		return nil, s.wrap(ctx, fmt.Errorf("opening table %.100q: %w", o.table, err))
+		return nil, wrapOpen(ctx, o.table, err)
 	}
-	return s, nil
+	d := newDatabase(db, dialect)
+	schema := w.schema([]string{probeTokens, probeLocks}, []string{createTokens, createDue, createLocks})
+	if err := d.prepare(ctx, o.table, schema); err != nil {
+		return nil, wrapOpen(ctx, o.table, err)
+	}
+	return &Store{database: d, sql: w.tokens(), keys: o.keys, locks: newLeases(d, w)}, nil
 }
 
-// String returns a description with the dialect.
+func wrapOpen(ctx context.Context, table string, err error) error {
+	return wrap(ctx, fmt.Errorf("opening table %.100q: %w", table, err))
+}
+
+// String tells the dialect.
 func (s *Store) String() string { return "sqlstore.Store(" + s.dialect.String() + ")" }
 
 // GoString keeps %#v from printing more than String does.
 func (s *Store) GoString() string { return s.String() }
 
-// id returns an account's key in the tables. Names of accounts may have any length
-// and any bytes, which the keys and texts of a database may not.
-func id(account string) []byte {
-	sum := sha256.Sum256([]byte(account))
+// id is the key of a name in the tables. Names are of any length and any bytes,
+// keys and texts of a database are not.
+func id(name string) []byte {
+	sum := sha256.Sum256([]byte(name))
 	return sum[:]
 }
 
@@ -149,19 +139,19 @@ func (s *Store) Load(ctx context.Context, account string) (*pinterest.Token, err
 		tok, err = s.keys.Open(account, record)
 	}
 	if err != nil {
-		return nil, s.wrapAccount(ctx, "loading", account, err)
+		return nil, wrapAccount(ctx, "loading", account, err)
 	}
 	tok.Version = version
 	return tok, nil
 }
 
-// Save implements pinterest.TokenStore. After an error other than
-// pinterest.ErrTokenConflict the token may have been saved, for example if the
-// connection breaks before the answer. Use Load to find out.
+// Save implements pinterest.TokenStore. After an error that is not
+// pinterest.ErrTokenConflict the token may have been saved, as when the connection
+// breaks before the answer: Load tells.
 func (s *Store) Save(ctx context.Context, account string, tok *pinterest.Token) (version string, err error) {
 	record, err := s.keys.Seal(account, tok)
 	if err != nil {
-		return "", s.wrapAccount(ctx, "saving", account, err)
+		return "", wrapAccount(ctx, "saving", account, err)
 	}
 	var due any // NULL: never
 	if at := sealed.DueAt(tok); !at.IsZero() {
@@ -175,15 +165,15 @@ func (s *Store) Save(ctx context.Context, account string, tok *pinterest.Token) 
 	} else {
 		n, err = s.exec(ctx, s.sql.update, key, tok.Version, version, due, record)
 	}
-	// If the answer was lost, or the driver sent the statement twice, the row already
-	// has this save's version, which no other save has.
+	// One whose answer was lost, or that the driver has sent twice, is known by
+	// its version: it is nobody else's.
 	if err == nil && n == 1 || s.stands(ctx, key, version) {
 		return version, nil
 	}
 	if err == nil {
 		return "", pinterest.ErrTokenConflict
 	}
-	return "", s.wrapAccount(ctx, "saving", account, err, tok.AccessToken, tok.RefreshToken)
+	return "", wrapAccount(ctx, "saving", account, err, tok.AccessToken, tok.RefreshToken)
 }
 
 // stands tells whether the stored token has this version.
@@ -197,7 +187,7 @@ func (s *Store) stands(ctx context.Context, key []byte, version string) bool {
 // Delete implements pinterest.TokenStore. It also removes what cannot be read.
 func (s *Store) Delete(ctx context.Context, account string) error {
 	if _, err := s.exec(ctx, s.sql.remove, id(account)); err != nil {
-		return s.wrapAccount(ctx, "deleting", account, err)
+		return wrapAccount(ctx, "deleting", account, err)
 	}
 	return nil
 }
@@ -215,7 +205,7 @@ func (s *Store) Due(ctx context.Context, before time.Time) iter.Seq2[string, err
 		for {
 			accounts, last, err := s.duePage(ctx, after, before)
 			if err != nil {
-				yield("", s.wrap(ctx, fmt.Errorf("listing what is due: %w", err)))
+				yield("", wrap(ctx, fmt.Errorf("listing what is due: %w", err)))
 				return
 			}
 			for _, account := range accounts {
@@ -257,4 +247,20 @@ func (s *Store) duePage(ctx context.Context, after []byte, before time.Time) (ac
 		return rows.Err()
 	})
 	return accounts, last, err
+}
+
+// Lock implements pinterest.TokenStore. A lock that another process gives back
+// is had within a tenth of a second; one whose holder has crashed within 15 seconds.
+func (s *Store) Lock(ctx context.Context, account string) (unlock func(), err error) {
+	_, unlock, err = s.locks.lock(ctx, account)
+	if err != nil {
+		return nil, wrap(ctx, fmt.Errorf("locking account %.100q: %w", account, err))
+	}
+	return unlock, nil
+}
+
+// wrapAccount says which account's token failed in what. The secrets are taken
+// out of the text.
+func wrapAccount(ctx context.Context, doing, account string, err error, secrets ...string) error {
+	return wrap(ctx, fmt.Errorf("%s the token of account %.100q: %w", doing, account, err), secrets...)
 }

@@ -77,6 +77,9 @@ func connectPostgres(t testing.TB) *sql.DB {
 
 var tables atomic.Int64
 
+// newTable returns a name that no other test uses.
+func newTable() string { return fmt.Sprintf("test_%d_%d", os.Getpid(), tables.Add(1)) }
+
 // each runs a test against a new database of each dialect.
 func each(t *testing.T, test func(t *testing.T, d database)) {
 	t.Helper()
@@ -86,14 +89,14 @@ func each(t *testing.T, test func(t *testing.T, d database)) {
 	})
 	t.Run("Postgres", func(t *testing.T) {
 		db := connectPostgres(t)
-		table := fmt.Sprintf("test_%d_%d", os.Getpid(), tables.Add(1))
+		table := newTable()
 		t.Cleanup(func() { dropTables(t, db, table) })
 		test(t, database{sqlstore.Postgres, connectPostgres, table, ""})
 	})
 }
 
 func dropTables(t testing.TB, db *sql.DB, table string) {
-	for _, name := range []string{table, table + "_locks"} {
+	for _, name := range []string{table, table + "_locks", table + "_schema"} {
 		_, err := db.ExecContext(context.Background(), `DROP TABLE IF EXISTS "`+name+`"`)
 		assert.NoError(t, err)
 	}
@@ -319,7 +322,7 @@ func TestOpenErrors(t *testing.T) {
 // Who may not make tables can use those that another has made.
 func TestPostgresWithoutTheRightToCreate(t *testing.T) {
 	admin := connectPostgres(t)
-	table := fmt.Sprintf("test_%d_%d", os.Getpid(), tables.Add(1))
+	table := newTable()
 	role := table + "_user"
 	exec := func(query string) {
 		_, err := admin.ExecContext(context.Background(), query)
