@@ -31,7 +31,7 @@ func (at *attempt) itemError(failure json.RawMessage) *Error {
 		item.readFailure(failure)
 	}
 	rule := r.c.table.classify(&item.failure)
-	wait := rule.ParkFor
+	wait := r.parkTime(&item, rule)
 	if rule.Action == ActionBackOff {
 		// Asked of a run of its own, so that the wait does not grow from item to item.
 		delay, _ := (&run{c: r.c, cl: r.cl}).delay(&item, rule)

@@ -418,13 +418,13 @@ func TestResolveUntilAhead(t *testing.T) {
 	}
 }
 
-// tinyAPI answers every list with the same few things.
+// tinyAPI answers everything with the same few things.
 func tinyAPI(tb testing.TB) (url string) {
 	items := `{"id":"7","name":"Gardens","board_id":"1","parent_pin_id":"2","title":"Oak kitchen","description":" ","link":"https://shop.example/oak?job=8841","created_at":"2026-07-09T09:33:55"}`
 	items += "," + strings.Replace(items, `"7"`, `"8"`, 1)
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Date", "Thu, 09 Jul 2026 09:34:00 GMT")
-		fmt.Fprintf(w, `{"items":[%s],"bookmark":null}`, items)
+		fmt.Fprintf(w, `{"id":"1","pin_count":2,"items":[%s],"bookmark":null}`, items)
 	}))
 	tb.Cleanup(srv.Close)
 	return srv.URL
