@@ -386,7 +386,7 @@ const (
 	tolerance = 2 * time.Second
 	// slack is how long before the time frame a match is still too close to be taken
 	// for something older.
-	slack = 45 * time.Second
+	slack = 15 * time.Second
 	// looseness is the same where the time frame of an intent is by a clock that may
 	// have been set since.
 	looseness = 10 * time.Minute
