@@ -60,7 +60,7 @@ func newHTTP2Server(t *testing.T, end func(f *http2.Framer, stream uint32, post 
 // client returns a client whose connections end with the test.
 func (s *http2Server) client(opts ...pinterest.Option) *testClient {
 	s.t.Helper()
-	transport := &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}} //nolint:gosec // a test's own certificate
+	transport := &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
 	s.t.Cleanup(func() { transport.CloseIdleConnections(); _ = s.listener.Close(); s.conns.Wait() })
 	c, err := pinterest.New(append([]pinterest.Option{
 		pinterest.WithAccessToken(accessToken), pinterest.WithBaseURL("https://" + s.listener.Addr().String() + "/v5"),

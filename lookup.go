@@ -294,8 +294,6 @@ func (l Lookup[T]) unowned(ctx context.Context, s *search, items []*T) ([]*T, er
 // enough or a whole page is older than the time frame. Where the order is another
 // one, it reads to the end.
 func (l Lookup[T]) scan(pages iter.Seq2[*Page[T], error], in timeframe, times trust, enough func(matches []*T) bool) (found candidates[T], seen listing, err error) {
-	timed := !l.Untimed && !l.Unique
-	ordered, previous := true, time.Time{}
 	n := 0
 	for page, err := range pages {
 		if err != nil {
@@ -304,44 +302,48 @@ func (l Lookup[T]) scan(pages iter.Seq2[*Page[T], error], in timeframe, times tr
 		if n++; n > maxLookupPages {
 			return found, seen, errTooLong
 		}
-		var newest time.Time
+		seen.newest = time.Time{}
 		for i := range page.Items {
-			item := &page.Items[i]
-			id, created := l.Made(item)
-			if strings.TrimSpace(id) == "" {
-				return found, seen, errNoID
-			}
-			seen.add(id)
-			if !l.Untimed && !created.IsZero() {
-				ordered = ordered && (previous.IsZero() || !created.After(previous))
-				previous = created
-				if created.After(newest) {
-					newest = created
-				}
-			}
-			match := l.Match(item)
-			switch {
-			case match && timed && created.IsZero():
-				return found, seen, errNoTime
-			case match && (!timed || in.contains(created) && !in.future(created)):
-				found.matches = append(found.matches, item)
-			case match && in.mayContain(created, times):
-				found.early = append(found.early, item)
-			case match:
-				found.older = found.older || in.after(created)
-			case timed && l.Near != nil && in.contains(created) && l.Near(item):
-				found.near = append(found.near, item)
+			if err := l.sort(&page.Items[i], in, times, &found, &seen); err != nil {
+				return found, seen, err
 			}
 		}
 		if len(found.matches) > 0 && enough(found.matches) {
 			return found, seen, nil
 		}
-		if ordered && !newest.IsZero() && in.after(newest.Add(slack+in.loose)) {
-			seen.oldest = previous
+		if !seen.unordered && !seen.newest.IsZero() && in.after(seen.newest.Add(slack+in.loose)) {
+			seen.oldest = seen.last
 			return found, seen, nil
 		}
 	}
 	return found, seen, nil
+}
+
+// sort puts an item of the list where it belongs among the candidates, if anywhere.
+func (l Lookup[T]) sort(item *T, in timeframe, times trust, found *candidates[T], seen *listing) error {
+	id, created := l.Made(item)
+	if strings.TrimSpace(id) == "" {
+		return errNoID
+	}
+	if l.Untimed {
+		seen.add(id, time.Time{})
+	} else {
+		seen.add(id, created)
+	}
+	timed := !l.Untimed && !l.Unique
+	switch match := l.Match(item); {
+	case match && timed && created.IsZero():
+		return errNoTime
+	case match && (!timed || in.contains(created) && !in.future(created)):
+		found.matches = append(found.matches, item)
+	case match && in.mayContain(created, times):
+		found.early = append(found.early, item)
+	case match:
+		found.older = found.older || in.after(created)
+	case timed && l.Near != nil && in.contains(created) && l.Near(item):
+		found.near = append(found.near, item)
+	}
+	return nil
 }
 
 var (
@@ -357,15 +359,27 @@ var (
 
 // listing is what one read of a list has shown, from the newest item back.
 type listing struct {
-	ids    map[string]bool
-	oldest time.Time // zero if the list was read to its end or has no times
+	ids       map[string]bool
+	oldest    time.Time // zero if the list was read to its end or has no times
+	last      time.Time // the time of the last item that has one
+	newest    time.Time // of a page
+	unordered bool      // an item is newer than the one before it
 }
 
-func (l *listing) add(id string) {
+// add adds an item, with its time of creation if it has one.
+func (l *listing) add(id string, created time.Time) {
 	if l.ids == nil {
 		l.ids = map[string]bool{}
 	}
 	l.ids[id] = true
+	if created.IsZero() {
+		return
+	}
+	l.unordered = l.unordered || !l.last.IsZero() && created.After(l.last)
+	l.last = created
+	if created.After(l.newest) {
+		l.newest = created
+	}
 }
 
 // timeframe is the period in which a create can have taken effect.
