@@ -126,7 +126,7 @@ func showError(b *strings.Builder, err error, depth int) {
 			fmt.Fprintf(b, " field=%+v", f)
 		}
 	}
-	switch u := err.(type) {
+	switch u := err.(type) { //nolint:errorlint // Every level is shown in turn.
 	case interface{ Unwrap() error }:
 		showError(b, u.Unwrap(), depth+1)
 	case interface{ Unwrap() []error }:

@@ -209,7 +209,7 @@ func TestAllEnds(t *testing.T) {
 	}
 }
 
-// bodies that validate
+// joined is a body whose check finds several faults.
 type joined struct{}
 
 func (joined) Validate() error {
