@@ -75,12 +75,18 @@
 //
 // Pinterest has no idempotency keys. So the library looks an ambiguous create up
 // in the list that would contain its result. If it finds the result, it adopts it
-// and returns it. If look-ups spread over [RetryPolicy].SettleTime show that the
-// result is absent, it sends the create again. If neither can be shown, the call
-// ends uncertain: its error has an [Uncertain] value, which a program can store
-// and pass to [PinsService.Resolve] later. [PinsService.CreateOnce] records
-// creates in a [Ledger], so that all this also works across crashes and
-// processes.
+// and returns it. Texts are compared in a canonical form, because the API rewrites
+// them. If look-ups spread over [RetryPolicy].SettleTime, and one right before
+// sending, show that the result is absent, the library sends the create again. If
+// a later attempt fails for certain, absence is proved for at least a minute before
+// the call ends with that failure. What only resembles the result, a time that
+// cannot be relied on, or a list that lacks what it should have is no proof. If
+// nothing can be shown, the call ends uncertain: its error has an [Uncertain]
+// value, which a program can store and pass to [PinsService.Resolve] later.
+//
+// [PinsService.CreateOnce] records creates in a [Ledger], so that all this also
+// works across crashes and processes. docs/creates.md has the details, the costs
+// and what is not covered.
 //
 // # Promises
 //

@@ -158,7 +158,7 @@ type Error struct {
 	Call        uint64      // the call's number: that of its events and its Response
 	Class       Class       // what it was
 	Disposition Disposition // what to do
-	RetryAt     time.Time   // not before this time, when Disposition is park; zero otherwise
+	RetryAt     time.Time   // not before this time, when Disposition is park or uncertain; zero otherwise
 	Rule        string      // the row of the table that decided
 
 	Phase         Phase           // how far the last attempt came
@@ -173,7 +173,7 @@ type Error struct {
 	Body          Body            // the body, as sent but redacted, at most 64 KiB
 
 	Attempts  []Attempt  // every attempt, in order
-	Uncertain *Uncertain // what to look for later, when Disposition is uncertain and there is a way; see Client.Resolve
+	Uncertain *Uncertain // what to look for later, when Disposition is uncertain and there is a way; see Resolve
 
 	causes []error
 }

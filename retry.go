@@ -36,10 +36,12 @@ type RetryPolicy struct {
 	AttemptTimeout time.Duration
 	// SettleTime is how long the API's lists may lag behind its writes. An ambiguous
 	// create counts as absent only if look-ups spread over this time did not find its
-	// result. Default 5 s.
+	// result. Before a definite failure they go on for at least a minute, and where a
+	// list is seen to lag, for up to two minutes. Default 5 s.
 	SettleTime time.Duration
 	// SettleReads is the number of look-ups in the settle time, the first right after
-	// the failure and the last at its end; at least 2. Default 2.
+	// the failure and the last at its end; at least 2. The look-ups after the settle
+	// time, and the last one right before sending again, are in addition. Default 2.
 	SettleReads int
 	// Budget limits the retries of an account while nothing succeeds. A retry after a
 	// 429 costs 5, any other 10, and a success pays them back. It keeps a fleet from
