@@ -143,10 +143,8 @@ func (d *download) read(at *attempt, body io.Reader) error {
 		}
 		d.total = max(d.total, total)
 	case http.StatusRequestedRangeNotSatisfiable:
-		switch _, total := contentRange(resp.Header.Get("Content-Range")); {
-		case total >= 0 && d.total > 0 && total != d.total:
-			return fileErrorf("the file changed while it was downloaded: %d bytes, before %d", total, d.total)
-		case total != d.received:
+		// It must be the end of the file that was begun.
+		if _, total := contentRange(resp.Header.Get("Content-Range")); total != d.received || d.total > 0 && total != d.total {
 			return d.withoutRange("the server does not go on where the file broke off")
 		}
 		return d.finish()
