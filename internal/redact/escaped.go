@@ -1,6 +1,7 @@
 package redact
 
 import (
+	"regexp"
 	"strconv"
 	"strings"
 	"unicode/utf16"
@@ -67,36 +68,38 @@ func matchAny(text string, secrets []string) (longest int) {
 }
 
 // match reports whether text begins with the secret, escaped or not, and its length
-// there. If cut is set, it is enough that text ends inside the secret.
+// there.
 func match(text, secret string, cut bool) (n int, ok bool) {
-	for {
-		if secret == "" {
-			return n, true
-		}
-		if text == "" {
-			return n, cut
-		}
-		found, count := units(text, secret)
-		switch {
-		case count == 0:
-			return n + len(text), cut && n > 0 && incomplete(text)
-		case count > 1: // it can be read in several ways
-			for _, u := range found[:count] {
-				if m, ok := match(text[u.width:], secret[u.taken:], cut); ok {
-					return n + u.width + m, true
-				}
-			}
-			return 0, false
-		}
-		u := found[0]
-		text, secret, n = text[u.width:], secret[u.taken:], n+u.width
-	}
+	return matchRest(text, secret, cut, false)
 }
 
-// incomplete reports whether text can be an escape that was cut off.
-func incomplete(text string) bool {
-	return len(text) < len(`\u0000`) && strings.IndexByte(`%\&`, text[0]) >= 0
+// matchRest is match, where begun says that a part of the secret was found before.
+// If cut is set, it is enough that text ends inside the secret.
+func matchRest(text, secret string, cut, begun bool) (n int, ok bool) {
+	for ; secret != ""; begun = true {
+		if cut && (text == "" || begun && incomplete.MatchString(text)) {
+			return n + len(text), true
+		}
+		if text == "" {
+			return n, false
+		}
+		found, count := units(text, secret)
+		if count == 0 {
+			return n, false
+		}
+		for _, u := range found[:count-1] { // it can be read in several ways
+			if m, ok := matchRest(text[u.width:], secret[u.taken:], cut, true); ok {
+				return n + u.width + m, true
+			}
+		}
+		u := found[count-1]
+		text, secret, n = text[u.width:], secret[u.taken:], n+u.width
+	}
+	return n, true
 }
+
+// incomplete matches an escape that was cut off.
+var incomplete = regexp.MustCompile(`^(?:%(?:25)*[[:xdigit:]]?|\\+(?:u[[:xdigit:]]{0,3})?|&(?:amp;)*#?[[:alnum:]]{0,8})$`)
 
 // unit says how many bytes of text are how many bytes of a secret.
 type unit struct{ width, taken int }
@@ -115,7 +118,9 @@ func units(text, secret string) (found [3]unit, count int) {
 		add(1, " ")
 	case '%':
 		run := 1 + repeated(text[1:], "25") // %2525: it was encoded more than once
-		if run > 1 {
+		if own := repeated(secret[1:], "25"); run > 1+own {
+			add(run-own, "%")
+		} else if run > 1 {
 			add(run, "%")
 		}
 		width, char := hexByte(text, run)
@@ -124,21 +129,26 @@ func units(text, secret string) (found [3]unit, count int) {
 			add(width, " ")
 		}
 	case '\\':
+		add(backslash(text))
 		if secret[0] == '\\' { // one stands for one, two or more of them
 			run, want := repeated(text, `\`), repeated(secret, `\`)
-			if run < want {
-				return found, 0
+			if run >= want {
+				found[count] = unit{run, want}
+				count++
 			}
-			found[0], count = unit{run, want}, 1
 			if run > want { // the last one escapes what follows
-				found[1], count = unit{run - 1, want}, 2
+				found[count] = unit{run - 1, want}
+				count++
 			}
 			return found, count
 		}
-		add(backslash(text))
 	case '&':
 		if secret[0] == '&' {
-			if run := repeated(text[1:], "amp;"); run > 0 {
+			run := repeated(text[1:], "amp;")
+			if own := repeated(secret[1:], "amp;"); run > own {
+				run -= own
+			}
+			if run > 0 {
 				add(1+run, "&")
 			}
 		}

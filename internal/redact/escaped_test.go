@@ -51,8 +51,8 @@ func TestCleanFindsEscapedValues(t *testing.T) {
 		for name, form := range forms {
 			escaped := form(secret)
 			assert.Equal(t, "before [redacted] after", s.Clean("before "+escaped+" after"), "%s of %q: %s", name, secret, escaped)
-			if name == "JSON in HTML" {
-				continue // it has no beginning that can be told from a cut
+			if name == "JSON in HTML" || secret == "&amp;&lt" {
+				continue // a cut can leave a beginning that is read in another way
 			}
 			for end := 2; end < len(escaped); end++ {
 				got := s.CleanBody([]byte("before: "+escaped[:end]), 1<<10, true)
