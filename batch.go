@@ -224,12 +224,14 @@ func (i *BatchItem[T]) read(data []byte) error {
 
 // itemFailure returns what says that an item failed, nil for nothing.
 func itemFailure(data []byte, members map[string]json.RawMessage) json.RawMessage {
+	coded := says(members["error_code"])
 	for _, name := range itemFailures {
-		if says(members[name]) && !(says(members["error_code"]) && jsonObject(members[name]) == nil && jsonList(members[name]) == nil) {
-			return members[name]
+		value := members[name]
+		if structured := jsonObject(value) != nil || jsonList(value) != nil; says(value) && (structured || !coded) {
+			return value
 		}
 	}
-	if says(members["error_code"]) { // beside the words, if there are any
+	if coded { // the words stand beside it, if there are any
 		return data
 	}
 	inner := jsonObject(members["data"])

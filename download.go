@@ -236,9 +236,9 @@ func (d *download) take(at *attempt, body io.Reader) error {
 			at.progress()
 		}
 		switch {
-		case err == io.EOF && d.received < d.total:
+		case err == io.EOF && d.received < d.total: //nolint:errorlint // a reader returns io.EOF itself
 			return io.ErrUnexpectedEOF // it was a part of the file
-		case err == io.EOF:
+		case err == io.EOF: //nolint:errorlint // as above
 			return d.finish()
 		case err != nil:
 			return err

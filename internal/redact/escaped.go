@@ -117,45 +117,57 @@ func units(text, secret string) (found [3]unit, count int) {
 	case '+':
 		add(1, " ")
 	case '%':
-		run := 1 + repeated(text[1:], "25") // %2525: it was encoded more than once
-		if own := repeated(secret[1:], "25"); run > 1+own {
-			add(run-own, "%")
-		} else if run > 1 {
-			add(run, "%")
+		if secret[0] == '%' {
+			add(repeatedEscape(text, secret, "25"), "%")
 		}
-		width, char := hexByte(text, run)
+		// %2525: it was encoded more than once.
+		width, char := hexByte(text, 1+repeated(text[1:], "25"))
 		add(width, char)
 		if char == "+" { // a space that was encoded twice
 			add(width, " ")
 		}
 	case '\\':
 		add(backslash(text))
-		if secret[0] == '\\' { // one stands for one, two or more of them
-			run, want := repeated(text, `\`), repeated(secret, `\`)
-			if run >= want {
-				found[count] = unit{run, want}
-				count++
-			}
-			if run > want { // the last one escapes what follows
-				found[count] = unit{run - 1, want}
-				count++
-			}
-			return found, count
+		if secret[0] == '\\' {
+			return addBackslashes(text, secret, found, count)
 		}
 	case '&':
 		if secret[0] == '&' {
-			run := repeated(text[1:], "amp;")
-			if own := repeated(secret[1:], "amp;"); run > own {
-				run -= own
-			}
-			if run > 0 {
-				add(1+run, "&")
-			}
+			add(repeatedEscape(text, secret, "amp;"), "&")
 		}
 		add(entity(text))
 	}
 	if text[0] == secret[0] {
 		found[count] = unit{1, 1}
+		count++
+	}
+	return found, count
+}
+
+// repeatedEscape returns the width of a percent sign or an ampersand that was
+// escaped at least once, without the word that the secret itself has after it; 0 if
+// it was not escaped.
+func repeatedEscape(text, secret, word string) int {
+	run := repeated(text[1:], word)
+	if own := repeated(secret[1:], word); run > own {
+		run -= own
+	}
+	if run == 0 {
+		return 0
+	}
+	return 1 + run
+}
+
+// addBackslashes adds the ways to read the backslashes of a secret: one may stand
+// for itself, or two or more of them.
+func addBackslashes(text, secret string, found [3]unit, count int) ([3]unit, int) {
+	run, want := repeated(text, `\`), repeated(secret, `\`)
+	if run >= want {
+		found[count] = unit{run, want}
+		count++
+	}
+	if run > want { // the last one escapes what follows
+		found[count] = unit{run - 1, want}
 		count++
 	}
 	return found, count

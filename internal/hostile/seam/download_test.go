@@ -15,8 +15,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pinterest-go/pinterest"
 	"go.uber.org/goleak"
+
+	"github.com/pinterest-go/pinterest"
 )
 
 const (

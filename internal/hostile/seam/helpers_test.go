@@ -126,7 +126,7 @@ func showError(b *strings.Builder, err error, depth int) {
 			fmt.Fprintf(b, " field=%+v", f)
 		}
 	}
-	switch u := err.(type) {
+	switch u := err.(type) { //nolint:errorlint // the tree is walked node by node
 	case interface{ Unwrap() error }:
 		showError(b, u.Unwrap(), depth+1)
 	case interface{ Unwrap() []error }:

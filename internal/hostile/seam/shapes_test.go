@@ -217,7 +217,7 @@ func TestAllEnds(t *testing.T) {
 	}
 }
 
-// bodies that validate
+// Bodies that validate.
 type joined struct{}
 
 func (joined) Validate() error {

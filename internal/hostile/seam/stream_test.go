@@ -15,8 +15,9 @@ import (
 	"testing/iotest"
 	"time"
 
-	"github.com/pinterest-go/pinterest"
 	"go.uber.org/goleak"
+
+	"github.com/pinterest-go/pinterest"
 )
 
 const formSecret = "POLICYSECRET/abc+def=="
