@@ -267,13 +267,17 @@ func (at *attempt) decode() {
 func (at *attempt) decodeInto(out any) error {
 	cl := at.run.cl
 	if at.buf.Len() == 0 {
-		if cl.op.NoBody || cl.op.Kind == KindWrite && at.resp.StatusCode == http.StatusNoContent {
-			return nil // the answer is complete without one
+		switch {
+		case cl.op.NoBody: // the answer is complete without one
+		case cl.op.Kind == KindWrite && at.resp.StatusCode == http.StatusNoContent:
+			at.decodeErr = errNoResult // the write has certainly taken effect
+		default:
+			return errors.New("the answer has no body")
 		}
-		return errors.New("the answer has no body")
+		return nil
 	}
 	err := json.Unmarshal(at.buf.Bytes(), out)
-	if _, mismatch := errors.AsType[*json.UnmarshalTypeError](err); mismatch {
+	if mismatch, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && (cl.op.NoBody || !isOfWhole(mismatch, at.buf.Bytes(), out)) {
 		// One field has another type than the description says. The rest was decoded and
 		// the call did succeed, so this must not become a failure.
 		at.decodeErr, err = err, nil
@@ -291,6 +295,25 @@ func (at *attempt) decodeInto(out any) error {
 		return nil
 	}
 	return at.incomplete(out)
+}
+
+var errNoResult = errors.New("the API answered 204, without the result")
+
+// isOfWhole reports whether a mismatch is that of the whole answer, such as a list
+// in place of an object. Then nothing was decoded.
+func isOfWhole(mismatch *json.UnmarshalTypeError, data []byte, out any) bool {
+	if mismatch.Field != "" {
+		return false
+	}
+	first := bytes.TrimLeft(data, " \t\r\n")[0] // it is JSON, so it is not empty
+	switch reflect.TypeOf(out).Elem().Kind() {
+	case reflect.Struct, reflect.Map:
+		return first != '{'
+	case reflect.Slice, reflect.Array:
+		return first != '['
+	default:
+		return true
+	}
 }
 
 // incomplete returns what a decoded result lacks, or nil.

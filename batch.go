@@ -19,9 +19,10 @@ import (
 // It reads all forms of the API. The items of an answer are
 //
 //   - the elements of a list, if the answer is one;
-//   - else the elements of the member "items";
-//   - else those of every other list, such as "keywords", but for lists of
-//     warnings.
+//   - else the elements of the member "items", and those of other lists of objects;
+//   - else those of every other list, such as "keywords".
+//
+// Lists of warnings hold no items.
 //
 // Whatever a member holds whose name speaks of errors, exceptions, failures,
 // rejected or invalid things is an item that failed.
@@ -41,7 +42,9 @@ type BatchItem[T any] struct {
 	// has made it, so that its Class and Disposition tell what to do about this item.
 	Err *Error
 
-	failure json.RawMessage // what says that it failed; nil: nothing does
+	// failure is what says that it failed; nil: nothing does. It is a pointer, because
+	// fmt does not follow one: what a server said is printed only when it is redacted.
+	failure *json.RawMessage
 }
 
 // Err joins the errors of all items that failed, each with its index; nil for none.
@@ -69,7 +72,11 @@ type itemClassifier interface {
 func (r *BatchResult[T]) ClassifyItems(classify func(failure json.RawMessage) *Error) {
 	for i := range r.Items {
 		if item := &r.Items[i]; item.failure != nil || item.Value == nil {
-			item.Err = classify(item.failure)
+			var failure json.RawMessage
+			if item.failure != nil {
+				failure = *item.failure
+			}
+			item.Err = classify(failure)
 		}
 	}
 }
@@ -145,11 +152,17 @@ func readBatchLists(members map[string]json.RawMessage) (lists batchLists) {
 			lists.failures = append(append([]json.RawMessage{}, lists.failures...), list...)
 		case slices.Contains(itemFailures, name) && says(value): // one, not in a list
 			lists.failures = append(lists.failures, value)
-		case list != nil && items == nil && !namesFailures(name) && !strings.Contains(name, "warning"):
+		case list == nil || name == "items" || namesFailures(name) || strings.Contains(name, "warning"):
+		case items == nil || holdsObjects(list):
 			lists.values = append(lists.values, list)
 		}
 	}
 	return lists
+}
+
+// holdsObjects reports whether all elements of a list, at least one, are objects.
+func holdsObjects(list []json.RawMessage) bool {
+	return len(list) > 0 && !slices.ContainsFunc(list, func(e json.RawMessage) bool { return jsonObject(e) == nil })
 }
 
 // namesFailures reports whether a member of an answer holds what failed.
@@ -175,7 +188,8 @@ func (i *BatchItem[T]) fail(failure json.RawMessage) {
 	if failure == nil {
 		return
 	}
-	i.failure = bytes.Clone(failure)
+	failure = bytes.Clone(failure)
+	i.failure = &failure
 	i.Err = newError(nil, Error{
 		Operation: "batch item", Class: ClassUnknown, Disposition: DispositionReview, Phase: PhaseAnswered,
 		Message: redact.String(parseItemFailure(failure).Message),
@@ -210,10 +224,15 @@ func (i *BatchItem[T]) read(data []byte) error {
 
 // itemFailure returns what says that an item failed, nil for nothing.
 func itemFailure(data []byte, members map[string]json.RawMessage) json.RawMessage {
+	coded := says(members["error_code"])
 	for _, name := range itemFailures {
-		if says(members[name]) {
-			return members[name]
+		value := members[name]
+		if structured := jsonObject(value) != nil || jsonList(value) != nil; says(value) && (structured || !coded) {
+			return value
 		}
+	}
+	if coded { // the words stand beside it, if there are any
+		return data
 	}
 	inner := jsonObject(members["data"])
 	for _, name := range itemFailures[:2] { // {"data": {"exceptions": ...}} is described, too

@@ -75,6 +75,8 @@ func TestBatchForms(t *testing.T) {
 		"a bookmark beside the list": {`{"items":[{"id":"1"}],"bookmark":"x","batch_id":7,"errors":null}`, []string{ok}},
 		"warnings are no items":      {`{"keywords":[{"id":"1"}],"warnings":[{"code":1}],"warning_messages":["x"]}`, []string{ok}},
 		"items decide":               {`{"items":[{"id":"1"}],"permissions":["a","b"]}`, []string{ok}},
+		"two lists of objects":       {`{"items":[{"id":"1"}],"labels":[{"id":"2"}]}`, []string{ok, ok}},
+		"a code beside the value":    {`{"items":[{"id":"1","error_code":50,"error_message":"gone"},{"id":"2","error_code":0,"error_message":""},{"id":"3","error_code":7}]}`, []string{partial, ok, partial}},
 		"failures by their name":     {`{"labels":[{"id":"1"}],"failed_labels":[{"id":"2"}],"rejected":["x"],"invalid_ids":[3]}`, []string{ok, failed, failed, failed}},
 		"one failure, not in a list": {`{"items":[],"error":"all is lost"}`, []string{failed}},
 		"an item's own words":        {`{"items":[{"data":{"id":"1","rejected_reasons":["x"],"errors":["own"]},"rejection_labels":["x"]}]}`, []string{ok}},
@@ -114,6 +116,17 @@ func TestBatchForms(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The code may stand in the item itself, beside the words.
+func TestBatchItemHasACodeOfItsOwn(t *testing.T) {
+	t.Parallel()
+	result, err := batch[thing](t, opBatchUpdate, `{"items":[{"id":"1","error_code":50,"error_message":"gone"}]}`)
+	require.NoError(t, err)
+	require.Len(t, result.Items, 1)
+	require.ErrorIs(t, result.Items[0].Err, pinterest.ErrNotFound)
+	assert.Equal(t, 50, result.Items[0].Err.Code)
+	assert.Equal(t, "gone", result.Items[0].Err.Message)
 }
 
 func TestBatchOfIDs(t *testing.T) {

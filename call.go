@@ -71,6 +71,9 @@ func (cl *call) prepare(ctx context.Context, c *Client) error {
 	if isNilPointer(cl.req.Body) {
 		return fmt.Errorf("the body is a nil %T", cl.req.Body)
 	}
+	if cl.op.AppAuth && cl.opts.ownToken {
+		return FieldError{Field: "UsingToken", Problem: "must not be used here: " + cl.op.ID + " takes the app's credentials, not a token"}
+	}
 	cl.op.Kind = cl.op.kind()
 	if err := errors.Join(cl.address(c), validate(cl.req.Options), validate(cl.req.Body)); err != nil {
 		return err
@@ -271,7 +274,25 @@ func (cl *call) respond(r *run, at *attempt) {
 	}
 	if at.resp != nil {
 		res.Header = at.resp.Header
+		if cl.foreign() {
+			res.Header = cleanHeader(cl.secrets, res.Header)
+		}
 		res.Rate = at.rate
 	}
 	*cl.opts.response = res
+}
+
+// cleanHeader returns the headers of another host's answer, which may repeat the
+// signed URL, or redirect to another one.
+func cleanHeader(secrets *redact.Secrets, header http.Header) http.Header {
+	clean := make(http.Header, len(header))
+	for name, values := range header {
+		for _, value := range values {
+			if target, query, _ := strings.Cut(value, "?"); name == "Location" && query != "" {
+				value = target + "?" + redact.Mark
+			}
+			clean[name] = append(clean[name], secrets.Clean(value))
+		}
+	}
+	return clean
 }

@@ -143,7 +143,8 @@ func (d *download) read(at *attempt, body io.Reader) error {
 		}
 		d.total = max(d.total, total)
 	case http.StatusRequestedRangeNotSatisfiable:
-		if _, total := contentRange(resp.Header.Get("Content-Range")); total != d.received {
+		// It must be the end of the file that was begun.
+		if _, total := contentRange(resp.Header.Get("Content-Range")); total != d.received || d.total > 0 && total != d.total {
 			return d.withoutRange("the server does not go on where the file broke off")
 		}
 		return d.finish()
@@ -153,7 +154,9 @@ func (d *download) read(at *attempt, body io.Reader) error {
 	if d.total > d.limit {
 		return fileErrorf("the file is longer than %d bytes", d.limit)
 	}
-	if encoding := at.resp.Header.Get("Content-Encoding"); encoding != "" && encoding != "gzip" && encoding != "identity" {
+	switch encoding := at.resp.Header.Get("Content-Encoding"); strings.ToLower(encoding) {
+	case "", "identity", "gzip", "x-gzip": // the bytes themselves tell whether it is gzip
+	default:
 		return fileErrorf("the file has the encoding %.40q", encoding)
 	}
 	if err := d.skip(body, skip); err != nil {
@@ -218,6 +221,9 @@ func (d *download) take(at *attempt, body io.Reader) error {
 	chunk := make([]byte, 32<<10)
 	for {
 		n, err := body.Read(chunk)
+		if d.total > 0 && int64(n) > d.total-d.received {
+			n, err = int(d.total-d.received), fileErrorf("the file has more than the %d bytes that were announced", d.total)
+		}
 		if n > 0 {
 			if d.received += int64(n); d.received > d.limit {
 				return fileErrorf("the file is longer than %d bytes", d.limit)
@@ -230,11 +236,9 @@ func (d *download) take(at *attempt, body io.Reader) error {
 			at.progress()
 		}
 		switch {
-		case err == io.EOF && d.received < d.total:
+		case err == io.EOF && d.received < d.total: //nolint:errorlint // a reader returns io.EOF itself
 			return io.ErrUnexpectedEOF // it was a part of the file
-		case err == io.EOF && d.total > 0 && d.received > d.total:
-			return fileErrorf("the file has %d bytes, and %d were announced", d.received, d.total)
-		case err == io.EOF:
+		case err == io.EOF: //nolint:errorlint // as above
 			return d.finish()
 		case err != nil:
 			return err

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"iter"
 	"maps"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -134,6 +135,8 @@ func (l Lookup[T]) bind(cl *call) (*lookup, error) {
 	}
 	if l.List.ID == "" || l.List.kind() != KindRead {
 		c.Add("Lookup.List", l.List.ID, "must be an operation that reads")
+	} else if err := l.List.expand(&url.URL{}, l.In.Path); err != nil {
+		c.Add("Lookup.In", "", "must fit the list: "+err.Error())
 	}
 	result, ok := cl.out.(*T)
 	switch {
@@ -142,12 +145,12 @@ func (l Lookup[T]) bind(cl *call) (*lookup, error) {
 	case !ok:
 		c.Add("Lookup", "", fmt.Sprintf("finds a %T, and the result is a %T", result, cl.out))
 	}
+	want, err := json.Marshal(l.Want)
+	if err != nil {
+		c.Add("Lookup.Want", "", "must be a value that JSON can hold: "+err.Error())
+	}
 	key := l.Key
 	if key == nil {
-		want, err := json.Marshal(l.Want)
-		if err != nil {
-			return nil, fmt.Errorf("encoding Lookup.Want: %w", err)
-		}
 		key = []string{string(want)}
 	}
 	list := l.listName(cl.opts.adAccount)

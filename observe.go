@@ -90,15 +90,16 @@ type Event struct {
 // Response is what is known of a call beside its result. [ResponseTo] asks
 // for it.
 type Response struct {
-	Call      uint64 // its number: that of its events and its Error
-	Status    int    // HTTP status of the last answer
-	Header    http.Header
-	RequestID string    // x-pinterest-rid of the last answer
-	Attempts  []Attempt // every attempt, in order
-	Rate      RateLimit // what the last answer said of the quota
-	Adopted   bool      // the create's answer was lost, and its result was looked up
+	Call      uint64      // its number: that of its events and its Error
+	Status    int         // HTTP status of the last answer
+	Header    http.Header // those of another host, [Request].URL, without what is secret
+	RequestID string      // x-pinterest-rid of the last answer
+	Attempts  []Attempt   // every attempt, in order
+	Rate      RateLimit   // what the last answer said of the quota
+	Adopted   bool        // the create's answer was lost, and its result was looked up
 	// DecodeError is set when a field of a successful answer had another type than
-	// the official description says. The rest of the answer was decoded.
+	// the official description says. The rest of the answer was decoded. It is also
+	// set when a write was answered 204, without the result that was asked for.
 	DecodeError error
 }
 

@@ -94,7 +94,9 @@ type Operation struct {
 	// value identifies. The library then no longer expects it in its list.
 	Removes bool
 	// NoBody says that a success may have no body. For other operations, an answer
-	// without a body is incomplete if the caller wants a result.
+	// without a body is incomplete if the caller wants a result. But a write that was
+	// answered 204 has certainly taken effect: it succeeds with a zero result, and
+	// [Response].DecodeError is set.
 	NoBody bool
 }
 
@@ -109,6 +111,8 @@ func (o Operation) check() error {
 	}
 	if o.Method == "" {
 		c.Add("Operation.Method", "", "is required, such as http.MethodPost")
+	} else if strings.ContainsFunc(o.Method, func(r rune) bool { return r < 'A' || r > 'Z' }) {
+		c.Add("Operation.Method", o.Method, "must consist of capital letters, such as http.MethodPost")
 	}
 	if o.Kind > KindCreate {
 		c.Add("Operation.Kind", strconv.Itoa(int(o.Kind)), "is not a Kind")
@@ -147,6 +151,9 @@ func Operations() []Operation {
 // expand adds the operation's path to u and fills its placeholders with the values,
 // in order.
 func (o Operation) expand(u *url.URL, values []string) error {
+	if !strings.HasPrefix(o.Path, "/") {
+		return FieldError{Field: "Operation.Path", Value: shorten(o.Path), Problem: `must begin with "/"`}
+	}
 	path := make([]byte, 0, 128)
 	path = append(path, u.Path...)
 	escaped := "" // the escaped path, if any value needs escaping
@@ -154,7 +161,7 @@ func (o Operation) expand(u *url.URL, values []string) error {
 	for _, value := range values {
 		before, name, pattern, after, ok := placeholder(rest)
 		if !ok {
-			return fmt.Errorf("path %s takes fewer than %d values", o.Path, len(values))
+			return o.countError(len(values))
 		}
 		if err := checkParam(name, pattern, value); err != nil {
 			return err
@@ -167,13 +174,26 @@ func (o Operation) expand(u *url.URL, values []string) error {
 		rest = after
 	}
 	if _, _, _, _, ok := placeholder(rest); ok {
-		return fmt.Errorf("path %s takes more than %d values", o.Path, len(values))
+		return o.countError(len(values))
 	}
 	if escaped != "" {
 		u.RawPath = escaped + rest
 	}
 	u.Path = string(append(path, rest...))
 	return nil
+}
+
+// countError says how many values the path takes.
+func (o Operation) countError(given int) error {
+	want := 0
+	for rest := o.Path; ; want++ {
+		_, _, _, after, ok := placeholder(rest)
+		if !ok {
+			break
+		}
+		rest = after
+	}
+	return FieldError{Field: "Request.Path", Problem: fmt.Sprintf("must have %d values for %s, has %d", want, o.Path, given)}
 }
 
 // placeholder splits a path at its first placeholder, whose pattern may itself

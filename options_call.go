@@ -22,6 +22,7 @@ type callOptions struct {
 	timeout   time.Duration
 	override  *RetryPolicy
 	token     string // used instead of the account's
+	ownToken  bool   // there is such a token
 
 	withoutLookup bool
 	maxDownload   int64
@@ -57,6 +58,9 @@ func (o *callOptions) apply(c *Client) error {
 	if o.maxDownload < 0 {
 		check.Add("MaxDownload", strconv.FormatInt(o.maxDownload, 10), "must not be negative")
 	}
+	if o.ownToken && o.token == "" {
+		check.Add("UsingToken", "", "must not be empty")
+	}
 	return errors.Join(check.Err(), checkAccess("the token of UsingToken", o.token))
 }
 
@@ -86,8 +90,11 @@ func ResponseTo(r *Response) CallOption { return func(o *callOptions) { o.respon
 func RawTo(b *[]byte) CallOption { return func(o *callOptions) { o.raw = b } }
 
 // UsingToken authorizes the call with this access token instead of the account's,
-// such as one of client credentials or a conversion token. It is not refreshed.
-func UsingToken(token string) CallOption { return func(o *callOptions) { o.token = token } }
+// such as one of client credentials or a conversion token. It is not refreshed. An
+// empty token is refused, and so is one for an operation that has [Operation].AppAuth.
+func UsingToken(token string) CallOption {
+	return func(o *callOptions) { o.token, o.ownToken = token, true }
+}
 
 // MaxDownload limits the file of a [Client.Download], in bytes, both compressed and
 // decompressed. Default 4 GiB.

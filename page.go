@@ -95,7 +95,9 @@ func pages[T any](ctx context.Context, c *Client, op Operation, req Request, opt
 				equal++
 			}
 			if page.Bookmark == bookmark || n >= maxPages || empty >= maxEmptyPages || equal >= maxEqualPages {
-				yield(nil, fmt.Errorf("%w (page %d)", ErrEndlessPages, n))
+				yield(nil, newError(c.secrets, Error{
+					Operation: op.ID, Class: ClassResponse, Disposition: DispositionReview, Phase: PhaseAnswered,
+				}, fmt.Errorf("%w (page %d)", ErrEndlessPages, n)))
 				return
 			}
 			seen[sum], bookmark = true, page.Bookmark

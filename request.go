@@ -19,7 +19,8 @@ type Request struct {
 
 	// Body is sent as JSON, except that url.Values are sent as a form and a *[Stream]
 	// as it is. nil means no body. If the body or, for a list, its elements have a
-	// method Validate() error, that is called before anything is sent: see [Check].
+	// method Validate() error, be it one of their pointers, that is called before
+	// anything is sent: see [Check].
 	Body any
 
 	// Lookup is a [Lookup]. It finds out whether a create took effect when the answer
@@ -32,14 +33,18 @@ type Request struct {
 	// events and log lines. Operation.Path is not used.
 	URL string
 	// Secrets are values of this request that must not appear in an error, an
-	// event or a log line, such as the signature in an upload's form.
+	// event or a log line, such as the signature in an upload's form. They are
+	// redacted as they are and escaped for a URL, a form, JSON or HTML. Values of
+	// less than four characters are not redacted.
 	Secrets []string
 }
 
 // Completer is for authors of operations: it is a result that can report whether
 // it is complete. If Complete returns false after a 2xx answer was decoded, the
 // library treats the answer as cut off: it sends a read again and looks a create
-// up.
+// up. An answer with the status 204 to a write is an exception: the write has
+// certainly taken effect, so the call succeeds with a zero result, and
+// [Response].DecodeError says that the result is missing.
 //
 // The result of a create is also incomplete if it is still the zero value after
 // decoding, or if its [Lookup] finds no id in it.

@@ -153,7 +153,7 @@ func (r *run) doneBefore(at *attempt) bool {
 // process has stored since.
 func (r *run) refresh(at *attempt, rule Rule) (_ Rule, stop error) {
 	switch r.refused++; {
-	case r.cl.foreign(): // the answer says nothing about the account
+	case r.cl.foreign(), r.cl.op.AppAuth: // the answer says nothing about the account
 		rule.Disposition = DispositionReview
 		return rule, errFinal
 	case r.cl.opts.token != "":

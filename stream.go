@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"sync"
+	"unicode"
 )
 
 // Stream is a request body that is read while it is sent, such as a file that is
@@ -19,8 +21,9 @@ import (
 // until it has, so that a body of another size never arrives whole.
 //
 // [RetryPolicy].AttemptTimeout bounds the time without progress of such a call,
-// not the whole transfer. The Reader is not closed. It may be read for a moment
-// after the call has ended, if a Read was under way then.
+// not the whole transfer. The Reader is not closed. A Read that is under way when
+// the call ends does not hold the call: it goes on until it returns, and what it
+// brings is dropped.
 type Stream struct {
 	Reader      io.Reader
 	Size        int64  // in bytes; 0 with a Reader that can seek: up to its end
@@ -41,6 +44,9 @@ func (s *Stream) open() (*streamBody, error) {
 		return nil, c.Err()
 	}
 	c.Required("Stream.ContentType", s.ContentType)
+	if strings.ContainsFunc(s.ContentType, unicode.IsControl) {
+		c.Add("Stream.ContentType", s.ContentType, "must not contain control characters")
+	}
 	if s.Size < 0 {
 		c.Add("Stream.Size", strconv.FormatInt(s.Size, 10), "must not be negative")
 	}
@@ -136,52 +142,100 @@ func (b *streamBody) failure() error {
 	return b.err
 }
 
-// streamReader is the body of one attempt.
+// streamReader is the body of one attempt. Who holds body.reading owns reader, left
+// and chunk.
 type streamReader struct {
 	ctx      context.Context // the attempt's
 	body     *streamBody
 	progress func()
 	reader   io.Reader // nil until the first Read
 	left     int64
+	chunk    []byte // what the caller's reader reads into
 }
 
-// Read reads on, one attempt at a time.
+// maxChunk bounds what one Read asks of the caller's reader.
+const maxChunk = 32 << 10
+
+// Read reads on, one attempt at a time. The caller's reader is read by a goroutine
+// of its own: a transport waits for the Read of a body even when the request is
+// canceled, and a reader that hangs must not hold the call.
 func (r *streamReader) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
 	select {
 	case r.body.reading <- struct{}{}:
-		defer func() { <-r.body.reading }()
 	case <-r.ctx.Done():
 		return 0, context.Cause(r.ctx)
 	}
+	type result struct {
+		data []byte
+		err  error
+	}
+	done := make(chan result, 1)
+	go func() {
+		defer func() { <-r.body.reading }()
+		data, err := r.next(min(len(p), maxChunk))
+		done <- result{data, err}
+	}()
+	select {
+	case res := <-done:
+		return copy(p, res.data), res.err
+	case <-r.ctx.Done():
+		return 0, context.Cause(r.ctx)
+	}
+}
+
+// next reads at most n bytes.
+func (r *streamReader) next(n int) ([]byte, error) {
 	if err := r.begin(); err != nil {
-		return 0, err
+		return nil, err
 	}
 	if r.left == 0 {
-		return 0, io.EOF
+		return nil, io.EOF
 	}
-	n, err := r.reader.Read(p[:min(int64(len(p)), r.left)])
+	if len(r.chunk) < n {
+		r.chunk = make([]byte, n)
+	}
+	n, err := r.reader.Read(r.chunk[:min(int64(n), r.left)])
+	data := r.chunk[:n]
 	if r.left -= int64(n); n > 0 && r.progress != nil {
 		r.progress()
 	}
 	switch {
 	case err == io.EOF && r.left > 0:
-		return n, r.fail(fmt.Errorf("Stream.Reader ended %d bytes before Stream.Size: %w", r.left, io.ErrUnexpectedEOF))
+		return data, r.fail(fmt.Errorf("Stream.Reader ended %d bytes before Stream.Size: %w", r.left, io.ErrUnexpectedEOF))
 	case err != nil && err != io.EOF:
-		return n, r.fail(fmt.Errorf("reading Stream.Reader: %w", err))
+		return data, r.fail(fmt.Errorf("reading Stream.Reader: %w", err))
 	case err == nil && r.left == 0:
 		if err := r.checkEnd(); err != nil {
-			return 0, err
+			return nil, err
 		}
 	}
-	return n, nil
+	return data, nil
 }
 
 // begin goes to the stream's beginning before the first Read, and ends those of
 // an attempt that is over.
 func (r *streamReader) begin() error {
+	b := r.body
+	if err := r.use(); err != nil || r.reader != nil {
+		return err
+	}
+	if b.rewind == nil {
+		r.reader = b.reader
+		return nil
+	}
+	reader, err := b.rewind() // without the lock: a Seek may hang, too
+	if err != nil {
+		return r.fail(fmt.Errorf("seeking in Stream.Reader: %w", err))
+	}
+	r.reader = reader
+	return nil
+}
+
+// use notes that the stream is read, unless this attempt is over.
+func (r *streamReader) use() error {
 	b := r.body
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -194,18 +248,7 @@ func (r *streamReader) begin() error {
 		return context.Cause(r.ctx)
 	}
 	b.used = true
-	if r.reader != nil {
-		return nil
-	}
-	r.reader = b.reader
-	if b.rewind == nil {
-		return nil
-	}
-	var err error
-	if r.reader, err = b.rewind(); err != nil {
-		b.err = fmt.Errorf("seeking in Stream.Reader: %w", err)
-	}
-	return b.err
+	return nil
 }
 
 // fail notes what the caller's reader failed with: no attempt can send it now.

@@ -156,13 +156,18 @@ func (p problems) Error() string {
 // validator is what bodies and options may be: it finds what the API would refuse.
 type validator interface{ Validate() error }
 
-// validate asks v or, where v is a list, each of its elements.
+// validate asks v or, where v is a list, each of its elements. Validate may have a
+// pointer receiver where a value was given.
 func validate(v any) error {
-	if v, ok := v.(validator); ok {
+	if v == nil {
+		return nil
+	}
+	value := reflect.ValueOf(v)
+	if v, ok := asValidator(value); ok {
 		return v.Validate()
 	}
-	list := reflect.Indirect(reflect.ValueOf(v))
-	if list.Kind() != reflect.Slice || !mayValidate(list.Type().Elem()) {
+	list := reflect.Indirect(value)
+	if list.Kind() != reflect.Slice && list.Kind() != reflect.Array || !mayValidate(list.Type().Elem()) {
 		return nil
 	}
 	var found problems
@@ -184,24 +189,40 @@ func validate(v any) error {
 	return errors.Join(others...)
 }
 
+var validatorType = reflect.TypeFor[validator]()
+
 // mayValidate reports whether elements of this type, or pointers to them, can be
 // asked.
 func mayValidate(t reflect.Type) bool {
-	v := reflect.TypeFor[validator]()
-	return t.Kind() == reflect.Interface || t.Implements(v) || reflect.PointerTo(t).Implements(v)
+	return t.Kind() == reflect.Interface || t.Implements(validatorType) || reflect.PointerTo(t).Implements(validatorType)
 }
 
 func validateElement(v reflect.Value) error {
+	if v.Kind() == reflect.Interface {
+		v = v.Elem()
+	}
 	if v.Kind() == reflect.Pointer && v.IsNil() {
 		return FieldError{Problem: "must not be nil"}
 	}
-	if e, ok := v.Interface().(validator); ok {
-		return e.Validate()
-	}
-	if e, ok := v.Addr().Interface().(validator); ok {
-		return e.Validate()
+	if v, ok := asValidator(v); ok {
+		return v.Validate()
 	}
 	return nil
+}
+
+// asValidator returns v, or a pointer to a copy of it, as what can be asked.
+func asValidator(v reflect.Value) (validator, bool) {
+	switch {
+	case !v.IsValid(): // the nil of an interface
+		return nil, false
+	case v.Type().Implements(validatorType):
+		return v.Interface().(validator), true
+	case !reflect.PointerTo(v.Type()).Implements(validatorType):
+		return nil, false
+	}
+	p := reflect.New(v.Type())
+	p.Elem().Set(v)
+	return p.Interface().(validator), true
 }
 
 // fieldErrors returns every [FieldError] in the tree of err, and the errors in

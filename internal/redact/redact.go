@@ -3,6 +3,7 @@ package redact
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -20,15 +21,27 @@ var patterns = []*regexp.Regexp{
 	regexp.MustCompile(`(?i)((?:x-amz-(?:signature|credential|security-token)|(?:\b|\\u0026)(?:signature|sig|access_token|refresh_token|client_secret|policy|token))(?:=|%3d|"\s*:\s*"))[^&\s"'<>\\]{4,}`),
 }
 
-// String returns s without the secrets given and without anything that has the
-// shape of a Pinterest token, an Authorization value or a URL's signature.
+// String returns s without the secrets given, escaped or not, and without anything
+// that has the shape of a Pinterest token, an Authorization value or a URL's
+// signature.
 func String(s string, secrets ...string) string {
-	for _, secret := range secrets {
-		// A very short "secret" would blank out ordinary words.
-		if len(secret) >= 4 {
-			s = strings.ReplaceAll(s, secret, Mark)
-		}
+	return shapes(replaceEscaped(newReplacer(secrets).Replace(s), secrets))
+}
+
+// newReplacer returns what replaces the secrets as they are, the longest first,
+// since one may be a part of another.
+func newReplacer(secrets []string) *strings.Replacer {
+	secrets = slices.DeleteFunc(slices.Clone(secrets), func(s string) bool { return len(s) < minSecret })
+	slices.SortStableFunc(secrets, func(a, b string) int { return len(b) - len(a) })
+	pairs := make([]string, 0, 2*len(secrets))
+	for _, s := range secrets {
+		pairs = append(pairs, s, Mark)
 	}
+	return strings.NewReplacer(pairs...)
+}
+
+// shapes takes out what has the shape of a credential.
+func shapes(s string) string {
 	for _, p := range patterns {
 		s = p.ReplaceAllString(s, "${1}"+Mark)
 	}

@@ -17,6 +17,8 @@ type Secrets struct {
 	mu     sync.Mutex
 	app    []string // the app's own, which stay
 	tokens []string // those of the account, which rotate
+
+	replacer *strings.Replacer // of app and tokens; nil: not made yet
 }
 
 // maxTokens is how many tokens are remembered: an old one in a late error is of
@@ -42,7 +44,7 @@ func (s *Secrets) AddToken(tokens ...string) {
 	defer s.mu.Unlock()
 	for _, token := range tokens {
 		if token != "" && !slices.Contains(s.tokens, token) {
-			s.tokens = append(s.tokens, token)
+			s.tokens, s.replacer = append(s.tokens, token), nil
 		}
 	}
 	if n := len(s.tokens) - maxTokens; n > 0 {
@@ -66,7 +68,20 @@ func (s *Secrets) Clean(text string) string {
 	if text == "" {
 		return ""
 	}
-	return String(text, s.values()...)
+	for known := s; known != nil; known = known.parent {
+		text = known.known().Replace(text)
+	}
+	return shapes(replaceEscaped(text, s.values()))
+}
+
+// known returns what replaces the values that s knows itself.
+func (s *Secrets) known() *strings.Replacer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.replacer == nil {
+		s.replacer = newReplacer(slices.Concat(s.app, s.tokens))
+	}
+	return s.replacer
 }
 
 // CleanBody returns the first limit bytes of a body without credentials. Cut
@@ -85,6 +100,28 @@ func (s *Secrets) CleanBody(body []byte, limit int, cut bool) string {
 			if rest, ok := strings.CutSuffix(text, secret[:n]); ok {
 				text = rest
 				break
+			}
+		}
+	}
+	return s.cutEscaped(text)
+}
+
+// cutEscaped returns text without the beginning of an escaped credential at its end.
+func (s *Secrets) cutEscaped(text string) string {
+	values := slices.DeleteFunc(s.values(), func(v string) bool { return len(v) < minSecret })
+	longest := 0
+	for _, v := range values {
+		longest = max(longest, len(v))
+	}
+	const widest = len(`&amp;#x0000;`) // of one byte, escaped twice
+	tail := max(0, len(text)-widest*longest)
+	if !strings.ContainsAny(text[tail:], escapes) {
+		return text
+	}
+	for i := tail; i < len(text); i++ {
+		for _, v := range values {
+			if _, ok := match(text[i:], v, true); ok {
+				return text[:i]
 			}
 		}
 	}

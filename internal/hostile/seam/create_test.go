@@ -58,7 +58,7 @@ func TestOwnCreateAbsentIsSentAgain(t *testing.T) {
 				t.Parallel()
 				s, c, _, _ := newStudio(t, proto)
 				s.add("oak", "n") // an older one of another process: never adopted
-				s.set(func() { s.things[0].CreatedAt.Time = s.things[0].CreatedAt.Add(-time.Hour) })
+				s.set(func() { s.things[0].CreatedAt.Time = s.things[0].CreatedAt.Add(-61 * time.Minute) })
 				s.create = func(n int, _ string, _ func() thing, w http.ResponseWriter, r *http.Request) bool {
 					if n == 1 {
 						breaks(w, r)

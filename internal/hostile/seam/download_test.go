@@ -439,13 +439,13 @@ func TestDownloadBound(t *testing.T) {
 	}
 }
 
-// Promise: errors of the store (XML) are classified: an expired signature is ErrForbidden, and neither the URL nor what the store echoes of it is shown.
+// Promise: errors of the store (XML) are classified: an expired URL is ErrNotFound, and neither the URL nor what the store echoes of it is shown.
 func TestDownloadErrors(t *testing.T) {
 	xml := func(r *http.Request, code string) string {
 		return `<?xml version="1.0"?><Error><Code>` + code + `</Code><Message>Request has expired</Message><X-Amz-Expires>300</X-Amz-Expires><CanonicalRequest>GET
 ` + r.URL.RequestURI() + `</CanonicalRequest><SignatureProvided>` + signature + `</SignatureProvided><Token-0>STSTOKENxyz987</Token-0></Error>`
 	}
-	for status, want := range map[int]error{403: pinterest.ErrForbidden, 404: pinterest.ErrNotFound, 410: pinterest.ErrNotFound, 400: pinterest.ErrInvalid, 500: pinterest.ErrServer, 503: pinterest.ErrUnavailable, 401: nil, 302: nil, 429: pinterest.ErrThrottled, 206: nil} {
+	for status, want := range map[int]error{403: pinterest.ErrNotFound, 404: pinterest.ErrNotFound, 410: pinterest.ErrNotFound, 400: pinterest.ErrInvalid, 500: pinterest.ErrServer, 503: pinterest.ErrUnavailable, 401: nil, 302: nil, 429: pinterest.ErrThrottled, 206: nil} {
 		for _, after := range []bool{false, true} {
 			f := download(t, "h1", func(n int, w http.ResponseWriter, r *http.Request) {
 				if after && n == 1 {
