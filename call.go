@@ -2,6 +2,7 @@ package pinterest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -29,6 +30,7 @@ type call struct {
 
 	lookup  *lookup        // how to look a create up; nil if there is no way
 	pending *pendingCreate // the record of equal creates
+	name    string         // of a stored create
 
 	url         url.URL
 	contentType []string // nil if there is no body
@@ -219,7 +221,7 @@ func (cl *call) request(ctx context.Context, c *Client, authorization []string) 
 
 // owner names the create as the owner of its result, if it has a name: the key of a
 // CreateOnce, or that of a stored create.
-func (cl *call) owner() string { return cl.opts.jobKey }
+func (cl *call) owner() string { return cmp.Or(cl.opts.jobKey, cl.name) }
 
 // invalid is the error of a call that was not sent because it is wrong.
 func (cl *call) invalid(err error) *Error {

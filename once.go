@@ -3,6 +3,7 @@ package pinterest
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -143,7 +144,7 @@ func (o *once) run(ctx context.Context) (made bool, err error) {
 	}
 	// Until stays zero: a process that dies with this intent may have sent the
 	// create again and again, up to its last moment.
-	want, err := newUncertain(o.cl, o.c.apiClock, o.c.clock.Now())
+	want, err := newUncertain(o.cl, rand.Text(), o.c.apiClock, o.c.clock.Now())
 	if err != nil {
 		return false, o.c.refuse(ctx, o.cl, o.cl.invalid(err))
 	}

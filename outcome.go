@@ -32,6 +32,7 @@ func (r *run) settle() {
 	if r.cl.lookup != nil {
 		id, created := r.cl.lookup.made()
 		r.c.registry.own(r.owner(), r.cl.lookup, id, created)
+		r.c.registry.fulfill(r.cl.pending, r.cl.name)
 		if !r.adopted && r.c.apiClock.Known() {
 			lower, upper := r.c.apiClock.Bounds()
 			r.c.registry.learnTime(created, r.sentAt.Add(lower-tolerance), r.c.clock.Now().Add(upper+tolerance))
@@ -53,6 +54,7 @@ func (r *run) uncertain(at *attempt, rule Rule, stops ...error) error {
 	err.Disposition, err.RetryAt = DispositionUncertain, r.c.clock.Now().Add(longestLag)
 	err.Uncertain = r.uncertainty()
 	r.cl.pending.unresolved++
+	r.c.registry.fulfill(r.cl.pending, r.cl.name) // by what the Uncertain tells
 	return r.end(at, err)
 }
 

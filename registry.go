@@ -62,6 +62,7 @@ type pendingCreate struct {
 	leftAt     time.Time       // when a call last left
 	unresolved int             // how many creates of the key ended uncertain
 	resolved   map[string]bool // which stored ones were resolved since
+	intents    []string        // the ids of intended ones, under the lock of the registry
 }
 
 func newRegistry(clock Clock) *registry {
@@ -75,14 +76,9 @@ func (g *registry) enter(ctx context.Context, cl *call) (leave func(), err error
 		return func() {}, nil
 	}
 	g.keep()
-	key := cl.lookup.key
 	g.mu.Lock()
 	g.forget()
-	p := g.pending[key]
-	if p == nil {
-		p = &pendingCreate{turn: make(chan struct{}, 1), list: cl.lookup.list, matches: cl.lookup.matches}
-		g.pending[key] = p
-	}
+	p := g.pendingOf(cl.lookup)
 	p.users++
 	g.mu.Unlock()
 	select {
@@ -90,12 +86,44 @@ func (g *registry) enter(ctx context.Context, cl *call) (leave func(), err error
 		cl.pending = p
 		g.mu.Lock()
 		g.active[cl] = g.clock.Now()
+		if len(p.intents) > 0 && cl.opts.jobKey == "" {
+			cl.name = p.intents[0]
+		}
 		g.mu.Unlock()
 		return func() { g.leave(cl, p); <-p.turn }, nil
 	case <-ctx.Done():
 		g.leave(cl, p)
 		return nil, ctx.Err()
 	}
+}
+
+// pendingOf returns the record of a key. The caller holds the lock.
+func (g *registry) pendingOf(l *lookup) *pendingCreate {
+	p := g.pending[l.key]
+	if p == nil {
+		p = &pendingCreate{turn: make(chan struct{}, 1), list: l.list, matches: l.matches}
+		g.pending[l.key] = p
+	}
+	return p
+}
+
+// intend records that a create is about to be made: the next of its key.
+func (g *registry) intend(l *lookup, id string) {
+	g.keep()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	p := g.pendingOf(l)
+	p.intents = append(p.intents, id)
+	p.leftAt = g.clock.Now()
+	g.expiry = append(g.expiry, expiry{key: l.key, at: p.leftAt})
+}
+
+// fulfill records that the outcome of an intended create is known or in the hands
+// of the caller.
+func (g *registry) fulfill(p *pendingCreate, id string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	p.intents = slices.DeleteFunc(p.intents, func(intended string) bool { return intended == id })
 }
 
 func (g *registry) leave(cl *call, p *pendingCreate) {

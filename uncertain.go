@@ -21,9 +21,10 @@ import (
 // [PinsService.Resolve], or the Resolve of another service, at any later time and
 // in any process that has a client for the same account.
 type Uncertain struct {
-	Version     int             `json:"version"`     // of this format
-	ID          string          `json:"id,omitzero"` // of this create alone
-	Operation   string          `json:"operation"`   // the create's operation id
+	Version     int             `json:"version"`      // of this format
+	ID          string          `json:"id,omitzero"`  // of this create alone
+	Key         string          `json:"key,omitzero"` // the key of its [CreateOnce]
+	Operation   string          `json:"operation"`    // the create's operation id
 	AdAccountID string          `json:"ad_account_id,omitzero"`
 	Want        json.RawMessage `json:"want"` // what identifies the result; only its [Lookup] can read it
 
@@ -180,7 +181,8 @@ func (cl *call) prepareResolve(ctx context.Context, c *Client, u *Uncertain, loo
 // result is: in the registry and, where there is one, in the ledger.
 func (c *Client) resolve(ctx context.Context, cl *call, u *Uncertain) (verdict, error) {
 	pending := cl.pending
-	setDefault(&cl.opts.jobKey, u.id())
+	cl.name = u.id()
+	setDefault(&cl.opts.jobKey, u.Key)
 	s := search{
 		c: c, cl: cl, call: cl.count(c), ctx: ctx, owner: cl.owner(), others: u.NotIDs,
 		in: u.timeframe(c.apiClock), opts: slices.Concat(cl.opts.list, cl.shared()),
@@ -214,16 +216,20 @@ func (c *Client) resolve(ctx context.Context, cl *call, u *Uncertain) (verdict, 
 		pending.resolved = map[string]bool{}
 	}
 	pending.resolved[s.owner] = true
+	c.registry.fulfill(pending, cl.name)
 	return verdict, nil
 }
+
+// idPrefix tells the id of a create, as an owner, from the key of a CreateOnce.
+const idPrefix = "create "
 
 // id names the create as the owner of its result.
 func (u *Uncertain) id() string {
 	if u.ID != "" {
-		return "create " + u.ID
+		return idPrefix + u.ID
 	}
 	parts := []string{u.Operation, string(u.Want), u.Since.String(), u.Until.String(), strconv.Itoa(u.Equals), strings.Join(u.NotIDs, " ")}
-	return "create " + hex.EncodeToString([]byte(fingerprint(parts...)))
+	return idPrefix + hex.EncodeToString([]byte(fingerprint(parts...)))
 }
 
 // uncertainty describes the call's create, with what is known now.
@@ -231,7 +237,11 @@ func (r *run) uncertainty() *Uncertain {
 	if r.cl.lookup == nil {
 		return nil
 	}
-	u, err := newUncertain(r.cl, r.c.apiClock, r.sentAt)
+	id, intended := strings.CutPrefix(r.cl.name, idPrefix)
+	if !intended {
+		id = rand.Text()
+	}
+	u, err := newUncertain(r.cl, id, r.c.apiClock, r.sentAt)
 	if err != nil {
 		return nil // without a Want there is nothing that could be looked for later
 	}
@@ -248,7 +258,8 @@ func (r *run) uncertainty() *Uncertain {
 // Intent describes a create that is about to be sent, for a program that keeps its
 // own records. Store the value before you call the create. After a crash,
 // [Resolve] finds out from it what became of the create. [CreateOnce] does the same
-// with a [Ledger]. The request needs a [Lookup]. Intent sends nothing.
+// with a [Ledger]. The request needs a [Lookup]. Intent sends nothing. The client takes
+// its next create of equal content, other than by CreateOnce, for the intended one.
 func (c *Client) Intent(op Operation, req Request, opts ...CallOption) (*Uncertain, error) {
 	ctx := context.Background()
 	cl := &call{op: op, req: req, opts: callOptions{list: opts}}
@@ -259,21 +270,22 @@ func (c *Client) Intent(op Operation, req Request, opts ...CallOption) (*Uncerta
 	if err != nil {
 		return nil, c.refuse(ctx, cl, cl.invalid(err))
 	}
-	u, err := newUncertain(cl, c.apiClock, c.clock.Now())
+	u, err := newUncertain(cl, rand.Text(), c.apiClock, c.clock.Now())
 	if err != nil {
 		return nil, c.refuse(ctx, cl, cl.invalid(err))
 	}
+	c.registry.intend(cl.lookup, u.id())
 	return u, nil
 }
 
-// newUncertain describes a create that is sent from this time on.
-func newUncertain(cl *call, o *apiclock.Offset, sent time.Time) (*Uncertain, error) {
+// newUncertain describes a create with this id that is sent from this time on.
+func newUncertain(cl *call, id string, o *apiclock.Offset, sent time.Time) (*Uncertain, error) {
 	want, err := cl.lookup.wantJSON()
 	if err != nil {
 		return nil, err
 	}
 	u := &Uncertain{
-		Version: uncertainVersion, ID: rand.Text(), Operation: cl.op.ID, AdAccountID: cl.opts.adAccount, Want: want,
+		Version: uncertainVersion, ID: id, Key: cl.opts.jobKey, Operation: cl.op.ID, AdAccountID: cl.opts.adAccount, Want: want,
 		Since: sent, Local: true,
 	}
 	if o.Known() {
