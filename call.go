@@ -2,7 +2,6 @@ package pinterest
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -221,7 +220,12 @@ func (cl *call) request(ctx context.Context, c *Client, authorization []string) 
 
 // owner names the create as the owner of its result, if it has a name: the key of a
 // CreateOnce, or that of a stored create.
-func (cl *call) owner() string { return cmp.Or(cl.opts.jobKey, cl.name) }
+func (cl *call) owner() string {
+	if cl.opts.jobKey != "" {
+		return "key " + cl.opts.jobKey
+	}
+	return cl.name
+}
 
 // invalid is the error of a call that was not sent because it is wrong.
 func (cl *call) invalid(err error) *Error {
@@ -261,6 +265,16 @@ func (cl *call) shared() []CallOption {
 	}
 	if cl.opts.token != "" {
 		opts = append(opts, UsingToken(cl.opts.token))
+	}
+	return opts
+}
+
+// sharedWithPolicy returns these and the options for retrying. The reads of a running
+// create have the client's policy; a Resolve is nothing but its reads.
+func (cl *call) sharedWithPolicy() []CallOption {
+	opts := append(cl.shared(), AttemptTimeout(cl.opts.timeout))
+	if cl.opts.override != nil {
+		opts = append(opts, Retry(*cl.opts.override))
 	}
 	return opts
 }

@@ -320,7 +320,11 @@ func (m mortalLedger) Save(ctx context.Context, records map[string][]byte) error
 }
 
 // tally counts the outcomes of the creates, compared with what the server holds.
-type tally struct{ ok, uncertain, duplicates, ghosts, lost, lies, shared int }
+type tally struct {
+	ok, uncertain, duplicates, ghosts, lost, lies, shared int
+
+	why []error // of the uncertain ones
+}
 
 func (c *chaos) count() tally {
 	type key struct{ board, title string }
@@ -348,6 +352,7 @@ func (c *chaos) count() tally {
 			claims[k]++
 		case errors.Is(r.err, pinterest.ErrUncertain):
 			n.uncertain++
+			n.why = append(n.why, r.err)
 			open[k]++
 		default:
 			n.lost++
@@ -388,7 +393,7 @@ func (c *chaos) report(t *testing.T) {
 	assert.Zero(t, n.shared, "two creates told the same pin")
 	assert.Equal(t, len(c.results), n.ok+n.uncertain)
 	assert.Greater(t, faults, len(c.results)/10, "the faults must strike")
-	assert.LessOrEqual(t, float64(n.uncertain), c.mix.uncertain*float64(len(c.results)), "uncertain where the lists can be read")
+	assert.LessOrEqual(t, float64(n.uncertain), c.mix.uncertain*float64(len(c.results)), "uncertain where the lists can be read: %v", n.why[:min(len(n.why), 4)])
 	if c.mix.maxReads > 0 && faults > 1000 { // fewer are too small a sample for a mean
 		assert.LessOrEqual(t, reads, c.mix.maxReads, "look-ups per fault")
 	}

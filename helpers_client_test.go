@@ -38,6 +38,7 @@ func wrap(c *pinterest.Client) *testClient {
 type pinsAPI interface {
 	Create(ctx context.Context, pin pinterest.PinCreate, opts ...pinterest.CallOption) (*pinterest.Pin, error)
 	CreateOnce(ctx context.Context, key string, pin pinterest.PinCreate, opts ...pinterest.CallOption) (*pinterest.Pin, error)
+	Intent(pin pinterest.PinCreate, opts ...pinterest.CallOption) (*pinterest.Uncertain, error)
 	Get(ctx context.Context, id string, opts ...pinterest.CallOption) (*pinterest.Pin, error)
 	Update(ctx context.Context, id string, update pinterest.PinUpdate, opts ...pinterest.CallOption) (*pinterest.Pin, error)
 	Delete(ctx context.Context, id string, opts ...pinterest.CallOption) error

@@ -160,7 +160,7 @@ func (l Lookup[T]) bind(cl *call) (*lookup, error) {
 		hidden:  l.hidden,
 		gone:    l.gone,
 		made:    func() (string, time.Time) { return l.Made(result) },
-		matches: func(item any) bool { return l.Match(item.(*T)) },
+		matches: func(item any) bool { value, ok := item.(*T); return ok && l.Match(value) },
 	}, c.Err()
 }
 

@@ -65,7 +65,7 @@ func (cl *call) checkOnce(c *Client) error {
 	case cl.opts.jobKey == "":
 		return FieldError{Field: "key", Problem: "must not be empty"}
 	case c.ledger == nil:
-		return errors.New("CreateOnce needs a ledger: use WithLedger")
+		return errors.New("CreateOnce needs a ledger, such as WithLedger(NewMemoryLedger())")
 	case cl.opts.withoutLookup:
 		return errors.New("CreateOnce cannot keep its promise with RetryWithoutLookup")
 	case cl.lookup == nil:
@@ -99,13 +99,18 @@ func newOnce(c *Client, cl *call) (*once, error) {
 	content := append([]string{cl.op.ID, string(body), string(want), cl.query().Encode()}, cl.req.Path...)
 	return &once{
 		c: c, cl: cl, want: want, content: hex.EncodeToString([]byte(fingerprint(content...))),
-		keyName: c.ledgerName("key", cl.opts.jobKey), contentName: c.ledgerName("content", hex.EncodeToString([]byte(cl.lookup.key))),
+		keyName: c.ledgerName("key", cl.opts.jobKey), contentName: c.contentName(cl.lookup),
 	}, nil
 }
 
 // ledgerName names a record of the account in the ledger.
 func (c *Client) ledgerName(kind, name string) string {
 	return strings.Join([]string{kind, url.PathEscape(c.appID), url.PathEscape(c.name), url.PathEscape(name)}, "/")
+}
+
+// contentName names the lock of equal creates in the ledger.
+func (c *Client) contentName(l *lookup) string {
+	return c.ledgerName("content", hex.EncodeToString([]byte(l.key)))
 }
 
 // onceRecord is the record of a key in the ledger.
@@ -130,6 +135,7 @@ func (o *once) run(ctx context.Context) (made bool, err error) {
 	}
 	switch rec.State {
 	case onceDone:
+		o.c.doneUnsent(ctx, o.cl, func(*Event) {})
 		return true, nil
 	case onceIntent:
 		verdict, err := o.resume(ctx, *rec.Want)
@@ -164,10 +170,10 @@ func (o *once) load(ctx context.Context) (rec onceRecord, err error) {
 		return rec, nil
 	}
 	if err := json.Unmarshal(data, &rec); err != nil {
-		return rec, o.refuse(ctx, fmt.Errorf("the record of key %q cannot be read: %w", o.cl.opts.jobKey, err))
+		return rec, o.damaged(ctx, fmt.Errorf("cannot be read: %w", err))
 	}
 	if rec.State != onceFailed && rec.Content != o.content {
-		err := FieldError{Field: "key", Value: o.cl.opts.jobKey, Problem: "was used for a create with other content"}
+		err := FieldError{Field: "key", Value: o.cl.opts.jobKey, Problem: "was used for a create with other content: use another key for a changed one"}
 		return rec, o.c.refuse(ctx, o.cl, o.cl.invalid(err))
 	}
 	whole := false
@@ -180,7 +186,7 @@ func (o *once) load(ctx context.Context) (rec onceRecord, err error) {
 		whole = true
 	}
 	if !whole {
-		return rec, o.refuse(ctx, fmt.Errorf("the record of key %q is not one of this library's", o.cl.opts.jobKey))
+		return rec, o.damaged(ctx, errors.New("is not one of this library's"))
 	}
 	return rec, nil
 }
@@ -202,14 +208,17 @@ func (o *once) resume(ctx context.Context, want Uncertain) (verdict, error) {
 	if verdict != verdictUnknown {
 		return verdict, nil
 	}
-	e := o.cl.newError(ClassUnknown, DispositionUncertain, fmt.Errorf("an earlier call with the key %q was interrupted: %w", o.cl.opts.jobKey, err))
-	e.Uncertain, e.RetryAt = &want, o.c.clock.Now().Add(longestLag)
-	return verdict, o.c.refuse(ctx, o.cl, e)
+	return verdict, o.c.unresolved(ctx, o.cl, want, fmt.Errorf("an earlier call with the key %q was interrupted: %w", o.cl.opts.jobKey, err))
 }
 
 // refuse ends a call that did not come to its create, since the ledger failed.
 func (o *once) refuse(ctx context.Context, err error) error {
 	return o.c.refuse(ctx, o.cl, o.cl.ledgerError(err))
+}
+
+// damaged ends a call whose record no later call can read either.
+func (o *once) damaged(ctx context.Context, err error) error {
+	return o.c.refuse(ctx, o.cl, o.cl.newError(ClassLedger, DispositionReview, fmt.Errorf("the record of key %q %w", o.cl.opts.jobKey, err)))
 }
 
 // finish records the outcome of the create.

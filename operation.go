@@ -90,8 +90,9 @@ type Operation struct {
 	Scopes   []Scope  // OAuth scopes that the token must have
 	AppAuth  bool     // it needs the app's id and secret (HTTP Basic, see [WithOAuth]) instead of an access token
 
-	// Removes says that a success deletes or may move the resource that the last path
-	// value identifies. The library then no longer expects it in its list.
+	// Removes says that a success deletes or moves the resource that the last path value
+	// identifies. The library then no longer expects it in its list. Where only some
+	// requests do, as those of pins/update with a board, set it for these.
 	Removes bool
 	// NoBody says that a success may have no body. For other operations, an answer
 	// without a body is incomplete if the caller wants a result. But a write that was

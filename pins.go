@@ -22,7 +22,7 @@ var (
 	OpPinsList   = Operation{ID: "pins/list", Method: http.MethodGet, Path: "/pins", Kind: KindRead, Category: CategoryOrgRead, Scopes: pinsRead}
 	OpPinsGet    = Operation{ID: "pins/get", Method: http.MethodGet, Path: `/pins/{pin_id:\d+}`, Kind: KindRead, Category: CategoryOrgRead, Scopes: pinsRead}
 	// OpPinsUpdate can move a pin to another board.
-	OpPinsUpdate = Operation{ID: "pins/update", Method: http.MethodPatch, Path: `/pins/{pin_id:\d+}`, Kind: KindWrite, Category: CategoryOrgWrite, Scopes: pinsWrite, Removes: true}
+	OpPinsUpdate = Operation{ID: "pins/update", Method: http.MethodPatch, Path: `/pins/{pin_id:\d+}`, Kind: KindWrite, Category: CategoryOrgWrite, Scopes: pinsWrite}
 	OpPinsDelete = Operation{ID: "pins/delete", Method: http.MethodDelete, Path: `/pins/{pin_id:\d+}`, Kind: KindWrite, Category: CategoryOrgWrite, Scopes: pinsWrite, Removes: true, NoBody: true}
 	OpPinsSave   = Operation{ID: "pins/save", Method: http.MethodPost, Path: `/pins/{pin_id:\d+}/save`, Kind: KindCreate, Category: CategoryOrgWrite, Scopes: pinsWrite}
 )
@@ -105,7 +105,8 @@ type PinCreate struct {
 	// board has, such as "job=8841". It is added to Link if it is missing. A look-up
 	// then recognises the pin by its marker alone, across processes and among pins of
 	// equal content. Without a marker, equal creates are distinguished only within one
-	// client.
+	// client. It is not part of the pin's JSON: a program that stores pins as JSON has to
+	// store it beside them, or put it into Link itself.
 	Marker string `json:"-"`
 }
 
@@ -341,7 +342,9 @@ func (s *PinsService) All(ctx context.Context, o *PinListOptions, opts ...CallOp
 //
 // Operation pins/update: https://developers.pinterest.com/docs/api/v5/pins-update
 func (s *PinsService) Update(ctx context.Context, id string, update PinUpdate, opts ...CallOption) (*Pin, error) {
-	return Call[Pin](ctx, s.client, OpPinsUpdate, Request{Path: []string{id}, Body: update}, opts...)
+	op := OpPinsUpdate
+	op.Removes = !update.BoardID.IsZero() // from the list of its board
+	return Call[Pin](ctx, s.client, op, Request{Path: []string{id}, Body: update}, opts...)
 }
 
 // Delete deletes a pin. If the answer to the first attempt is lost and the second

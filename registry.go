@@ -228,14 +228,16 @@ func (g *registry) remove(id string) {
 // accountsFor reports whether an item of the list can be the result of another
 // create of this account that is in flight or ended uncertain.
 func (g *registry) accountsFor(l *lookup, item any) bool {
+	var others []func(any) bool
 	g.mu.Lock()
-	defer g.mu.Unlock()
 	for key, p := range g.pending {
-		if key != l.key && p.list == l.list && (p.users > 0 || p.unresolved > 0) && p.matches(item) {
-			return true
+		if key != l.key && p.list == l.list && (p.users > 0 || p.unresolved > 0) {
+			others = append(others, p.matches)
 		}
 	}
-	return false
+	g.mu.Unlock()
+	// The caller's function must not run under the lock.
+	return slices.ContainsFunc(others, func(matches func(any) bool) bool { return matches(item) })
 }
 
 // learnTime compares the creation time in the answer to a create with the time in

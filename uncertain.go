@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -122,33 +121,47 @@ func Resolve[W, T any](ctx context.Context, c *Client, u Uncertain, lookup func(
 	cl := &call{op: Operation{ID: u.Operation, Method: http.MethodPost, Kind: KindCreate}, out: res.Result, opts: callOptions{list: opts}}
 	if err := cl.prepareResolve(ctx, c, &u, func() (AnyLookup, error) {
 		want, err := readWant[W](u.Want)
-		return lookup(want), err
+		if err != nil {
+			return nil, err
+		}
+		if lookup == nil {
+			return nil, errNoLookup
+		}
+		return lookup(want), nil
 	}); err != nil {
 		return unknown, c.refuse(ctx, cl, cl.invalid(err))
 	}
-	// It takes its turn among the equal creates of this client, so that it does not
-	// adopt the result of one in flight.
-	leave, err := c.registry.enter(ctx, cl)
-	if err != nil {
-		return unknown, c.refuse(ctx, cl, cl.notBegun(err))
-	}
-	defer leave()
-	if c.ledger != nil { // so that no two processes take one thing for theirs
-		held, unlock, err := c.ledger.Lock(ctx, c.ledgerName("content", hex.EncodeToString([]byte(cl.lookup.key))))
+	// The locks are taken in the order of CreateOnce: first that of the ledger, so that
+	// no two processes adopt one result, and then the turn among the equal creates of
+	// this client, so that the result of one in flight is not adopted.
+	if c.ledger != nil {
+		held, unlock, err := c.ledger.Lock(ctx, c.contentName(cl.lookup))
 		if err != nil {
 			return unknown, c.refuse(ctx, cl, cl.ledgerError(err))
 		}
 		defer unlock()
 		ctx = held
 	}
+	leave, err := c.registry.enter(ctx, cl)
+	if err != nil {
+		return unknown, c.refuse(ctx, cl, cl.notBegun(err))
+	}
+	defer leave()
 	switch verdict, err := c.resolve(ctx, cl, &u); verdict {
 	case verdictFound:
 		return res, nil
 	case verdictAbsent:
 		return &Resolution[T]{Outcome: OutcomeAbsent}, nil
 	default:
-		return unknown, fmt.Errorf("pinterest: resolving %s: %w", u.Operation, err)
+		return unknown, c.unresolved(ctx, cl, u, fmt.Errorf("resolving: %w", err))
 	}
+}
+
+// unresolved ends a call that could not tell what became of an earlier create.
+func (c *Client) unresolved(ctx context.Context, cl *call, u Uncertain, err error) error {
+	e := cl.newError(ClassUnknown, DispositionUncertain, err)
+	e.Uncertain, e.RetryAt = &u, c.clock.Now().Add(longestLag)
+	return c.refuse(ctx, cl, e)
 }
 
 // prepareResolve is prepare for the look-up of a stored create.
@@ -185,7 +198,7 @@ func (c *Client) resolve(ctx context.Context, cl *call, u *Uncertain) (verdict, 
 	setDefault(&cl.opts.jobKey, u.Key)
 	s := search{
 		c: c, cl: cl, call: cl.count(c), ctx: ctx, owner: cl.owner(), others: u.NotIDs,
-		in: u.timeframe(c.apiClock), opts: slices.Concat(cl.opts.list, cl.shared()),
+		in: u.timeframe(c.apiClock), opts: cl.sharedWithPolicy(),
 	}
 	again := pending.resolved[s.owner]
 	if c.ledger == nil { // which would know what equal creates have made

@@ -5,6 +5,7 @@ import (
 	"iter"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/pinterest-go/pinterest"
@@ -18,6 +19,8 @@ var (
 var (
 	opBoardsCreate = pinterest.Operation{ID: "boards/create", Method: http.MethodPost, Path: "/boards",
 		Kind: pinterest.KindCreate, Category: pinterest.CategoryOrgWrite, Scopes: boardsWrite}
+	opBoardsGet = pinterest.Operation{ID: "boards/get", Method: http.MethodGet, Path: `/boards/{board_id:\d+}`,
+		Kind: pinterest.KindRead, Category: pinterest.CategoryOrgRead, Scopes: boardsRead}
 	opBoardsList = pinterest.Operation{ID: "boards/list", Method: http.MethodGet, Path: "/boards",
 		Kind: pinterest.KindRead, Category: pinterest.CategoryOrgRead, Scopes: boardsRead}
 )
@@ -68,6 +71,7 @@ func (w boardWant) lookup() pinterest.Lookup[pinterest.Board] {
 		Match:   w.matches,
 		Made:    func(b *pinterest.Board) (string, time.Time) { return b.ID, b.CreatedAt.Time },
 		Key:     w.key(),
+		Get:     opBoardsGet,
 	}
 }
 
@@ -75,7 +79,7 @@ func (w boardWant) matches(b *pinterest.Board) bool {
 	if w.AdsOnly { // the API gives it a name of its own
 		return b.IsAdsOnly
 	}
-	return !b.IsAdsOnly && sameText(b.Name, w.Name)
+	return !b.IsAdsOnly && strings.EqualFold(trimmed(b.Name), trimmed(w.Name)) // as the API compares names
 }
 
 // key returns what creates have in common that could be taken for one another.
@@ -83,5 +87,5 @@ func (w boardWant) key() []string {
 	if w.AdsOnly {
 		return []string{"ads only"}
 	}
-	return []string{"name", trimmed(w.Name)}
+	return []string{"name", strings.ToLower(trimmed(w.Name))}
 }

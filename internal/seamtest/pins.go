@@ -21,7 +21,7 @@ var (
 	opPinsGet = pinterest.Operation{ID: "pins/get", Method: http.MethodGet, Path: `/pins/{pin_id:\d+}`,
 		Kind: pinterest.KindRead, Category: pinterest.CategoryOrgRead, Scopes: pinsRead}
 	opPinsUpdate = pinterest.Operation{ID: "pins/update", Method: http.MethodPatch, Path: `/pins/{pin_id:\d+}`,
-		Kind: pinterest.KindWrite, Category: pinterest.CategoryOrgWrite, Scopes: pinsWrite, Removes: true}
+		Kind: pinterest.KindWrite, Category: pinterest.CategoryOrgWrite, Scopes: pinsWrite}
 	opPinsDelete = pinterest.Operation{ID: "pins/delete", Method: http.MethodDelete, Path: `/pins/{pin_id:\d+}`,
 		Kind: pinterest.KindWrite, Category: pinterest.CategoryOrgWrite, Scopes: pinsWrite, Removes: true, NoBody: true}
 	opPinsSave = pinterest.Operation{ID: "pins/save", Method: http.MethodPost, Path: `/pins/{pin_id:\d+}/save`,
@@ -38,6 +38,11 @@ func (s *Pins) Create(ctx context.Context, pin pinterest.PinCreate, opts ...pint
 	return pinterest.Call[pinterest.Pin](ctx, s.client, opPinsCreate, createRequest(pin), opts...)
 }
 
+// Intent describes a pin that is about to be made.
+func (s *Pins) Intent(pin pinterest.PinCreate, opts ...pinterest.CallOption) (*pinterest.Uncertain, error) {
+	return s.client.Intent(opPinsCreate, createRequest(pin), opts...)
+}
+
 // CreateOnce makes a pin at most once for a key.
 func (s *Pins) CreateOnce(ctx context.Context, key string, pin pinterest.PinCreate, opts ...pinterest.CallOption) (*pinterest.Pin, error) {
 	return pinterest.CreateOnce[pinterest.Pin](ctx, s.client, key, opPinsCreate, createRequest(pin), opts...)
@@ -50,7 +55,9 @@ func (s *Pins) Get(ctx context.Context, id string, opts ...pinterest.CallOption)
 
 // Update changes a pin.
 func (s *Pins) Update(ctx context.Context, id string, update pinterest.PinUpdate, opts ...pinterest.CallOption) (*pinterest.Pin, error) {
-	return pinterest.Call[pinterest.Pin](ctx, s.client, opPinsUpdate, pinterest.Request{Path: []string{id}, Body: update}, opts...)
+	op := opPinsUpdate
+	op.Removes = !update.BoardID.IsZero()
+	return pinterest.Call[pinterest.Pin](ctx, s.client, op, pinterest.Request{Path: []string{id}, Body: update}, opts...)
 }
 
 // Delete deletes a pin.
@@ -78,6 +85,9 @@ func createRequest(pin pinterest.PinCreate) pinterest.Request {
 		BoardID: pin.BoardID, SectionID: pin.BoardSectionID, ParentPinID: pin.ParentPinID,
 		Title: pin.Title, Description: pin.Description, Link: pin.Link, AltText: pin.AltText, Marker: pin.Marker,
 	}
+	if pin.MediaSource.SourceType == pinterest.SourceVideoID {
+		want.Media = pinterest.MediaVideo
+	}
 	return pinterest.Request{Body: pin, Lookup: want.lookup()}
 }
 
@@ -91,6 +101,8 @@ type pinWant struct {
 	Link        string `json:"link,omitzero"`
 	AltText     string `json:"alt_text,omitzero"`
 	Marker      string `json:"marker,omitzero"`
+
+	Media pinterest.MediaType `json:"media,omitzero"` // "": not known
 }
 
 // Validate is asked of a want that was stored.
@@ -112,7 +124,29 @@ func (w pinWant) lookup() pinterest.Lookup[pinterest.Pin] {
 		Made:    func(p *pinterest.Pin) (string, time.Time) { return p.ID, p.CreatedAt.Time },
 		Key:     w.key(),
 		Unique:  w.Marker != "",
+		Near:    w.resembles,
+		Count:   w.count,
+		Get:     opPinsGet,
+		Late:    w.Media == pinterest.MediaVideo,
 	}
+}
+
+// count asks the board how many pins it has.
+func (w pinWant) count(ctx context.Context, c *pinterest.Client, opts ...pinterest.CallOption) (int, error) {
+	board, err := pinterest.Call[pinterest.Board](ctx, c, opBoardsGet, pinterest.Request{Path: []string{w.BoardID}}, opts...)
+	if err != nil {
+		return 0, err
+	}
+	return board.PinCount, nil
+}
+
+// resembles finds the pin in a form that matches does not know.
+func (w pinWant) resembles(p *pinterest.Pin) bool {
+	alike := func(sent, got string) bool {
+		return trimmed(sent) != "" && strings.EqualFold(trimmed(sent), trimmed(got))
+	}
+	return w.Marker == "" && p.BoardID == w.BoardID && (p.IsOwner == nil || *p.IsOwner) && p.ParentPinID == w.ParentPinID &&
+		(alike(w.Title, p.Title) || alike(w.Description, p.Description) || alike(w.AltText, p.AltText) || alike(w.Link, p.Link))
 }
 
 func (w pinWant) matches(p *pinterest.Pin) bool {

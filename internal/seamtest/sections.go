@@ -3,6 +3,7 @@ package seamtest
 import (
 	"context"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/pinterest-go/pinterest"
@@ -50,9 +51,9 @@ func (w sectionWant) lookup() pinterest.Lookup[pinterest.Section] {
 		Want:    w,
 		List:    opSectionsList,
 		In:      lookIn(w.BoardID),
-		Match:   func(s *pinterest.Section) bool { return sameText(s.Name, w.Name) },
+		Match:   func(s *pinterest.Section) bool { return strings.EqualFold(trimmed(s.Name), trimmed(w.Name)) },
 		Made:    func(s *pinterest.Section) (string, time.Time) { return s.ID, time.Time{} },
-		Key:     []string{trimmed(w.Name)},
+		Key:     []string{strings.ToLower(trimmed(w.Name))},
 		Untimed: true,
 	}
 }
