@@ -104,10 +104,10 @@ type lookup struct {
 	find func(ctx context.Context, s *search) (finding, error)
 	// hidden returns how many items the list should have shown and did not.
 	hidden func(ctx context.Context, s *search, seen listing) (int, error)
-	// gone asks whether a result that the list lacks does not exist any more.
-	gone func(ctx context.Context, s *search, id string) bool
-	// made returns the id and the time of creation of the call's result.
-	made func() (id string, created time.Time)
+	// deleted asks whether a result that the list lacks does not exist any more.
+	deleted func(ctx context.Context, s *search, id string) bool
+	// result returns the id and the time of creation of the call's result.
+	result func() (id string, created time.Time)
 	// matches is Match, for an item of any type.
 	matches func(item any) bool
 }
@@ -158,8 +158,8 @@ func (l Lookup[T]) bind(cl *call) (*lookup, error) {
 		out: result, want: l.Want, list: list, key: fingerprint(append([]string{list}, key...)...), unique: l.Unique, late: l.Late,
 		find:    func(ctx context.Context, s *search) (finding, error) { return l.find(ctx, s, result) },
 		hidden:  l.hidden,
-		gone:    l.gone,
-		made:    func() (string, time.Time) { return l.Made(result) },
+		deleted: l.deleted,
+		result:  func() (string, time.Time) { return l.Made(result) },
 		matches: func(item any) bool { value, ok := item.(*T); return ok && l.Match(value) },
 	}, c.Err()
 }
@@ -248,8 +248,8 @@ func (l Lookup[T]) hidden(ctx context.Context, s *search, seen listing) (int, er
 	return max(0, n-len(seen.ids)), err
 }
 
-// gone asks whether a result that the list lacks does not exist any more.
-func (l Lookup[T]) gone(ctx context.Context, s *search, id string) bool {
+// deleted asks whether a result that the list lacks does not exist any more.
+func (l Lookup[T]) deleted(ctx context.Context, s *search, id string) bool {
 	if l.Get.ID == "" {
 		return false
 	}

@@ -193,7 +193,7 @@ func (o *once) load(ctx context.Context) (rec onceRecord, err error) {
 
 // id returns the id of the call's result.
 func (o *once) id() string {
-	id, _ := o.cl.lookup.made()
+	id, _ := o.cl.lookup.result()
 	return id
 }
 
@@ -257,7 +257,7 @@ func (o *once) record(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	owner := map[string][]byte{o.c.ledgerName("made", o.id()): []byte(o.cl.owner())}
+	owner := map[string][]byte{o.c.ledgerName("owner", o.id()): []byte(o.cl.owner())}
 	return o.save(ctx, onceRecord{State: onceDone, Result: result}, owner)
 }
 
@@ -284,7 +284,7 @@ func (c *Client) ownerOf(ctx context.Context, cl *call, id string) (string, erro
 	if owner := c.registry.ownerOf(id); owner != "" || c.ledger == nil {
 		return owner, nil
 	}
-	owner, err := c.ledger.Load(ctx, c.ledgerName("made", id))
+	owner, err := c.ledger.Load(ctx, c.ledgerName("owner", id))
 	if err != nil {
 		return "", cl.ledgerError(err)
 	}
@@ -296,7 +296,7 @@ func (c *Client) recordOwner(ctx context.Context, cl *call, id string) error {
 	if c.ledger == nil {
 		return nil
 	}
-	if err := c.ledger.Save(ctx, map[string][]byte{c.ledgerName("made", id): []byte(cl.owner())}); err != nil {
+	if err := c.ledger.Save(ctx, map[string][]byte{c.ledgerName("owner", id): []byte(cl.owner())}); err != nil {
 		return cl.ledgerError(err)
 	}
 	return nil

@@ -30,7 +30,7 @@ func (r *run) succeed(at *attempt) {
 // was deleted or moved need not be in its list any more.
 func (r *run) settle() {
 	if r.cl.lookup != nil {
-		id, created := r.cl.lookup.made()
+		id, created := r.cl.lookup.result()
 		r.c.registry.own(r.owner(), r.cl.lookup, id, created)
 		r.c.registry.fulfill(r.cl.pending, r.cl.name)
 		if !r.adopted && r.c.apiClock.Known() {

@@ -156,7 +156,7 @@ func (s *search) forgetDeleted(ctx context.Context, before time.Time, seen listi
 			return
 		}
 		s.asked++
-		if s.cl.lookup.gone(ctx, s, id) {
+		if s.cl.lookup.deleted(ctx, s, id) {
 			s.c.registry.remove(id)
 		}
 	}

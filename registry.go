@@ -20,8 +20,8 @@ type registry struct {
 	clock   Clock
 	pending map[string]*pendingCreate // by the key of the lookup
 	active  map[*call]time.Time       // the calls that have their turn, and since when
-	made    map[string]*madeThing     // recent results, by id
-	lists   map[string][]*madeThing   // and by the list that should contain them
+	results map[string]*ownResult     // recent results, by id
+	lists   map[string][]*ownResult   // and by the list that should contain them
 	expiry  []expiry                  // what to forget, the oldest first
 	lagSeen time.Time                 // when a list was last seen to lag longer than the settle time
 	times   trust                     // whether creation times are what they should be
@@ -39,12 +39,12 @@ const (
 // expiry is an entry of the registry that is due to be forgotten.
 type expiry struct {
 	key   string     // of a pending create, or
-	thing *madeThing // a result
+	thing *ownResult // a result
 	at    time.Time
 }
 
-// madeThing is the result of a create of this account.
-type madeThing struct {
+// ownResult is the result of a create of this account.
+type ownResult struct {
 	id, owner string
 	list      string
 	created   time.Time // by the API's clock
@@ -66,7 +66,7 @@ type pendingCreate struct {
 }
 
 func newRegistry(clock Clock) *registry {
-	return &registry{clock: clock, pending: map[string]*pendingCreate{}, active: map[*call]time.Time{}, made: map[string]*madeThing{}, lists: map[string][]*madeThing{}}
+	return &registry{clock: clock, pending: map[string]*pendingCreate{}, active: map[*call]time.Time{}, results: map[string]*ownResult{}, lists: map[string][]*ownResult{}}
 }
 
 // enter waits for the turn of a create's key and returns how to give it back.
@@ -156,11 +156,11 @@ func (g *registry) forget() {
 	g.expiry = slices.Delete(g.expiry, 0, n)
 }
 
-func (g *registry) drop(thing *madeThing) {
-	if g.made[thing.id] == thing {
-		delete(g.made, thing.id)
+func (g *registry) drop(thing *ownResult) {
+	if g.results[thing.id] == thing {
+		delete(g.results, thing.id)
 	}
-	things := slices.DeleteFunc(g.lists[thing.list], func(other *madeThing) bool { return other == thing })
+	things := slices.DeleteFunc(g.lists[thing.list], func(other *ownResult) bool { return other == thing })
 	if g.lists[thing.list] = things; len(things) == 0 {
 		delete(g.lists, thing.list)
 	}
@@ -170,13 +170,13 @@ func (g *registry) drop(thing *madeThing) {
 func (g *registry) own(owner string, l *lookup, id string, created time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if known := g.made[id]; known != nil {
+	if known := g.results[id]; known != nil {
 		known.owner = owner
 		return
 	}
 	now := g.clock.Now()
-	thing := &madeThing{id: id, owner: owner, list: l.list, created: created, known: now}
-	g.made[id] = thing
+	thing := &ownResult{id: id, owner: owner, list: l.list, created: created, known: now}
+	g.results[id] = thing
 	g.lists[l.list] = append(g.lists[l.list], thing)
 	g.expiry = append(g.expiry, expiry{thing: thing, at: now})
 }
@@ -186,7 +186,7 @@ func (g *registry) own(owner string, l *lookup, id string, created time.Time) {
 func (g *registry) disown(id string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if thing := g.made[id]; thing != nil {
+	if thing := g.results[id]; thing != nil {
 		thing.owner = ""
 	}
 }
@@ -195,7 +195,7 @@ func (g *registry) disown(id string) {
 func (g *registry) ownerOf(id string) string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if thing := g.made[id]; thing != nil {
+	if thing := g.results[id]; thing != nil {
 		return thing.owner
 	}
 	return ""
@@ -220,7 +220,7 @@ func (g *registry) ids(list string, since time.Time) (ids []string) {
 func (g *registry) remove(id string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if thing := g.made[id]; thing != nil {
+	if thing := g.results[id]; thing != nil {
 		thing.removed = true
 	}
 }
@@ -283,7 +283,7 @@ func (g *registry) lacking(list string, before time.Time, seen listing) (ids []s
 
 // missing reports whether a reading of the thing's list should have shown it and did
 // not.
-func (thing *madeThing) missing(seen listing) bool {
+func (thing *ownResult) missing(seen listing) bool {
 	return !thing.removed && !seen.ids[thing.id] && (seen.oldest.IsZero() || thing.created.After(seen.oldest))
 }
 

@@ -216,7 +216,7 @@ func (c *Client) resolve(ctx context.Context, cl *call, u *Uncertain) (verdict, 
 		return verdict, err
 	}
 	if verdict == verdictFound {
-		id, created := cl.lookup.made()
+		id, created := cl.lookup.result()
 		c.registry.own(s.owner, cl.lookup, id, created)
 		if err := c.recordOwner(ctx, cl, id); err != nil {
 			return verdictUnknown, err
