@@ -19,7 +19,7 @@ type account struct {
 }
 
 func newAccount(name string, c *Client) *account {
-	// The tokens need a client of their own, to renew with.
+	// The tokens need a client of their own, to refresh with.
 	own := &Client{core: c.core}
 	own.account = &account{
 		name: name, registry: newRegistry(c.clock), budget: newRetryBudget(c.policy.Budget), secrets: redact.New(c.appSecrets...),

@@ -312,7 +312,7 @@ func (l Lookup[T]) scan(pages iter.Seq2[*Page[T], error], in timeframe, times tr
 		if len(found.matches) > 0 && enough(found.matches) {
 			return found, seen, nil
 		}
-		if !seen.unordered && !seen.newest.IsZero() && in.after(seen.newest.Add(slack+in.loose)) {
+		if !seen.unordered && !seen.newest.IsZero() && in.after(seen.newest.Add(nearStart+in.loose)) {
 			seen.oldest = seen.last
 			return found, seen, nil
 		}

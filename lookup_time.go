@@ -18,19 +18,19 @@ type timeframe struct {
 }
 
 const (
-	// tolerance is how long before the first attempt a creation time may be and
+	// clockResolution is how long before the first attempt a creation time may be and
 	// still belong to it. The API's creation times are whole seconds, and so is the
 	// Date header from which we learn its clock.
-	tolerance = 2 * time.Second
-	// slack is how long before the time frame a match is still too close to be taken
-	// for something older.
-	slack = 15 * time.Second
-	// looseness is the same where the time frame of an intent is by a clock that may
-	// have been set since.
-	looseness = 10 * time.Minute
-	// wrongness is the same where the API's times are known to be wrong, and where the
-	// clock that a stored create was seen to end by may have been.
-	wrongness = 27 * time.Hour
+	clockResolution = 2 * time.Second
+	// nearStart is how long before the time frame a match is still too close to be
+	// taken for something older.
+	nearStart = 15 * time.Second
+	// longestClockStep is by how much the client's clock may have been set since an
+	// intent was stored.
+	longestClockStep = 10 * time.Minute
+	// longestZoneError is by how much a time without its zone can be wrong, with an hour
+	// to spare.
+	longestZoneError = 27 * time.Hour
 )
 
 // since returns the earliest creation time, on the API's clock, that the result
@@ -40,7 +40,7 @@ func (f timeframe) since() time.Time {
 	since := f.fixed
 	if since.IsZero() {
 		lower, _ := f.offset.Bounds()
-		since = f.sent.Add(lower - tolerance)
+		since = f.sent.Add(lower - clockResolution)
 	}
 	return since.Truncate(time.Second)
 }
@@ -62,7 +62,7 @@ func (f timeframe) after(created time.Time) bool { return created.Before(f.since
 // future reports whether a creation time has not come yet, so that it is wrong.
 func (f timeframe) future(created time.Time) bool {
 	_, upper := f.offset.Bounds()
-	return !f.now.IsZero() && created.After(f.now.Add(upper+lateness))
+	return !f.now.IsZero() && created.After(f.now.Add(upper+longestCommit))
 }
 
 // mayContain reports whether a creation time outside of the time frame may stand for
@@ -72,11 +72,11 @@ func (f timeframe) mayContain(created time.Time, times trust) bool {
 	since := f.since()
 	early := since.Sub(created)
 	switch {
-	case early > 0 && early <= slack:
+	case early > 0 && early <= nearStart:
 		return true
 	case f.future(created):
 		return true
-	case f.loose > 0 && early <= f.loose && early >= -f.loose, times == timesWrong && early <= wrongness && early >= -wrongness:
+	case f.loose > 0 && early <= f.loose && early >= -f.loose, times == timesWrong && early <= longestZoneError && early >= -longestZoneError:
 		return true
 	case times != timesUnknown || early <= 0:
 		return false
@@ -88,7 +88,7 @@ func (f timeframe) mayContain(created time.Time, times trust) bool {
 	}
 	const zones = 15 * time.Minute
 	_, upper := f.offset.Bounds()
-	length := tolerance
+	length := clockResolution
 	if !f.last.IsZero() && f.fixed.IsZero() {
 		length += f.last.Add(upper).Sub(since)
 	}

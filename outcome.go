@@ -35,7 +35,7 @@ func (r *run) settle() {
 		r.c.registry.fulfill(r.cl.pending, r.cl.name)
 		if !r.adopted && r.c.apiClock.Known() {
 			lower, upper := r.c.apiClock.Bounds()
-			r.c.registry.learnTime(created, r.sentAt.Add(lower-tolerance), r.c.clock.Now().Add(upper+tolerance))
+			r.c.registry.learnTime(created, r.sentAt.Add(lower-clockResolution), r.c.clock.Now().Add(upper+clockResolution))
 		}
 	}
 	if path := r.cl.req.Path; r.cl.op.Removes && len(path) > 0 {

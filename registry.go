@@ -8,7 +8,7 @@ import (
 )
 
 // memory is how long the registry remembers the result of a create. It has to be
-// much longer than the slack of a timeframe.
+// much longer than nearStart.
 const memory = 10 * time.Minute
 
 // registry records the creates of an account: those in flight, and the results of

@@ -75,16 +75,16 @@ func (u *Uncertain) check() error {
 	return errors.Join(u.checkVersion(), c.Err())
 }
 
-// lateness is how long after the end of the last attempt the API may still carry
+// longestCommit is how long after the end of the last attempt the API may still carry
 // the request out.
-const lateness = time.Minute
+const longestCommit = time.Minute
 
 // timeframe returns the period in which the result can have been made.
 func (u *Uncertain) timeframe(o *apiclock.Offset) timeframe {
 	if u.Local {
-		loose := wrongness
+		loose := longestZoneError
 		if u.Until.IsZero() { // an intent: many are stored before the API's clock is known
-			loose = looseness
+			loose = longestClockStep
 		}
 		return timeframe{sent: u.Since, offset: o, late: u.Before, loose: loose}
 	}
@@ -259,12 +259,12 @@ func (r *run) uncertainty() *Uncertain {
 		return nil // without a Want there is nothing that could be looked for later
 	}
 	u.Until = r.c.clock.Now()
-	u.Before = u.Until.Add(lateness)
+	u.Before = u.Until.Add(longestCommit)
 	if !u.Local {
 		_, upper := r.c.apiClock.Bounds()
-		u.Before = u.Before.Add(upper + tolerance)
+		u.Before = u.Before.Add(upper + clockResolution)
 	}
-	u.NotIDs, u.Equals = r.c.registry.ids(r.cl.lookup.list, u.Since.Add(-slack-looseness)), r.cl.pending.unresolved
+	u.NotIDs, u.Equals = r.c.registry.ids(r.cl.lookup.list, u.Since.Add(-nearStart-longestClockStep)), r.cl.pending.unresolved
 	return u
 }
 
