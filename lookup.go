@@ -213,6 +213,9 @@ func (l Lookup[T]) find(ctx context.Context, s *search, result *T) (f finding, e
 	if err != nil {
 		return f, err
 	}
+	// First those in flight and then those that ended: in between, one may pass from
+	// the former to the latter, and not back.
+	found.near = slices.DeleteFunc(found.near, func(item *T) bool { return s.c.registry.accountsFor(s.cl.lookup, item) })
 	for _, group := range []*[]*T{&found.matches, &found.early, &found.near} {
 		if *group, err = l.unowned(ctx, s, *group); err != nil {
 			return f, err
@@ -222,7 +225,6 @@ func (l Lookup[T]) find(ctx context.Context, s *search, result *T) (f finding, e
 	if l.Unique {
 		unresolved = 0
 	}
-	found.near = slices.DeleteFunc(found.near, func(item *T) bool { return s.c.registry.accountsFor(s.cl.lookup, item) })
 	switch n := len(found.matches); {
 	case n > unresolved:
 		// Matches are newest first. Equal creates that ended uncertain earlier may have
