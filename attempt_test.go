@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,25 +21,37 @@ import (
 	"github.com/pinterest-go/pinterest"
 )
 
+// Connections are reused, and there are never more than 64. On a busy machine
+// net/http may close one: it does not reuse a connection whose writing goroutine has
+// not reported the end of the request 50 ms after the answer was read. Another one
+// then takes its place, which is no fault of ours.
 func TestTenThousandReadsOpenAtMost64Connections(t *testing.T) {
 	s := newServer(t, okPin().always())
 	c := newClient(t, s)
-	const workers, calls = 64, 10_000
-	var left atomic.Int64
+	const workers, calls, patience = 64, 10_000, 50 * time.Millisecond
+	var left, replaced atomic.Int64
 	left.Store(calls)
 	var wg sync.WaitGroup
 	for range workers {
 		wg.Go(func() {
 			for left.Add(-1) >= 0 {
-				if !assert.NoError(t, get(t.Context(), c)) {
+				var kept atomic.Bool
+				ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
+					PutIdleConn: func(err error) { kept.Store(err == nil) },
+				})
+				began := time.Now()
+				if !assert.NoError(t, get(ctx, c)) {
 					return
+				}
+				if !kept.Load() && time.Since(began) >= patience {
+					replaced.Add(1)
 				}
 			}
 		})
 	}
 	wg.Wait()
 	assert.Equal(t, calls, s.count(toCall))
-	assert.LessOrEqual(t, s.conns.Load(), int64(workers))
+	assert.LessOrEqual(t, s.conns.Load(), workers+replaced.Load())
 }
 
 func TestFailingAnswersLeaveTheConnectionInUse(t *testing.T) {

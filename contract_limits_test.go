@@ -26,6 +26,23 @@ var valid = map[string]interface{ Validate() error }{
 	"boards/create":         pinterest.BoardCreate{Name: "n"},
 	"boards/update":         pinterest.BoardUpdate{Name: pinterest.Set("n")},
 	"board_sections/create": pinterest.SectionCreate{Name: "n"},
+	"board_sections/update": pinterest.SectionUpdate{Name: "n"},
+}
+
+// TestContractLimitsAreComplete looks for requests that TestContractLimits leaves out.
+func TestContractLimitsAreComplete(t *testing.T) {
+	for _, id := range sorted(contractTypes) {
+		for _, ct := range contractTypes[id] {
+			if _, ok := ct.value.(interface{ Validate() error }); ok && ct.sent && valid[id] == nil {
+				t.Errorf("%s: %T has a Validate and is not in valid", id, ct.value)
+			}
+		}
+	}
+	for _, id := range sorted(valid) {
+		if err := valid[id].Validate(); err != nil {
+			t.Errorf("%s: the request is not valid: %v", id, err)
+		}
+	}
 }
 
 // TestContractLimits sets each property of each request to the largest value that the

@@ -64,7 +64,10 @@
 //   - park: enqueue the call again, not before RetryAt.
 //   - review: a person has to look at it.
 //   - uncertain: the create may have taken effect. Sending it again may make a
-//     second resource.
+//     second resource. Call [PinsService.Resolve] not before RetryAt, or
+//     [PinsService.CreateOnce] with the same key.
+//
+// [Error.UserMessage] describes the failure for the person who made the pin.
 //
 // # Creates
 //

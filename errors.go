@@ -121,7 +121,7 @@ const (
 	DispositionReauthorize             // the account is disconnected: its owner has to connect it again
 	DispositionPark                    // enqueue the call again, not before Error.RetryAt
 	DispositionReview                  // a person has to look at it
-	DispositionUncertain               // it may have happened: look before doing it again
+	DispositionUncertain               // it may have happened: call Resolve, or CreateOnce again, not before Error.RetryAt
 )
 
 // String returns "fix", "reauthorize", "park", "review" or "uncertain".
@@ -158,8 +158,14 @@ type Error struct {
 	Call        uint64      // the call's number: that of its events and its Response
 	Class       Class       // what it was
 	Disposition Disposition // what to do
-	RetryAt     time.Time   // not before this time, when Disposition is park or uncertain; zero otherwise
-	Rule        string      // the row of the table that decided
+
+	// RetryAt is the earliest time for the next step. With [DispositionPark], send the
+	// call again then. With [DispositionUncertain], call [Resolve] then, or [CreateOnce]
+	// with the same key. It is zero if there is no time to wait for, and with every
+	// other disposition.
+	RetryAt time.Time
+
+	Rule string // the row of the table that decided
 
 	Phase         Phase           // how far the last attempt came
 	Status        int             // HTTP status, 0 when no answer came
@@ -172,8 +178,11 @@ type Error struct {
 	RequestID     string          // x-pinterest-rid, which Pinterest's support asks for
 	Body          Body            // the body, as sent but redacted, at most 64 KiB
 
-	Attempts  []Attempt  // every attempt, in order
-	Uncertain *Uncertain // what to look for later, when Disposition is uncertain and there is a way; see Resolve
+	Attempts []Attempt // every attempt, in order
+
+	// Uncertain is what to look for later, if Disposition is uncertain and there is a
+	// way to look: see [Resolve].
+	Uncertain *Uncertain
 
 	causes []error
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"time"
 
 	"github.com/pinterest-go/pinterest"
 	"github.com/pinterest-go/pinterest/pinteresttest"
@@ -15,12 +16,24 @@ import (
 // there is one request, and one pin.
 func ExamplePinsService_Create_lostAnswer() {
 	ctx := context.Background()
-	srv, client, board := fake()
+	clock := pinteresttest.NewClock(time.Date(2026, 7, 9, 9, 30, 0, 0, time.UTC))
+	srv := pinteresttest.NewServer(pinteresttest.WithClock(clock))
 	defer srv.Close()
+	alice := srv.AddAccount("alice")
+	board := srv.AddBoard(alice, "Kitchens")
+	client, err := pinterest.New(
+		pinterest.WithAccessToken(alice.AccessToken), pinterest.WithBaseURL(srv.URL), pinterest.WithClock(clock),
+	)
+	if err != nil {
+		log.Panic(err)
+	}
 	srv.Inject(pinteresttest.ServerError(500).On("pins/create").AfterTheCommit())
 
 	var res pinterest.Response
-	pin, err := client.Pins.Create(ctx, oak(board.ID), pinterest.ResponseTo(&res))
+	pin, err := client.Pins.Create(ctx, pinterest.PinCreate{
+		BoardID: board.ID, Title: "Oak kitchen", Link: "https://shop.example/oak",
+		MediaSource: pinterest.ImageURL("https://shop.example/oak.jpg"),
+	}, pinterest.ResponseTo(&res))
 	if err != nil {
 		log.Panic(err)
 	}
@@ -54,8 +67,8 @@ func ExamplePinsService_Create_sentAgain() {
 	// requests: 2 pins: 1
 }
 
-// The answer is lost and the board cannot be read either. The create ends
-// uncertain. What to look for is stored, and asked about when the API is back.
+// The answer is lost and the board cannot be read either, so the create ends
+// uncertain. The job stores what to look for, and resolves it when the API is back.
 func ExamplePinsService_Resolve() {
 	ctx := context.Background()
 	srv, client, board := fake()
@@ -71,12 +84,12 @@ func ExamplePinsService_Resolve() {
 		log.Panic(err)
 	}
 	fmt.Println("disposition:", failure.Disposition)
-	stored, err := json.Marshal(failure.Uncertain)
+	stored, err := json.Marshal(failure.Uncertain) // with the job, and failure.RetryAt as its next time
 	if err != nil {
 		log.Panic(err)
 	}
 
-	srv.ClearFaults() // some hours later, perhaps in another process
+	srv.ClearFaults() // at failure.RetryAt or later, perhaps in another process
 
 	var lost pinterest.Uncertain
 	if err := json.Unmarshal(stored, &lost); err != nil {
@@ -86,11 +99,19 @@ func ExamplePinsService_Resolve() {
 	if err != nil {
 		log.Panic(err)
 	}
-	fmt.Println("outcome:", found.Outcome, found.Result.Title)
+	switch found.Outcome {
+	case pinterest.OutcomeCreated:
+		fmt.Println("the job is done, its pin:", found.Result.Title)
+	case pinterest.OutcomeAbsent:
+		fmt.Println("create it again")
+	case pinterest.OutcomeUnknown: // with an error
+	}
+	fmt.Println("requests:", srv.Count("pins/create"), "pins:", len(srv.Pins(board.ID)))
 
 	// Output:
 	// disposition: uncertain
-	// outcome: created Oak kitchen
+	// the job is done, its pin: Oak kitchen
+	// requests: 1 pins: 1
 }
 
 // Mistakes are found when a pin is entered, all of them at once, without a request.
@@ -112,16 +133,20 @@ func ExamplePinsService_CreateOnce() {
 
 	client, err := pinterest.New(
 		pinterest.WithAccessToken(alice.AccessToken), pinterest.WithBaseURL(srv.URL),
-		pinterest.WithLedger(pinterest.NewMemoryLedger()), // or fileledger.Open, which survives the process
+		pinterest.WithLedger(pinterest.NewMemoryLedger()), // or fileledger.Open or sqlstore.OpenLedger, which survive the process
 	)
 	if err != nil {
 		log.Panic(err)
 	}
-	first, err := client.Pins.CreateOnce(ctx, "job-8841", oak(board.ID))
+	pin := pinterest.PinCreate{
+		BoardID: board.ID, Title: "Oak kitchen", Link: "https://shop.example/oak",
+		MediaSource: pinterest.ImageURL("https://shop.example/oak.jpg"),
+	}
+	first, err := client.Pins.CreateOnce(ctx, "job-8841", pin)
 	if err != nil {
 		log.Panic(err)
 	}
-	again, err := client.Pins.CreateOnce(ctx, "job-8841", oak(board.ID))
+	again, err := client.Pins.CreateOnce(ctx, "job-8841", pin)
 	if err != nil {
 		log.Panic(err)
 	}

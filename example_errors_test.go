@@ -31,7 +31,7 @@ func ExampleDisposition() {
 		case pinterest.DispositionReauthorize:
 			fmt.Println("ask the owner to connect the account again")
 		case pinterest.DispositionFix:
-			fmt.Println("show failure.Message and failure.Fields to whoever made the pin")
+			fmt.Println("show whoever made the pin:", failure.UserMessage())
 		default: // review
 			fmt.Println("tell a person")
 		}

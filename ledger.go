@@ -9,10 +9,13 @@ import (
 )
 
 // Ledger keeps the records of [CreateOnce]: its intents and their results.
-// [NewMemoryLedger] keeps them for the life of a process. The module
-// github.com/pinterest-go/pinterest/fileledger keeps them on disk, for any number
-// of processes of one machine. The module github.com/pinterest-go/pinterest/sqlstore
-// keeps them in PostgreSQL, for any number of machines, or in SQLite.
+// There are three:
+//
+//   - [NewMemoryLedger] keeps them for the life of a process.
+//   - fileledger.Open, of the module github.com/pinterest-go/pinterest/fileledger,
+//     keeps them on disk, for any number of processes of one machine.
+//   - sqlstore.OpenLedger, of the module github.com/pinterest-go/pinterest/sqlstore,
+//     keeps them in PostgreSQL, for any number of machines, or in SQLite.
 //
 // The methods are for authors of ledgers. Package pinteresttest/ledgertest tests
 // implementations.

@@ -63,6 +63,20 @@
 // a 500 or a broken connection. With [Server.SetListLag] the pin also appears in
 // lists only some time later.
 //
+// [Fault.On] takes the whole id of an operation, as in the official description:
+// "boards/list_pins", not "list_pins" or a path. [ServerError] takes any status, but
+// two kinds of 401 are better made by the server itself. [Server.ExpireToken] expires
+// an access token, so that a refresh works. [Server.RevokeAccount] disconnects the
+// account, so that a refresh is refused.
+//
+// A create ends uncertain after two faults: its answer is lost, and the list in which
+// the client looks for the result cannot be read.
+//
+//	srv.Inject(
+//		pinteresttest.ConnectionReset().On("pins/create").AfterTheCommit(),
+//		pinteresttest.ServerError(503).On("boards/list_pins").Repeat(pinteresttest.Forever),
+//	)
+//
 // # What it does not imitate
 //
 //   - Media: uploads (media/create) are not served, any numeric media_id is a

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/pinterest-go/pinterest"
 	"github.com/pinterest-go/pinterest/pinteresttest"
 )
 
@@ -211,6 +212,44 @@ func ExampleServer_SetListLag() {
 	// Output:
 	// true false
 	// true
+}
+
+// A create ends uncertain if its answer is lost and the list cannot be read either.
+// When the list is back, the client finds the pin.
+func Example_uncertainCreate() {
+	ctx := context.Background()
+	clock := pinteresttest.NewClock(time.Date(2026, time.July, 9, 9, 30, 0, 0, time.UTC))
+	srv := pinteresttest.NewServer(pinteresttest.WithClock(clock))
+	defer srv.Close()
+	alice := srv.AddAccount("alice")
+	board := srv.AddBoard(alice, "Kitchens")
+	client, err := pinterest.New(
+		pinterest.WithAccessToken(alice.AccessToken), pinterest.WithBaseURL(srv.URL), pinterest.WithClock(clock),
+	)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	srv.Inject(
+		pinteresttest.ConnectionReset().On("pins/create").AfterTheCommit(),
+		pinteresttest.ServerError(503).On("boards/list_pins").Repeat(pinteresttest.Forever),
+	)
+
+	_, err = client.Pins.Create(ctx, pinterest.PinCreate{
+		BoardID: board.ID, Title: "Oak", MediaSource: pinterest.ImageURL("https://example.com/oak.jpg"),
+	})
+	fmt.Println("uncertain:", errors.Is(err, pinterest.ErrUncertain), "pins:", len(srv.Pins(board.ID)))
+
+	srv.ClearFaults()
+	var failure *pinterest.Error
+	if !errors.As(err, &failure) {
+		return
+	}
+	found, err := client.Pins.Resolve(ctx, *failure.Uncertain)
+	fmt.Println(found.Outcome, err)
+	// Output:
+	// uncertain: true pins: 1
+	// created <nil>
 }
 
 // A person would open the page in a browser and press a button.

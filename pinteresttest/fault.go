@@ -19,7 +19,7 @@ const Forever = -1
 // a fault.
 type Fault struct {
 	Name      string // to recognize it in PendingFaults
-	Operation string // such as "pins/create"; empty for every operation
+	Operation string // its id in the API description, such as "pins/create"; empty for every operation
 
 	// Match is a further condition, if not nil. The request's body has already been
 	// read and is passed as body.
@@ -50,7 +50,8 @@ type Fault struct {
 	Delay    time.Duration // before that, on the server's clock
 }
 
-// On limits the fault to one operation, such as "pins/create".
+// On limits the fault to one operation. It takes the id of the official API
+// description, such as "pins/create" or "boards/list_pins".
 func (f Fault) On(operation string) Fault {
 	f.Operation = operation
 	return f

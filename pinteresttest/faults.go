@@ -7,7 +7,9 @@ import (
 	"time"
 )
 
-// ServerError is an answer of the API with a status such as 500.
+// ServerError is an error answer of the API with any status, such as 500 or 403. A
+// 401 is better provoked by [Server.ExpireToken], after which a refresh works, or by
+// [Server.RevokeAccount], after which it does not.
 func ServerError(status int) Fault { return Fault{Status: status} }
 
 // HTMLError is an answer of a gateway in front of the API: a status with an HTML page.
