@@ -109,9 +109,13 @@ func causeText(cause error) string {
 func (e *Error) advice() string {
 	var parts []string
 	if e.Disposition != DispositionNone {
-		advice := e.Disposition.String()
-		if !e.RetryAt.IsZero() {
-			advice += " until " + e.RetryAt.UTC().Format(time.RFC3339)
+		advice, at := e.Disposition.String(), e.RetryAt.UTC().Format(time.RFC3339)
+		switch {
+		case e.RetryAt.IsZero():
+		case e.Disposition != DispositionUncertain:
+			advice += " until " + at
+		case e.Uncertain != nil: // otherwise nobody can look
+			advice += ", look again after " + at
 		}
 		parts = append(parts, advice)
 	}

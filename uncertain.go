@@ -55,7 +55,7 @@ func (u *Uncertain) checkVersion() error {
 	}
 	problem := fmt.Sprintf("must be %d: it was written by a newer version of this library", uncertainVersion)
 	if u.Version < uncertainVersion {
-		problem = fmt.Sprintf("must be %d: it was written before version 0.1 of this library, which cannot be read any more", uncertainVersion)
+		problem = fmt.Sprintf("must be %d: it is empty, or was written before version 0.1 of this library, which cannot be read any more", uncertainVersion)
 	}
 	return FieldError{Field: "Uncertain.version", Value: strconv.Itoa(u.Version), Problem: problem}
 }
