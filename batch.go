@@ -26,7 +26,8 @@ import (
 // Lists of warnings hold no items.
 //
 // Whatever a member holds whose name speaks of errors, exceptions, failures,
-// rejected or invalid things is an item that failed.
+// rejected or invalid things is an item that failed. So is an item with an
+// "error_code", with "success": false, or with a status such as FAILED or REJECTED.
 type BatchResult[T any] struct {
 	Items []BatchItem[T] // as in the answer, usually in the order of the request; those of a separate list of failures last
 
