@@ -61,8 +61,8 @@ func (at *attempt) readFailure(failure json.RawMessage) {
 	at.failure.Message = strings.TrimSpace(at.body.Message + " " + at.body.Detail)
 }
 
-// parseItemFailure reads a failure. What its own members do not say, those lists and
-// objects in it say that hold failures, too.
+// parseItemFailure reads a failure. Its own code and message count first. Where it
+// lacks them, they come from the lists and objects of failures inside it.
 func parseItemFailure(failure json.RawMessage) errbody.Body {
 	body := parseFailures(failure)
 	members := jsonObject(failure)
