@@ -2,16 +2,12 @@ package pinterest
 
 import (
 	"bytes"
-	"cmp"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"reflect"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -35,8 +31,8 @@ type attempt struct {
 	cancel context.CancelFunc
 	trace  connTrace
 
-	progress func() // of a transfer: it is not stuck
-	pause    func() // nor is it while nobody asks the server for more
+	progress func() // restarts the timeout of a transfer
+	pause    func() // stops it while nobody asks the server for more
 
 	credential credential // what the request was authorized with
 	resp       *http.Response
@@ -262,78 +258,6 @@ func (at *attempt) decode() {
 	reflect.ValueOf(cl.out).Elem().SetZero()
 	at.fail(PhaseUnanswered, ReasonGarbled, fmt.Errorf("decoding the answer (%d, %s, %d bytes): %w",
 		at.resp.StatusCode, at.resp.Header.Get("Content-Type"), at.buf.Len(), err))
-}
-
-func (at *attempt) decodeInto(out any) error {
-	cl := at.run.cl
-	if at.buf.Len() == 0 {
-		switch {
-		case cl.op.NoBody: // the answer is complete without one
-		case cl.op.Kind == KindWrite && at.resp.StatusCode == http.StatusNoContent:
-			at.decodeErr = errNoResult // the write has certainly taken effect
-		default:
-			return errors.New("the answer has no body")
-		}
-		return nil
-	}
-	err := json.Unmarshal(at.buf.Bytes(), out)
-	if mismatch, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && (cl.op.NoBody || !isOfWhole(mismatch, at.buf.Bytes(), out)) {
-		// One field has another type than the description says. The rest was decoded and
-		// the call did succeed, so this must not become a failure.
-		at.decodeErr, err = err, nil
-	}
-	if err != nil {
-		return err
-	}
-	if items, ok := out.(itemClassifier); ok {
-		items.ClassifyItems(at.itemError)
-	}
-	if items, ok := out.(interface{ decodeError() error }); ok {
-		at.decodeErr = cmp.Or(at.decodeErr, items.decodeError())
-	}
-	if cl.op.NoBody {
-		return nil
-	}
-	return at.incomplete(out)
-}
-
-var errNoResult = errors.New("the API answered 204, without the result")
-
-// isOfWhole reports whether a mismatch is that of the whole answer, such as a list
-// in place of an object. Then nothing was decoded.
-func isOfWhole(mismatch *json.UnmarshalTypeError, data []byte, out any) bool {
-	if mismatch.Field != "" {
-		return false
-	}
-	first := bytes.TrimLeft(data, " \t\r\n")[0] // it is JSON, so it is not empty
-	switch reflect.TypeOf(out).Elem().Kind() {
-	case reflect.Struct, reflect.Map:
-		return first != '{'
-	case reflect.Slice, reflect.Array:
-		return first != '['
-	default:
-		return true
-	}
-}
-
-// incomplete returns what a decoded result lacks, or nil.
-func (at *attempt) incomplete(out any) error {
-	cl := at.run.cl
-	if result, ok := out.(Completer); ok && !result.Complete() {
-		return errors.New("the answer lacks the resource's id")
-	}
-	if cl.op.Kind != KindCreate {
-		return nil
-	}
-	if cl.lookup != nil {
-		if id, _ := cl.lookup.result(); strings.TrimSpace(id) == "" {
-			return errors.New("the answer lacks the id of what was made")
-		}
-	}
-	if reflect.ValueOf(out).Elem().IsZero() {
-		return errors.New("the answer has nothing of the result in it")
-	}
-	return nil
 }
 
 // keepRaw gives the caller the bytes of the answer.

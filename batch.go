@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pinterest-go/pinterest/internal/errbody"
 	"github.com/pinterest-go/pinterest/internal/redact"
 )
 
@@ -25,7 +26,8 @@ import (
 // Lists of warnings hold no items.
 //
 // Whatever a member holds whose name speaks of errors, exceptions, failures,
-// rejected or invalid things is an item that failed.
+// rejected or invalid things is an item that failed. So is an item with an
+// "error_code", with "success": false, or with a status such as FAILED or REJECTED.
 type BatchResult[T any] struct {
 	Items []BatchItem[T] // as in the answer, usually in the order of the request; those of a separate list of failures last
 
@@ -35,8 +37,12 @@ type BatchResult[T any] struct {
 // BatchItem is one item of a [BatchResult].
 type BatchItem[T any] struct {
 	// Value is what the answer says of the item: its member "data", "invite" or
-	// "response", or else the item itself. It is nil where the answer says nothing,
-	// which for an item of a create is an Err, too. An item that failed may have one.
+	// "response", or else the item itself. It is nil where the answer says nothing.
+	// An item that failed may have one.
+	//
+	// An item of a create is only a success if its value shows that something was
+	// made: it is neither nil nor empty and, if it is a [Completer], complete. Any
+	// other is an Err whose disposition is uncertain.
 	Value *T
 	// Err is nil for an item that succeeded. The table that classifies whole answers
 	// has made it, so that its Class and Disposition tell what to do about this item.
@@ -68,15 +74,17 @@ type itemClassifier interface {
 
 // ClassifyItems is called by the path of a call when the answer was decoded. A
 // type with a BatchResult in it passes it on by a method of the same name.
-// classify is asked with nil for an item of which the answer says nothing.
+// classify is asked with nil for an item of which the answer says nothing, and with
+// an empty failure for one whose value is empty or not complete.
 func (r *BatchResult[T]) ClassifyItems(classify func(failure json.RawMessage) *Error) {
 	for i := range r.Items {
-		if item := &r.Items[i]; item.failure != nil || item.Value == nil {
-			var failure json.RawMessage
-			if item.failure != nil {
-				failure = *item.failure
-			}
-			item.Err = classify(failure)
+		switch item := &r.Items[i]; {
+		case item.failure != nil:
+			item.Err = classify(*item.failure)
+		case item.Value == nil:
+			item.Err = classify(nil)
+		case isIncomplete(item.Value) || isEmpty(reflect.ValueOf(item.Value).Elem()):
+			item.Err = classify(json.RawMessage{})
 		}
 	}
 }
@@ -134,7 +142,7 @@ type batchLists struct {
 	failures []json.RawMessage
 }
 
-// any reports whether there is a list, be it empty.
+// any reports whether there is a list. An empty one counts.
 func (l batchLists) any() bool {
 	return l.failures != nil || slices.ContainsFunc(l.values, func(list []json.RawMessage) bool { return list != nil })
 }
@@ -151,13 +159,29 @@ func readBatchLists(members map[string]json.RawMessage) (lists batchLists) {
 		case namesFailures(name) && list != nil:
 			lists.failures = append(append([]json.RawMessage{}, lists.failures...), list...)
 		case slices.Contains(itemFailures, name) && says(value): // one, not in a list
-			lists.failures = append(lists.failures, value)
+			lists.failures = append(lists.failures, withCode(members, name))
 		case list == nil || name == "items" || namesFailures(name) || strings.Contains(name, "warning"):
 		case items == nil || holdsObjects(list):
 			lists.values = append(lists.values, list)
 		}
 	}
 	return lists
+}
+
+// withCode returns the failure that is a member of an answer, together with the code
+// that stands beside it, if there is one.
+func withCode(members map[string]json.RawMessage, failure string) json.RawMessage {
+	if !says(members["error_code"]) && !hasFailureCode(members) {
+		return members[failure]
+	}
+	joined := map[string]json.RawMessage{}
+	for _, name := range []string{"error_code", "code", "message", failure} {
+		if value, ok := members[name]; ok {
+			joined[name] = value
+		}
+	}
+	data, _ := json.Marshal(joined) //nolint:errchkjson // it was read from JSON
+	return data
 }
 
 // holdsObjects reports whether all elements of a list, at least one, are objects.
@@ -222,25 +246,37 @@ func (i *BatchItem[T]) read(data []byte) error {
 	return err
 }
 
-// itemFailure returns what says that an item failed, nil for nothing.
+// itemFailure returns what says that an item failed, nil for nothing. An item that
+// has a code of its own is its own failure: the code tells the class, and what
+// stands beside it explains it.
 func itemFailure(data []byte, members map[string]json.RawMessage) json.RawMessage {
-	coded := says(members["error_code"])
-	for _, name := range itemFailures {
-		value := members[name]
-		if structured := jsonObject(value) != nil || jsonList(value) != nil; says(value) && (structured || !coded) {
-			return value
-		}
-	}
-	if coded { // the words stand beside it, if there are any
+	i := slices.IndexFunc(itemFailures, func(name string) bool { return says(members[name]) })
+	switch {
+	case says(members["error_code"]), i >= 0 && hasFailureCode(members):
 		return data
+	case i >= 0:
+		return members[itemFailures[i]]
 	}
 	inner := jsonObject(members["data"])
+	if says(inner["error_code"]) && says(inner["error_message"]) {
+		return members["data"]
+	}
 	for _, name := range itemFailures[:2] { // {"data": {"exceptions": ...}} is described, too
 		if says(inner[name]) {
 			return inner[name]
 		}
 	}
+	if success := members["success"]; string(success) == "false" {
+		return data
+	}
 	return failedStatus(data, members["status"])
+}
+
+// hasFailureCode reports whether the member "code" is an inner code of the API. It
+// alone does not say that an item failed, because a discount has a code, too.
+func hasFailureCode(members map[string]json.RawMessage) bool {
+	code := errbody.Parse(fmt.Appendf(nil, `{"code":%s}`, members["code"])).Code
+	return code != 0 && code/100 != 2
 }
 
 // failedStatus returns what says that an item failed where only its status does:
@@ -249,7 +285,7 @@ func failedStatus(data []byte, status json.RawMessage) json.RawMessage {
 	var word string
 	if json.Unmarshal(status, &word) == nil {
 		switch strings.ToLower(word) {
-		case "failed", "failure", "error":
+		case "failed", "failure", "fail", "error", "rejected", "invalid":
 			return data
 		}
 		return nil

@@ -13,20 +13,23 @@ import (
 
 // itemError classifies the failure of one item by the same table as a whole
 // answer. Nothing is sent again for it: its caller decides. A failure that is nil
-// is an item of which the answer says nothing. For a create that is not enough to
-// call it a success.
+// is an item of which the answer says nothing, and one of no bytes is an item whose
+// value is incomplete. For a create that is not enough to call it a success.
 func (at *attempt) itemError(failure json.RawMessage) *Error {
 	r := at.run
 	create := r.cl.op.Kind == KindCreate
-	if failure == nil && !create {
+	if len(failure) == 0 && !create {
 		return nil
 	}
 	item := attempt{run: r, resp: at.resp, failed: true}
 	item.record.RequestID = at.record.RequestID
 	item.failure.Operation = r.cl.op
-	if failure == nil {
+	if len(failure) == 0 {
 		item.failure.Phase, item.failure.Reason = PhaseUnanswered, ReasonGarbled
 		item.err = errors.New("the answer says nothing of this item")
+		if failure != nil {
+			item.err = errors.New("the answer lacks the result of this item, or its id")
+		}
 	} else {
 		item.readFailure(failure)
 	}
@@ -58,9 +61,28 @@ func (at *attempt) readFailure(failure json.RawMessage) {
 	at.failure.Message = strings.TrimSpace(at.body.Message + " " + at.body.Detail)
 }
 
-// parseItemFailure reads an object, a list of them of which the first decides, or
-// words.
+// parseItemFailure reads a failure. Its own code and message count first. Where it
+// lacks them, they come from the lists and objects of failures inside it.
 func parseItemFailure(failure json.RawMessage) errbody.Body {
+	body := parseFailures(failure)
+	members := jsonObject(failure)
+	for _, name := range itemFailures {
+		if !says(members[name]) {
+			continue
+		}
+		inner := parseFailures(members[name])
+		setDefault(&body.Code, inner.Code)
+		setDefault(&body.Message, inner.Message)
+		if len(inner.Fields) > 0 { // read with the names that batch answers have
+			body.Fields = inner.Fields
+		}
+	}
+	return body
+}
+
+// parseFailures reads an object, a list of them of which the first decides, or
+// words.
+func parseFailures(failure json.RawMessage) errbody.Body {
 	list := jsonList(failure)
 	if list == nil {
 		list = []json.RawMessage{failure}

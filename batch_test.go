@@ -230,6 +230,109 @@ func TestBatchCreateWithoutValueIsUncertain(t *testing.T) {
 	assert.Nil(t, result.Items[2].Err)
 }
 
+// madeThing is a result without an id that knows when it is complete.
+type madeThing struct {
+	ID    string `json:"id"`
+	Title string `json:"title"`
+}
+
+func (m *madeThing) Complete() bool { return m.ID != "" }
+
+// An item of a create whose value lacks what was made is no success. Nothing shows
+// that it was not made either.
+func TestBatchCreateWantsWhatWasMade(t *testing.T) {
+	t.Parallel()
+	incomplete := func(t *testing.T, name string, err *pinterest.Error) {
+		t.Helper()
+		require.NotNil(t, err, name)
+		require.ErrorIs(t, err, pinterest.ErrUncertain, name)
+		require.ErrorIs(t, err, pinterest.ErrResponse, name)
+		assert.ErrorContains(t, err, "lacks the result of this item, or its id", name)
+	}
+	for _, item := range []string{`{"data":{"title":"x"}}`, `{"data":{"id":7}}`, `{"data":{"id":7,"title":"x"}}`, `{"data":{"id":""}}`, `{"data":"word"}`, `{"data":[]}`, `7`, `{"status":"SUCCESS"}`} {
+		body := `{"items":[` + item + `,{"data":{"id":"1"}}]}`
+		result, err := batch[madeThing](t, opBatchCreate, body)
+		require.NoError(t, err, item)
+		incomplete(t, item, result.Items[0].Err)
+		assert.Nil(t, result.Items[1].Err, item)
+		require.ErrorIs(t, result.Err(), pinterest.ErrUncertain, item)
+
+		result, err = batch[madeThing](t, opBatchUpdate, body)
+		require.NoError(t, err, item)
+		assert.NoError(t, result.Err(), "a write need not say what it wrote: %s", item)
+	}
+	// A type that does not know when it is complete: it must not be empty.
+	for _, item := range []string{`{"data":{"title":"x"}}`, `{"data":{"id":7}}`, `{"data":"word"}`} {
+		result, err := batch[struct{ ID string }](t, opBatchCreate, `{"items":[`+item+`]}`)
+		require.NoError(t, err, item)
+		incomplete(t, item, result.Items[0].Err)
+	}
+	maps, err := batch[map[string]any](t, opBatchCreate, `{"items":["word",{"data":{"id":"1"}}]}`)
+	require.NoError(t, err)
+	incomplete(t, "a map", maps.Items[0].Err)
+	assert.Nil(t, maps.Items[1].Err)
+	// What an item says of its failure counts.
+	result, err := batch[madeThing](t, opBatchCreate, `{"items":[{"data":{"title":"x"},"exceptions":[{"code":1,"message":"bad"}]}]}`)
+	require.NoError(t, err)
+	require.ErrorIs(t, result.Err(), pinterest.ErrInvalid)
+	assert.Equal(t, fix, result.Items[0].Err.Disposition)
+}
+
+// An item's own code tells its class, whatever stands beside it.
+func TestBatchItemWithAnOwnCode(t *testing.T) {
+	t.Parallel()
+	for item, want := range map[string]struct {
+		class error
+		code  int
+		words string
+	}{
+		`{"error_code":29,"error_message":"Trial access only"}`:                               {pinterest.ErrTrialAccess, 29, "Trial access only"},
+		`{"data":{"error_code":29,"error_message":"Trial access only"}}`:                      {pinterest.ErrTrialAccess, 29, "Trial access only"},
+		`{"code":29,"message":"x","errors":[{"code":1,"message":"bad"}]}`:                     {pinterest.ErrForbidden, 29, "x"},
+		`{"code":29,"errors":["bad"]}`:                                                        {pinterest.ErrForbidden, 29, "bad"},
+		`{"code":"8","exceptions":[{"message":"slow down"}]}`:                                 {pinterest.ErrThrottled, 8, "slow down"},
+		`{"error_code":8,"exceptions":[{"code":1,"message":"slow down"}]}`:                    {pinterest.ErrThrottled, 8, "slow down"},
+		`{"error_code":50,"errors":[{"attribute":"LINK","code":1,"message":"gone"}]}`:         {pinterest.ErrNotFound, 50, "gone"},
+		`{"code":"SPRING10","id":"1","errors":[{"code":8,"message":"slow"}]}`:                 {pinterest.ErrThrottled, 8, "slow"},
+		`{"code":200,"id":"1","errors":[{"code":8,"message":"slow"}]}`:                        {pinterest.ErrThrottled, 8, "slow"},
+		`{"exceptions":[{"code":8,"message":"slow"},{"code":1,"message":"bad"}],"code":null}`: {pinterest.ErrThrottled, 8, "slow"},
+	} {
+		for _, op := range []pinterest.Operation{opBatchCreate, opBatchUpdate} {
+			result, err := batch[thing](t, op, `{"items":[`+item+`]}`)
+			require.NoError(t, err, item)
+			require.Len(t, result.Items, 1, item)
+			require.ErrorIs(t, result.Items[0].Err, want.class, item)
+			assert.Equal(t, want.code, result.Items[0].Err.Code, item)
+			assert.Contains(t, result.Items[0].Err.Message, want.words, item)
+		}
+	}
+	result, err := batch[thing](t, opBatchUpdate, `{"items":[{"id":"1","errors":["no"],"error_code":50},{"id":"2","code":29,"name":"a discount"}]}`)
+	require.NoError(t, err)
+	require.ErrorIs(t, result.Items[0].Err, pinterest.ErrNotFound)
+	assert.Nil(t, result.Items[1].Err, "a code alone is the item's own")
+	result, err = batch[thing](t, opBatchUpdate, `{"items":[{"id":"1","error_code":50,"errors":[{"attribute":"LINK","message":"gone"}]}]}`)
+	require.NoError(t, err)
+	assert.Equal(t, []pinterest.FieldError{{Field: "LINK", Problem: "gone"}}, result.Items[0].Err.Fields)
+	result, err = batch[thing](t, opBatchUpdate, `{"items":[],"error_code":29,"error_message":"Trial access only"}`)
+	require.NoError(t, err)
+	require.ErrorIs(t, result.Err(), pinterest.ErrTrialAccess, "nor does the code of a whole answer get lost")
+}
+
+func TestBatchItemThatOnlySaysItFailed(t *testing.T) {
+	t.Parallel()
+	for _, item := range []string{`{"success":false}`, `{"success":false,"id":"1"}`, `{"status":"REJECTED"}`, `{"id":"1","status":"invalid"}`, `{"error_code":5}`, `{"data":{"id":"1"},"status":"FAIL"}`} {
+		for _, op := range []pinterest.Operation{opBatchCreate, opBatchUpdate} {
+			result, err := batch[thing](t, op, `{"items":[`+item+`]}`)
+			require.NoError(t, err, item)
+			require.ErrorIs(t, result.Err(), pinterest.ErrInvalid, item)
+			assert.Equal(t, fix, result.Items[0].Err.Disposition, item)
+		}
+	}
+	result, err := batch[thing](t, opBatchUpdate, `{"items":[{"id":"1","success":true},{"id":"2","success":null},{"id":"3","success":"no"}]}`)
+	require.NoError(t, err)
+	assert.NoError(t, result.Err())
+}
+
 func TestBatchThatIsNone(t *testing.T) {
 	t.Parallel()
 	for _, body := range []string{`{}`, `null`, `"x"`, `7`, `{"message":"hello"}`, `{"items":null}`, `{"items":{}}`, `{"warnings":[]}`} {

@@ -82,6 +82,9 @@ func (cl *call) prepare(ctx context.Context, c *Client) error {
 	if len(cl.req.Secrets) > 0 || cl.opts.token != "" {
 		cl.secrets = cl.secrets.With(append(slices.Clip(cl.req.Secrets), cl.opts.token)...)
 	}
+	if isNilPointer(cl.req.Lookup) {
+		return FieldError{Field: "Request.Lookup", Problem: "must not be a nil pointer"}
+	}
 	if cl.req.Lookup != nil {
 		lookup, err := cl.req.Lookup.bind(cl)
 		if err != nil {
@@ -164,6 +167,8 @@ func (cl *call) encode() error {
 	case nil:
 	case url.Values:
 		cl.body, cl.contentType = []byte(body.Encode()), contentForm
+	case Stream:
+		return FieldError{Field: "Request.Body", Problem: "must be a pointer to the Stream: &pinterest.Stream{...}"}
 	case *Stream:
 		stream, err := body.open()
 		if err != nil {

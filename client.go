@@ -62,6 +62,9 @@ func (c *Client) do(ctx context.Context, cl *call) error {
 // decoding. The JSON of the answer is decoded into out, a pointer, which is nil if
 // no result is wanted. Every failure is an *[Error].
 //
+// With a nil out and no [Request].Lookup, the body of a success is not decoded. A
+// create then counts as done after every 2xx, even if the body is empty or no JSON.
+//
 // A result can report that it is incomplete: see [Completer]. Most code uses
 // [Call], which allocates the result.
 func (c *Client) Do(ctx context.Context, op Operation, req Request, out any, opts ...CallOption) error {

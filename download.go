@@ -28,11 +28,11 @@ const maxDownload = 4 << 30
 // if the server allows that and the file is still the same; else the file is read
 // again from its beginning, and what was written before must be its beginning.
 // An attempt that brought the file further does not count against
-// [RetryPolicy].MaxAttempts: then the attempts, and the waits between them, begin
-// anew. The retry budget and the context bound all of them.
+// [RetryPolicy].MaxAttempts: then the attempts, and the waits between them, are
+// counted from the beginning again. The retry budget and the context bound all of them.
 //
 // [MaxDownload] bounds the file, compressed and not. [RetryPolicy].AttemptTimeout
-// bounds the time in which the server sends nothing; that which w takes does not
+// bounds the time in which the server sends nothing; the time that w takes does not
 // count. After an error w may hold the first part of the file. A Write that does
 // not return holds the call, even when ctx has ended.
 //
@@ -82,7 +82,7 @@ func fileErrorf(format string, args ...any) error { return fileError{fmt.Errorf(
 
 // ask adds to a request what it takes to go on where the transfer broke off.
 func (d *download) ask(header http.Header) {
-	// What the transport decompressed could not be gone on with.
+	// A transfer cannot be resumed in the middle of what the transport decompresses.
 	header["Accept-Encoding"] = []string{"identity"}
 	header["Accept"] = []string{"*/*"}
 	if d.received > 0 && d.version != "" && !d.noRange {
@@ -91,7 +91,7 @@ func (d *download) ask(header http.Header) {
 	}
 }
 
-// answered reports whether an answer tells of the file, rather than of an error.
+// answered reports whether an answer is about the file, and not an error.
 // One says that there is nothing behind the bytes that have been received.
 func (d *download) answered(status int) bool {
 	return status < 300 || status == http.StatusRequestedRangeNotSatisfiable && d.received > 0
@@ -335,7 +335,7 @@ func (d *download) stop() {
 	}
 }
 
-// progressReader tells of progress with every read.
+// progressReader reports progress with every read.
 type progressReader struct {
 	io.Reader
 	progress func()

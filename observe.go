@@ -17,34 +17,40 @@ type Attempt struct {
 	Number    int           // from 1
 	Start     time.Time     // by the client's clock
 	Duration  time.Duration // until its last byte, waits not included
-	Phase     Phase         // how far it came
+	Phase     Phase         // how far it got
 	Status    int           // HTTP status; 0 when no answer came
 	Code      int           // Pinterest's inner code
 	Class     Class         // what the failure was; ClassNone for a success
 	Action    Action        // what the table said
 	Rule      string        // the row that decided
 	Paced     time.Duration // waited for its turn before Start
-	Wait      time.Duration // slept after it
+	Wait      time.Duration // slept after it; see Event.Wait for that of an EventAttempt
 	RequestID string        // x-pinterest-rid
 }
 
 // EventType tells the events apart.
 type EventType uint8
 
-// The types of events, in the order in which a call can bring them.
+// The types of events: first those of a call, in the order in which a call can bring
+// them, then those of an account's token.
+//
+// An event of a token (EventRefresh, and those from EventConnected on) has the Call 0,
+// because many calls may wait for the same token. Its Context is that of the call
+// that brought it about, but is not canceled with it.
+//
+// The reads of a look-up and the requests to the token endpoint are calls of their
+// own, with events and numbers of their own. Their Context comes from that of the
+// call that needs them.
 const (
 	EventPace    EventType = iota // an attempt begins to wait for its turn: Pace says why, Wait how long at least
 	EventAttempt                  // one attempt ended; Wait follows it
-	EventRefresh                  // the access token was refreshed, or could not be (Err); Call is 0, since many calls may wait for it
+	EventRefresh                  // the access token was refreshed, or could not be (Err)
 	EventLookup                   // an ambiguous create was looked up: Found, or Err
 	EventDone                     // the call ended, with Err or without
 
-	// Those of an account's token; Call is 0. Context is that of the call that brought
-	// them about, without its end.
-
 	EventConnected    // the account was connected, for the first time or again
-	EventDisconnected // its refresh token was refused for good: Err says why. Once an account
-	EventExpiring     // its refresh token ends in Wait, less than 14 days. Once a token
+	EventDisconnected // its refresh token was refused for good: Err says why. Sent once per account
+	EventExpiring     // its refresh token ends in Wait, less than 14 days. Sent once per token
 	EventScopesLost   // a renewed token has lost Scopes
 )
 
@@ -58,7 +64,8 @@ func (t EventType) String() string {
 	return fmt.Sprintf("EventType(%d)", uint8(t))
 }
 
-// Event tells an observer what the library does. It carries no credentials.
+// Event tells an observer what the library does. It carries no credentials. A field
+// whose comment names types is zero in the events of other types.
 type Event struct {
 	Type EventType
 	// Context is the caller's, for the parent of a span or an id of a trace. It is
@@ -68,26 +75,36 @@ type Event struct {
 	Call      uint64    // which call of this process, counted by the app: the same in all its events, in its Response and in its Error
 	JobKey    string    // the key of a CreateOnce; "" for other calls
 	Operation string    // operation id
-	Time      time.Time // when what it tells of began
+	Time      time.Time // when what it reports began
 	Attempt   Attempt   // EventAttempt: the attempt; EventDone: the last one
 	Rate      RateLimit // EventAttempt: what the answer said of the quota
 	Pace      PaceWait  // EventPace: why it waits
-	Wait      time.Duration
-	Scopes    []Scope // EventScopesLost: which
-	Found     bool    // EventLookup: the create had taken effect
-	Err       error   // what went wrong, already redacted
+	// Wait depends on the type. EventPace: how long the attempt waits, at least.
+	// EventAttempt: the wait that is planned before the next attempt, which a look-up
+	// shortens, and which is not slept if the create was adopted. EventExpiring: the
+	// time until the refresh token ends.
+	Wait   time.Duration
+	Scopes []Scope // EventScopesLost: which
+	Found  bool    // EventLookup: the create had taken effect
+	// Err is what went wrong, already redacted. EventAttempt: why there was no usable
+	// answer, or a field that could not be decoded; for an HTTP status that is an
+	// error it is nil, and Attempt.Class says what it was. EventDone: the error of the
+	// call.
+	Err error
 
-	// How a call ended, in EventDone. They tell of the call, where Attempt tells of
-	// its last attempt: a create whose answer was lost and whose result was found is
-	// a success.
-
-	Attempts    int         // how many attempts it took
-	Class       Class       // ClassNone for a success
-	Disposition Disposition // DispositionNone for a success
-	Adopted     bool        // its result was looked up
+	// EventDone: how many attempts the call took.
+	Attempts int
+	// EventDone: what the failure of the call was, ClassNone for a success. It is not
+	// that of the last attempt: a create whose answer was lost and whose result was
+	// found is a success. EventAttempt: always ClassNone; see Attempt.Class.
+	Class Class
+	// EventDone: what to do about the failure, DispositionNone for a success.
+	Disposition Disposition
+	// EventDone: the result of the create was found by a look-up.
+	Adopted bool
 }
 
-// Response is what is known of a call beside its result. [ResponseTo] asks
+// Response says what is known about a call apart from its result. [ResponseTo] asks
 // for it.
 type Response struct {
 	Call      uint64      // its number: that of its events and its Error

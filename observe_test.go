@@ -120,16 +120,22 @@ func TestEventsComeInOrder(t *testing.T) {
 		s := newServer(t, bare(503))
 		s.onLookup(s.madePin())
 		var seen recorder
-		_, err := newClient(t, s, pinterest.WithObserver(seen.observe)).Pins.Create(t.Context(), pinCreate())
+		var res pinterest.Response
+		_, err := newClient(t, s, pinterest.WithObserver(seen.observe)).Pins.Create(t.Context(), pinCreate(), pinterest.ResponseTo(&res))
 		require.NoError(t, err)
+		require.Len(t, res.Attempts, 1)
+		assert.Zero(t, res.Attempts[0].Wait, "the pin was adopted at once: nothing was slept")
 		events := seen.all()
 		last := events[len(events)-1]
 		assert.Equal(t, pinterest.EventDone, last.Type)
 		assert.True(t, last.Adopted)
+		assert.Zero(t, last.Attempt.Wait)
 		assert.NoError(t, last.Err)
 		for _, e := range events {
 			if e.Type == pinterest.EventAttempt && e.Operation == "pins/create" {
 				assert.Equal(t, pinterest.ClassUnavailable, e.Attempt.Class, "the attempt itself failed")
+				assert.Positive(t, e.Wait, "the wait was planned")
+				assert.NoError(t, e.Err, "an HTTP status is told by Attempt.Class")
 			}
 		}
 	})

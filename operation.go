@@ -184,17 +184,20 @@ func (o Operation) expand(u *url.URL, values []string) error {
 	return nil
 }
 
-// countError says how many values the path takes.
+// countError says which placeholder has no value, or how many values are too many.
 func (o Operation) countError(given int) error {
 	want := 0
 	for rest := o.Path; ; want++ {
-		_, _, _, after, ok := placeholder(rest)
+		_, name, _, after, ok := placeholder(rest)
 		if !ok {
 			break
 		}
+		if want == given {
+			return FieldError{Field: "Request.Path", Problem: fmt.Sprintf("has no value for {%s} of %s", name, o.Path)}
+		}
 		rest = after
 	}
-	return FieldError{Field: "Request.Path", Problem: fmt.Sprintf("must have %d values for %s, has %d", want, o.Path, given)}
+	return FieldError{Field: "Request.Path", Problem: fmt.Sprintf("has %d values, but %s takes %d", given, o.Path, want)}
 }
 
 // placeholder splits a path at its first placeholder, whose pattern may itself

@@ -29,7 +29,7 @@ func (p *Page[T]) Complete() bool { return p.Items != nil }
 // ListOptions choose the part of a list that is returned. It is embedded in the
 // options of the single lists.
 type ListOptions struct {
-	PageSize int    // items a page, 1 to 250; 0: the API's default of 25
+	PageSize int    // items per page, 1 to 250; 0: the API's default of 25
 	Bookmark string // where to begin, from a previous Page; empty: at the beginning
 }
 

@@ -47,5 +47,7 @@ type Request struct {
 // [Response].DecodeError says that the result is missing.
 //
 // The result of a create is also incomplete if it is still the zero value after
-// decoding, or if its [Lookup] finds no id in it.
+// decoding, or an empty map or list, or if its [Lookup] finds no id in it. Of a
+// [BatchResult] this applies to each item: one that is incomplete has an Err, and the
+// call succeeds.
 type Completer interface{ Complete() bool }

@@ -113,6 +113,10 @@ func TestArrayBodies(t *testing.T) {
 	assert.ErrorContains(t, err, "[1]: thirteen is refused")
 	err = c.Do(t.Context(), opXPatch, pinterest.Request{Body: []*pointerEntry{nil}}, nil)
 	assert.ErrorContains(t, err, "[0]")
+	for name, body := range map[string]any{"a list of anything": []any{(*pinterest.PinCreate)(nil)}, "a pointer to it": &[]any{(*pinterest.PinCreate)(nil)}} {
+		err = c.Do(t.Context(), opXPatch, pinterest.Request{Body: body}, nil)
+		assert.ErrorContains(t, err, "[0] must not be nil", name)
+	}
 	err = c.Do(t.Context(), opXPatch, pinterest.Request{Options: &xOptions{err: pinterest.FieldError{Field: "o", Problem: "is wrong"}}, Body: []entry{{"x"}}}, nil)
 	assert.Len(t, failure(t, err).Fields, 2, "options and body are checked together")
 	assert.Equal(t, sent, s.count(toCall), "nothing invalid is sent")
@@ -187,6 +191,62 @@ func TestAnswersWithoutABody(t *testing.T) {
 			assert.Equal(t, tt.op.Method == http.MethodPost, errors.Is(err, pinterest.ErrUncertain))
 		})
 	}
+}
+
+// A create whose answer has nothing in it is incomplete, whatever it is decoded into.
+func TestCreateIntoAMap(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		body  string
+		out   any
+		empty bool
+	}{
+		"a map":                    {`{}`, new(map[string]any), true},
+		"a map, null":              {`null`, new(map[string]any), true},
+		"anything":                 {`{}`, new(any), true},
+		"anything, null":           {`null`, new(any), true},
+		"anything, a list":         {`[]`, new(any), true},
+		"a list":                   {`[]`, new([]entry), true},
+		"a pointer":                {`{}`, new(*entry), true},
+		"a map, with a result":     {`{"id":"1"}`, new(map[string]any), false},
+		"anything, with a result":  {`{"id":"1"}`, new(any), false},
+		"a list, with a result":    {`[{"id":"1"}]`, new([]entry), false},
+		"a pointer, with a result": {`{"id":"1"}`, new(*entry), false},
+	} {
+		s := newServer(t, answer(201, tt.body).always())
+		err := newClient(t, s).Do(t.Context(), opXCreate, pinterest.Request{}, tt.out)
+		assert.Equal(t, 1, s.count(toCall), name)
+		if !tt.empty {
+			assert.NoError(t, err, name)
+			continue
+		}
+		assert.ErrorIs(t, err, pinterest.ErrUncertain, name)
+		assert.ErrorIs(t, err, pinterest.ErrResponse, name)
+	}
+	s := newServer(t, answer(200, `{}`).always())
+	assert.NoError(t, newClient(t, s).Do(t.Context(), opXPatch, pinterest.Request{}, new(map[string]any)), "a write may have nothing to say")
+}
+
+// A path with too few or too many values says so.
+func TestPathValues(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	c := newClient(t, s)
+	for name, tt := range map[string]struct {
+		op   pinterest.Operation
+		path []string
+		want string
+	}{
+		"none":     {pinterest.OpPinsGet, nil, `Request.Path has no value for {pin_id} of ` + pinterest.OpPinsGet.Path},
+		"one less": {pinterest.OpSectionsUpdate, []string{"1"}, `Request.Path has no value for {section_id} of ` + pinterest.OpSectionsUpdate.Path},
+		"one more": {pinterest.OpPinsGet, []string{"1", "2"}, `Request.Path has 2 values, but ` + pinterest.OpPinsGet.Path + ` takes 1`},
+		"no place": {opXGet, []string{"1"}, `Request.Path has 1 values, but /x takes 0`},
+	} {
+		err := c.Do(t.Context(), tt.op, pinterest.Request{Path: tt.path}, nil)
+		assert.ErrorIs(t, err, pinterest.ErrInvalid, name)
+		assert.ErrorContains(t, err, tt.want, name)
+	}
+	assert.Zero(t, s.count(toCall))
 }
 
 func TestRawTo(t *testing.T) {
@@ -282,6 +342,9 @@ func TestNilBodiesAndResults(t *testing.T) {
 		"a nil body": func() error { return c.Do(t.Context(), opXPatch, pinterest.Request{Body: (*entry)(nil)}, nil) },
 		"a nil stream": func() error {
 			return c.Do(t.Context(), opXPatch, pinterest.Request{Body: (*pinterest.Stream)(nil)}, nil)
+		},
+		"a nil lookup": func() error {
+			return c.Do(t.Context(), opXCreate, pinterest.Request{Lookup: (*pinterest.Lookup[entry])(nil)}, nil)
 		},
 		"no pointer":  func() error { return c.Do(t.Context(), opXGet, pinterest.Request{}, entry{}) },
 		"nil pointer": func() error { return c.Do(t.Context(), opXGet, pinterest.Request{}, (*entry)(nil)) },

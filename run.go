@@ -86,6 +86,7 @@ func (r *run) act(at *attempt) (again bool, err error) {
 	r.finish(at, wait, stop)
 	if r.looksUp() {
 		started := r.c.clock.Now()
+		r.attempts[len(r.attempts)-1].Wait = 0 // the call may end here, and then nothing was slept
 		final := stop != nil && (!rule.Ambiguous || r.counted < r.cl.opts.policy.MaxAttempts)
 		if done, err := r.afterLook(at, rule, stop, func() (verdict, error) { return r.reconcile(exists, final) }); done {
 			return false, err
@@ -152,7 +153,8 @@ func (r *run) doneBefore(at *attempt) bool {
 // been replaced in the meantime: the call then tries the token that another call or
 // process has stored since.
 func (r *run) refresh(at *attempt, rule Rule) (_ Rule, stop error) {
-	switch r.refused++; {
+	r.refused++
+	switch {
 	case r.cl.foreign(), r.cl.op.AppAuth: // the answer says nothing about the account
 		rule.Disposition = DispositionReview
 		return rule, errFinal

@@ -14,10 +14,9 @@ import (
 // Stream is a request body that is read while it is sent, such as a file that is
 // uploaded. It is never held in memory.
 //
-// A Reader that can seek or is an io.ReaderAt, as files and byte readers are, can
-// be sent again after a failure, from where it stood. Another one is sent once: a
-// failure after which it would be sent again ends the call, unless nothing of it
-// was read. The Reader has to end after Size bytes; the last of them are held back
+// A Reader that can seek, as files and byte readers can, is sent from where it
+// stands, and can be sent again after a failure. Another one is sent once: a failure
+// after which it would be sent again ends the call, unless nothing of it was read. The Reader has to end after Size bytes; the last of them are held back
 // until it has, so that a body of another size never arrives whole.
 //
 // [RetryPolicy].AttemptTimeout bounds the time without progress of such a call,
@@ -51,19 +50,19 @@ func (s *Stream) open() (*streamBody, error) {
 		c.Add("Stream.Size", strconv.FormatInt(s.Size, 10), "must not be negative")
 	}
 	seeker, seeks := s.Reader.(io.Seeker)
-	readerAt, readsAt := s.Reader.(io.ReaderAt)
 	start := int64(0)
 	if seeks {
 		var end int64
 		var err error
 		if start, end, err = extent(seeker); err != nil {
-			seeks, readsAt = false, false // a pipe is a file, too, and cannot seek
+			seeks = false // a pipe is a file, too, and cannot seek
 		} else if setDefault(&b.size, end-start); b.size != end-start {
 			c.Add("Stream.Size", strconv.FormatInt(s.Size, 10), fmt.Sprintf("must be what Reader holds, which is %d bytes", end-start))
 		}
 	}
-	switch {
-	case readsAt: // nothing is shared between two attempts
+	// A Reader that has only ReadAt may stand anywhere: it is read like any other.
+	switch readerAt, readsAt := s.Reader.(io.ReaderAt); {
+	case seeks && readsAt: // nothing is shared between two attempts
 		b.rewind = func() (io.Reader, error) { return io.NewSectionReader(readerAt, start, b.size), nil }
 	case seeks:
 		b.rewind = func() (io.Reader, error) {

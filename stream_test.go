@@ -157,10 +157,6 @@ func TestStreamIsSentAgainFromWhereItStood(t *testing.T) {
 			_, _ = r.Seek(7, io.SeekStart)
 			return onlySeeker{r}, int64(len(content))
 		},
-		"ReaderAt": func(*testing.T) (io.Reader, int64) {
-			r := strings.NewReader(content)
-			return onlyReaderAt{r, r}, int64(len(content))
-		},
 	}
 	for name, reader := range readers {
 		t.Run(name, func(t *testing.T) {
@@ -182,6 +178,43 @@ func TestStreamIsSentAgainFromWhereItStood(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Nothing tells where a reader stands that has ReadAt and cannot seek. It is read
+// like any other that cannot, so that nothing of it is lost or sent by mistake.
+func TestStreamWithReadAtOnly(t *testing.T) {
+	t.Parallel()
+	eachProto(t, func(t *testing.T, proto string) {
+		reader := func(from int64) onlyReaderAt {
+			r := strings.NewReader("0123456789")
+			_, _ = r.Seek(from, io.SeekStart)
+			return onlyReaderAt{r, r}
+		}
+		s := newSink(t, proto)
+		require.NoError(t, s.upload(t, opUpload, &pinterest.Stream{Reader: reader(4), Size: 6, ContentType: "x/y"}))
+		_, bodies := s.received()
+		assert.Equal(t, []string{"456789"}, bodies)
+
+		s = newSink(t, proto)
+		err := s.upload(t, opUpload, &pinterest.Stream{Reader: reader(0), Size: 6, ContentType: "x/y"})
+		require.ErrorContains(t, err, "holds more than the 6 bytes of Stream.Size")
+		_, bodies = s.received()
+		assert.NotContains(t, bodies, "012345")
+
+		s = newSink(t, proto, fails(503, 1<<20))
+		err = s.upload(t, opUpload, &pinterest.Stream{Reader: reader(0), Size: 10, ContentType: "x/y"})
+		require.ErrorContains(t, err, "cannot be sent again")
+	})
+}
+
+// A Stream that is no pointer must not be sent as the JSON of its fields.
+func TestStreamByValue(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	err := newClient(t, s).Do(t.Context(), opXPatch, pinterest.Request{Body: pinterest.Stream{Reader: strings.NewReader("abc"), ContentType: "x/y"}}, nil)
+	require.ErrorIs(t, err, pinterest.ErrInvalid)
+	require.ErrorContains(t, err, "Request.Body must be a pointer to the Stream: &pinterest.Stream{...}")
+	assert.Zero(t, s.count(toCall))
 }
 
 // A reader that cannot seek is sent once, and the error says so.

@@ -35,29 +35,29 @@ func (c *Check) Add(field, value, problem string) {
 	c.problems = append(c.problems, FieldError{Field: field, Value: shorten(value), Problem: problem})
 }
 
-// Required wants something other than spaces.
+// Required checks that value is more than spaces.
 func (c *Check) Required(field, value string) {
 	if strings.TrimSpace(value) == "" {
 		c.Add(field, value, "is required")
 	}
 }
 
-// ID wants a numeric id.
+// ID checks that value is a numeric id.
 func (c *Check) ID(field, value string) {
 	if value == "" || strings.Trim(value, "0123456789") != "" {
 		c.Add(field, value, idProblem(field))
 	}
 }
 
-// OptionalID wants a numeric id or nothing.
+// OptionalID checks that value is a numeric id or empty.
 func (c *Check) OptionalID(field, value string) {
 	if value != "" {
 		c.ID(field, value)
 	}
 }
 
-// Length wants valid UTF-8 of at most limit characters: the API counts
-// characters, not bytes.
+// Length checks that value is valid UTF-8 of at most limit characters: the API
+// counts characters, not bytes.
 func (c *Check) Length(field, value string, limit int) {
 	if n := utf8.RuneCountInString(value); n > limit {
 		c.Add(field, value, fmt.Sprintf("must have at most %d characters, has %d", limit, n))
@@ -67,7 +67,8 @@ func (c *Check) Length(field, value string, limit int) {
 	}
 }
 
-// Link wants an absolute http or https URL of at most limit characters.
+// Link checks that value is an absolute http or https URL of at most limit
+// characters.
 func (c *Check) Link(field, value string, limit int) {
 	c.Length(field, value, limit)
 	u, err := url.Parse(value)
@@ -79,22 +80,22 @@ func (c *Check) Link(field, value string, limit int) {
 	}
 }
 
-// OptionalLink wants such a URL or nothing.
+// OptionalLink checks that value is such a URL or empty.
 func (c *Check) OptionalLink(field, value string, limit int) {
 	if value != "" {
 		c.Link(field, value, limit)
 	}
 }
 
-// Range wants a number from low to high.
+// Range checks that value is from low to high.
 func (c *Check) Range(field string, value, low, high int) {
 	if value < low || value > high {
 		c.Add(field, strconv.Itoa(value), fmt.Sprintf("must be from %d to %d", low, high))
 	}
 }
 
-// OneOf wants one of the values. It is for fields of which the API refuses all
-// other values.
+// OneOf checks that value is one of those allowed. It is for fields of which the API
+// refuses all other values.
 func OneOf[T ~string](c *Check, field string, value T, allowed ...T) {
 	names := make([]string, len(allowed))
 	for i, a := range allowed {

@@ -183,7 +183,7 @@ func failure(t *testing.T, err error) *pinterest.Error {
 	return e
 }
 
-// said collects what is wrong with the words of errors, for TestZWords, so that it is told apart from the rest.
+// said collects what is wrong with the words of errors, for TestMain, so that it is told apart from the rest.
 var said = struct {
 	sync.Mutex
 	faults map[string]string
@@ -196,7 +196,7 @@ func fault(t *testing.T, what, text string) {
 	said.faults[t.Name()+": "+what] = text
 }
 
-// words checks what is promised of the words of every error. TestZWords reports it.
+// words checks what is promised of the words of every error. TestMain reports it.
 func words(t *testing.T, err error) {
 	t.Helper()
 	if err == nil {
