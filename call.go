@@ -147,7 +147,7 @@ func (cl *call) foreign() bool { return cl.req.URL != "" }
 // query returns all query parameters. It does not change the caller's maps.
 func (cl *call) query() url.Values {
 	var query url.Values
-	if cl.req.Options != nil {
+	if cl.req.Options != nil && !isNilPointer(cl.req.Options) {
 		query = cl.req.Options.Query()
 	}
 	if len(cl.req.Query) == 0 && cl.opts.adAccount == "" {

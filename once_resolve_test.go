@@ -285,3 +285,22 @@ func TestLookupsOfTwoTypesInOneList(t *testing.T) {
 	_, err = s.client.Pins.Create(t.Context(), pin)
 	require.ErrorIs(t, err, pinterest.ErrUncertain, "something resembles it")
 }
+
+// Options that are nil are none, in a look-up as in a call.
+func TestLookupWithNilOptions(t *testing.T) {
+	s := newStudio(t)
+	op := pinterest.Operation{ID: "pins/create", Method: "POST", Path: "/pins", Kind: pinterest.KindCreate, Category: pinterest.CategoryOrgWrite}
+	s.srv.Inject(pinteresttest.ServerError(500).On("pins/create").AfterTheCommit())
+	var response pinterest.Response
+	pin, err := pinterest.Call[pinterest.Pin](t.Context(), s.client.Client, op, pinterest.Request{
+		Body: s.pin(),
+		Lookup: pinterest.Lookup[pinterest.Pin]{
+			Want: "Oak", List: pinterest.OpBoardsListPins, In: pinterest.Request{Path: []string{s.board.ID}, Options: (*pinterest.ListOptions)(nil)},
+			Match: func(p *pinterest.Pin) bool { return p.Title == "Oak kitchen" },
+			Made:  func(p *pinterest.Pin) (string, time.Time) { return p.ID, p.CreatedAt.Time },
+		},
+	}, pinterest.ResponseTo(&response))
+	require.NoError(t, err)
+	assert.True(t, response.Adopted)
+	assert.Equal(t, s.ids(), []string{pin.ID})
+}
