@@ -304,3 +304,18 @@ func TestLookupWithNilOptions(t *testing.T) {
 	assert.True(t, response.Adopted)
 	assert.Equal(t, s.ids(), []string{pin.ID})
 }
+
+// A program may say when an intended create was last sent. That does not make an older
+// pin doubtful.
+func TestResolveIntentWithUntil(t *testing.T) {
+	s := newStudio(t)
+	s.same(s.pin(), s.clock.Now())
+	s.clock.Advance(67 * time.Minute)
+	s.client = s.newClient() // it knows nothing of the API's clock
+	u, err := s.client.Pins.Intent(s.pin())
+	require.NoError(t, err)
+	u.Until = s.clock.Now()
+	res, err := s.client.Pins.Resolve(t.Context(), *u)
+	require.NoError(t, err)
+	assert.Equal(t, pinterest.OutcomeAbsent, res.Outcome)
+}

@@ -83,7 +83,7 @@ const longestCommit = time.Minute
 func (u *Uncertain) timeframe(o *apiclock.Offset) timeframe {
 	if u.Local {
 		loose := longestZoneError
-		if u.Until.IsZero() { // an intent: many are stored before the API's clock is known
+		if u.Before.IsZero() { // an intent: many are stored before the API's clock is known
 			loose = longestClockStep
 		}
 		return timeframe{sent: u.Since, offset: o, late: u.Before, loose: loose}

@@ -270,7 +270,9 @@ func reason(err error) string {
 		if errors.Is(cause, context.Canceled) && e.Class == pinterest.ClassCanceled {
 			continue // that says it twice
 		}
-		text += "; " + printable(strings.TrimPrefix(cause.Error(), "pinterest: "))
+		if why := strings.TrimPrefix(cause.Error(), "pinterest: "); why != e.Message {
+			text += "; " + printable(why)
+		}
 	}
 	return text
 }
