@@ -302,7 +302,7 @@ func TestLookupWithNilOptions(t *testing.T) {
 	}, pinterest.ResponseTo(&response))
 	require.NoError(t, err)
 	assert.True(t, response.Adopted)
-	assert.Equal(t, s.ids(), []string{pin.ID})
+	assert.Equal(t, []string{pin.ID}, s.ids())
 }
 
 // A program may say when an intended create was last sent. That does not make an older
