@@ -92,12 +92,11 @@ type AnyLookup interface {
 
 // lookup is a Lookup for one call, without the type parameter.
 type lookup struct {
-	out    any // the call's result
-	want   any
-	list   string // identifies the list
-	key    string // of equal creates
-	unique bool
-	late   bool
+	out  any             // the call's result
+	want json.RawMessage // what [Uncertain] stores of it
+	list string          // identifies the list
+	key  string          // of equal creates
+	late bool
 
 	// find reads the list once. It puts a match that belongs to this create into the
 	// call's result.
@@ -155,7 +154,7 @@ func (l Lookup[T]) bind(cl *call) (*lookup, error) {
 	}
 	list := l.listName(cl.opts.adAccount)
 	return &lookup{
-		out: result, want: l.Want, list: list, key: fingerprint(append([]string{list}, key...)...), unique: l.Unique, late: l.Late,
+		out: result, want: want, list: list, key: fingerprint(append([]string{list}, key...)...), late: l.Late,
 		find:    func(ctx context.Context, s *search) (finding, error) { return l.find(ctx, s, result) },
 		hidden:  l.hidden,
 		deleted: l.deleted,
@@ -176,15 +175,6 @@ func (l Lookup[T]) listName(adAccount string) string {
 		parts = append(parts, query.Encode())
 	}
 	return strings.Join(parts, " ")
-}
-
-// wantJSON returns what [Uncertain] stores of the lookup.
-func (l *lookup) wantJSON() (json.RawMessage, error) {
-	data, err := json.Marshal(l.want)
-	if err != nil {
-		return nil, fmt.Errorf("encoding Lookup.Want: %w", err)
-	}
-	return data, nil
 }
 
 // errNoTime keeps a match whose time cannot be read from being taken for

@@ -81,7 +81,6 @@ type once struct {
 	c  *Client
 	cl *call // the create, prepared
 
-	want        json.RawMessage
 	content     string // identifies all that it is made from
 	keyName     string // the record of the key
 	contentName string // the lock of equal creates
@@ -92,13 +91,9 @@ func newOnce(c *Client, cl *call) (*once, error) {
 	if err != nil {
 		return nil, err
 	}
-	want, err := cl.lookup.wantJSON()
-	if err != nil {
-		return nil, err
-	}
-	content := append([]string{cl.op.ID, string(body), string(want), cl.query().Encode()}, cl.req.Path...)
+	content := append([]string{cl.op.ID, string(body), string(cl.lookup.want), cl.query().Encode()}, cl.req.Path...)
 	return &once{
-		c: c, cl: cl, want: want, content: hex.EncodeToString([]byte(fingerprint(content...))),
+		c: c, cl: cl, content: hex.EncodeToString([]byte(fingerprint(content...))),
 		keyName: c.ledgerName("key", cl.opts.jobKey), contentName: c.contentName(cl.lookup),
 	}, nil
 }
@@ -150,10 +145,7 @@ func (o *once) run(ctx context.Context) (made bool, err error) {
 	}
 	// Until stays zero: a process that dies with this intent may have sent the
 	// create again and again, up to its last moment.
-	want, err := newUncertain(o.cl, rand.Text(), o.c.apiClock, o.c.clock.Now())
-	if err != nil {
-		return false, o.c.refuse(ctx, o.cl, o.cl.invalid(err))
-	}
+	want := newUncertain(o.cl, rand.Text(), o.c.apiClock, o.c.clock.Now())
 	if err := o.save(ctx, onceRecord{State: onceIntent, Want: want}, nil); err != nil {
 		return false, o.refuse(ctx, err)
 	}
@@ -181,7 +173,7 @@ func (o *once) load(ctx context.Context) (rec onceRecord, err error) {
 	case onceDone:
 		whole = json.Unmarshal(rec.Result, o.cl.out) == nil && o.id() != ""
 	case onceIntent:
-		whole = rec.Want != nil && rec.Want.Operation == o.cl.op.ID && bytes.Equal(rec.Want.Want, o.want) && rec.Want.check() == nil
+		whole = rec.Want != nil && rec.Want.Operation == o.cl.op.ID && bytes.Equal(rec.Want.Want, o.cl.lookup.want) && rec.Want.check() == nil
 	case onceFailed:
 		whole = true
 	}

@@ -254,10 +254,7 @@ func (r *run) uncertainty() *Uncertain {
 	if !intended {
 		id = rand.Text()
 	}
-	u, err := newUncertain(r.cl, id, r.c.apiClock, r.sentAt)
-	if err != nil {
-		return nil // without a Want there is nothing that could be looked for later
-	}
+	u := newUncertain(r.cl, id, r.c.apiClock, r.sentAt)
 	u.Until = r.c.clock.Now()
 	u.Before = u.Until.Add(longestCommit)
 	if !u.Local {
@@ -283,26 +280,19 @@ func (c *Client) Intent(op Operation, req Request, opts ...CallOption) (*Uncerta
 	if err != nil {
 		return nil, c.refuse(ctx, cl, cl.invalid(err))
 	}
-	u, err := newUncertain(cl, rand.Text(), c.apiClock, c.clock.Now())
-	if err != nil {
-		return nil, c.refuse(ctx, cl, cl.invalid(err))
-	}
+	u := newUncertain(cl, rand.Text(), c.apiClock, c.clock.Now())
 	c.registry.intend(cl.lookup, u.id())
 	return u, nil
 }
 
 // newUncertain describes a create with this id that is sent from this time on.
-func newUncertain(cl *call, id string, o *apiclock.Offset, sent time.Time) (*Uncertain, error) {
-	want, err := cl.lookup.wantJSON()
-	if err != nil {
-		return nil, err
-	}
+func newUncertain(cl *call, id string, o *apiclock.Offset, sent time.Time) *Uncertain {
 	u := &Uncertain{
-		Version: uncertainVersion, ID: id, Key: cl.opts.jobKey, Operation: cl.op.ID, AdAccountID: cl.opts.adAccount, Want: want,
+		Version: uncertainVersion, ID: id, Key: cl.opts.jobKey, Operation: cl.op.ID, AdAccountID: cl.opts.adAccount, Want: cl.lookup.want,
 		Since: sent, Local: true,
 	}
 	if o.Known() {
 		u.Since, u.Local = timeframe{sent: sent, offset: o}.since(), false
 	}
-	return u, nil
+	return u
 }
