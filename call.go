@@ -290,7 +290,7 @@ func (cl *call) respond(r *run, at *attempt) {
 		return
 	}
 	res := Response{
-		Call: r.call, Status: at.record.Status, RequestID: at.record.RequestID, Attempts: slices.Clone(r.attempts),
+		Call: cl.count(r.c), Status: at.record.Status, RequestID: at.record.RequestID, Attempts: slices.Clone(r.attempts),
 		Adopted: r.adopted, DecodeError: cl.secrets.Hide(at.decodeErr),
 	}
 	if at.resp != nil {

@@ -145,7 +145,7 @@ func (r *run) finish(at *attempt, wait time.Duration, stop error) {
 
 // event returns an event of this call.
 func (r *run) event(t EventType) Event {
-	return r.cl.event(r.ctx, r.c, t, r.call)
+	return r.cl.event(r.ctx, r.c, t)
 }
 
 // waits tells the observers that an attempt begins to wait for its turn.
@@ -159,9 +159,9 @@ func (r *run) waits(w PaceWait) {
 	}
 }
 
-// event returns an event of the call of this number.
-func (cl *call) event(ctx context.Context, c *Client, t EventType, number uint64) Event {
-	return Event{Type: t, Context: ctx, Account: c.name, Call: number, JobKey: cl.opts.jobKey, Operation: cl.op.ID}
+// event returns an event of this call, which its run or a look-up brings about.
+func (cl *call) event(ctx context.Context, c *Client, t EventType) Event {
+	return Event{Type: t, Context: ctx, Account: c.name, Call: cl.count(c), JobKey: cl.opts.jobKey, Operation: cl.op.ID}
 }
 
 // refuse ends a call of which nothing was sent.
@@ -185,7 +185,7 @@ func (c *Client) doneUnsent(ctx context.Context, cl *call, outcome func(e *Event
 			opt(&cl.opts)
 		}
 	}
-	e := cl.event(ctx, c, EventDone, cl.count(c))
+	e := cl.event(ctx, c, EventDone)
 	e.Time = c.clock.Now()
 	outcome(&e)
 	if cl.opts.response != nil {

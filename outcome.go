@@ -78,7 +78,7 @@ func (r *run) end(at *attempt, err *Error) error {
 func (r *run) newError(at *attempt, rule Rule, wait time.Duration, stops ...error) *Error {
 	clean := func(text string) string { return oneLine(r.cl.secrets.Clean(text)) }
 	e := Error{
-		Operation: r.cl.op.ID, Call: r.call, Class: rule.Class, Disposition: rule.Disposition, Rule: rule.Name,
+		Operation: r.cl.op.ID, Call: r.cl.count(r.c), Class: rule.Class, Disposition: rule.Disposition, Rule: rule.Name,
 		Phase: at.failure.Phase, Status: at.failure.Status, Code: at.body.Code, CodeName: clean(at.body.CodeName),
 		Message:       cmp.Or(words(clean(at.body.Message)), words(clean(at.body.Detail))),
 		RequiredScope: clean(at.body.Scope), RequestID: at.record.RequestID,

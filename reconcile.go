@@ -70,7 +70,7 @@ func (r *run) lastLook() (verdict, error) {
 // search returns the search for the result of the run's call.
 func (r *run) search() *search {
 	return &search{
-		c: r.c, cl: r.cl, call: r.call, ctx: r.ctx, last: r.c.clock.Now(), owner: r.owner(), unresolved: r.cl.pending.unresolved,
+		c: r.c, cl: r.cl, ctx: r.ctx, last: r.c.clock.Now(), owner: r.owner(), unresolved: r.cl.pending.unresolved,
 		in: timeframe{sent: r.sentAt, last: r.lastSent, offset: r.c.apiClock}, opts: r.cl.shared(),
 	}
 }
@@ -79,7 +79,6 @@ func (r *run) search() *search {
 type search struct {
 	c          *Client
 	cl         *call
-	call       uint64          // its number
 	ctx        context.Context // of the events
 	owner      string          // of the result
 	last       time.Time       // when the create was last sent, by the client's clock
@@ -194,7 +193,7 @@ func (s *search) look(ctx context.Context) (finding, error) {
 	s.in.now = began
 	f, err := s.cl.lookup.find(ctx, s)
 	if s.c.watched() {
-		e := s.cl.event(s.ctx, s.c, EventLookup, s.call)
+		e := s.cl.event(s.ctx, s.c, EventLookup)
 		e.Time, e.Found, e.Err = began, f.found, err
 		s.c.observe(e)
 	}

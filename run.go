@@ -17,7 +17,6 @@ type run struct {
 	c      *Client
 	cl     *call
 	ctx    context.Context // the caller's
-	call   uint64          // the number of the call
 	permit Permit          // what it requests from the limiter
 	waited bool            // the limiter has made the current attempt wait
 
@@ -39,7 +38,7 @@ type run struct {
 
 // begin starts a call.
 func (c *Client) begin(ctx context.Context, cl *call) *run {
-	r := &run{c: c, cl: cl, ctx: ctx, call: cl.count(c)}
+	r := &run{c: c, cl: cl, ctx: ctx}
 	if r.paced() {
 		r.permit = Permit{
 			App: c.appID, Account: c.name, Category: cl.op.Category, Priority: cl.opts.priority,
@@ -53,7 +52,9 @@ func (c *Client) begin(ctx context.Context, cl *call) *run {
 }
 
 // owner names the create as the owner of its result.
-func (r *run) owner() string { return cmp.Or(r.cl.owner(), "call "+strconv.FormatUint(r.call, 10)) }
+func (r *run) owner() string {
+	return cmp.Or(r.cl.owner(), "call "+strconv.FormatUint(r.cl.count(r.c), 10))
+}
 
 // paced reports whether the call waits for its turn: the client has a limiter, and
 // the call counts against Pinterest's quota.

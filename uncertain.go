@@ -197,7 +197,7 @@ func (c *Client) resolve(ctx context.Context, cl *call, u *Uncertain) (verdict, 
 	cl.name = u.id()
 	setDefault(&cl.opts.jobKey, u.Key)
 	s := search{
-		c: c, cl: cl, call: cl.count(c), ctx: ctx, owner: cl.owner(), others: u.NotIDs,
+		c: c, cl: cl, ctx: ctx, owner: cl.owner(), others: u.NotIDs,
 		in: u.timeframe(c.apiClock), opts: cl.sharedWithPolicy(),
 	}
 	again := pending.resolved[s.owner]
