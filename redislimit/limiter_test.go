@@ -81,6 +81,7 @@ func bubble(t testing.TB) *redis.Client {
 	opts := server(t)
 	opts.ReadTimeout, opts.WriteTimeout, opts.DialTimeout = -2, -2, time.Hour
 	opts.ConnMaxIdleTime, opts.MaxRetries, opts.DisableIdentity = -1, -1, true
+	opts.PoolSize = 4096                                                                              // no call waits for a connection: go-redis would share its timers with other bubbles
 	opts.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled} // it has goroutines of its own
 	c := redis.NewClient(opts)
 	t.Cleanup(func() { _ = c.Close() })
