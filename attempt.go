@@ -323,13 +323,6 @@ func requestID(h http.Header) string {
 	return ""
 }
 
-// refreshable reports whether a refresh can help, that is, whether the API refused
-// the account's own token.
-func (at *attempt) refreshable() bool {
-	cl := at.run.cl
-	return !cl.foreign() && !cl.op.AppAuth && cl.opts.token == ""
-}
-
 // limitTime starts the attempt's timeout. For an upload or download it limits the
 // time without progress, because a large file may take long.
 func (at *attempt) limitTime() {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"net/url"
 	"reflect"
@@ -66,9 +65,6 @@ func (cl *call) prepare(ctx context.Context, c *Client) error {
 	if v := reflect.ValueOf(cl.out); cl.out != nil && (v.Kind() != reflect.Pointer || v.IsNil()) {
 		return fmt.Errorf("out must be a pointer to a value, is %T", cl.out)
 	}
-	if isNilPointer(cl.req.Options) {
-		cl.req.Options = nil // so that callers may pass a nil *PinListOptions
-	}
 	if isNilPointer(cl.req.Body) {
 		return fmt.Errorf("the body is a nil %T", cl.req.Body)
 	}
@@ -76,7 +72,7 @@ func (cl *call) prepare(ctx context.Context, c *Client) error {
 		return FieldError{Field: "UsingToken", Problem: "must not be used here: " + cl.op.ID + " takes the app's credentials, not a token"}
 	}
 	cl.op.Kind = cl.op.kind()
-	if err := errors.Join(cl.address(c), validate(cl.req.Options), validate(cl.req.Body)); err != nil {
+	if err := errors.Join(cl.address(c), validate(cl.req.options()), validate(cl.req.Body)); err != nil {
 		return err
 	}
 	if len(cl.req.Secrets) > 0 || cl.opts.token != "" {
@@ -112,7 +108,7 @@ func (cl *call) address(c *Client) error {
 	if err := cl.op.expand(&cl.url, cl.req.Path); err != nil {
 		return err
 	}
-	if query := cl.query(); len(query) > 0 {
+	if query := cl.req.query(cl.opts.adAccount); len(query) > 0 {
 		// A comma needs no escaping, and some servers do not split an array at an
 		// escaped one.
 		cl.url.RawQuery = strings.ReplaceAll(query.Encode(), "%2C", ",")
@@ -127,7 +123,7 @@ func (cl *call) foreignAddress() error {
 	if err != nil || u.Host == "" || u.User != nil || !isSecure(u) {
 		return FieldError{Field: "Request.URL", Problem: "must be an absolute https URL without user and password, or http to a loopback address"}
 	}
-	if len(cl.req.Path) > 0 || len(cl.req.Query) > 0 || cl.req.Options != nil {
+	if len(cl.req.Path) > 0 || len(cl.req.Query) > 0 || cl.req.options() != nil {
 		return FieldError{Field: "Request.URL", Problem: "excludes Path, Query and Options"}
 	}
 	u.Fragment = ""
@@ -143,24 +139,6 @@ func (cl *call) foreignAddress() error {
 
 // foreign reports whether the request goes to another host than the API's.
 func (cl *call) foreign() bool { return cl.req.URL != "" }
-
-// query returns all query parameters. It does not change the caller's maps.
-func (cl *call) query() url.Values {
-	var query url.Values
-	if cl.req.Options != nil && !isNilPointer(cl.req.Options) {
-		query = cl.req.Options.Query()
-	}
-	if len(cl.req.Query) == 0 && cl.opts.adAccount == "" {
-		return query
-	}
-	all := url.Values{}
-	maps.Copy(all, query)
-	maps.Copy(all, cl.req.Query)
-	if cl.opts.adAccount != "" {
-		all.Set("ad_account_id", cl.opts.adAccount)
-	}
-	return all
-}
 
 func (cl *call) encode() error {
 	switch body := cl.req.Body.(type) {
@@ -207,18 +185,20 @@ func (cl *call) request(ctx context.Context, c *Client, authorization []string) 
 		Method: cl.op.Method, URL: &u, Host: u.Host, Header: header,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}).WithContext(ctx)
-	switch {
-	case cl.stream != nil:
+	if cl.stream != nil {
 		req.ContentLength, req.Body = cl.stream.size, cl.stream.again(ctx)
-	case cl.op.Kind == KindCreate:
-		// net/http sends a request again by itself, after a reset for instance, if it
-		// has no body or a GetBody. A create must not be sent behind our back.
+		return req
+	}
+	body := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(cl.body)), nil }
+	// net/http sends a request again by itself, after a reset for instance, if it has
+	// no body or a GetBody. A create has a body, if an empty one, and no GetBody, so
+	// that it is not sent behind our back.
+	if create := cl.op.Kind == KindCreate; create || cl.body != nil {
 		req.ContentLength = int64(len(cl.body))
-		req.Body = io.NopCloser(bytes.NewReader(cl.body))
-	case cl.body != nil:
-		req.ContentLength = int64(len(cl.body))
-		req.Body = io.NopCloser(bytes.NewReader(cl.body))
-		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(cl.body)), nil }
+		req.Body, _ = body()
+		if !create {
+			req.GetBody = body
+		}
 	}
 	return req
 }

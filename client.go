@@ -32,6 +32,11 @@ func (c *Client) do(ctx context.Context, cl *call) error {
 		cl.describe(ctx, c)
 		return nil
 	}
+	return c.carryOut(ctx, cl)
+}
+
+// carryOut sends a prepared call, as often as it takes.
+func (c *Client) carryOut(ctx context.Context, cl *call) error {
 	leave, err := c.registry.enter(ctx, cl) // once: equal creates go one after another
 	if err != nil {
 		return c.refuse(ctx, cl, cl.notBegun(err))

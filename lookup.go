@@ -166,7 +166,7 @@ func (l Lookup[T]) bind(cl *call) (*lookup, error) {
 // listName tells the list apart from others: by its path, its parameters, and
 // whose it is.
 func (l Lookup[T]) listName(adAccount string) string {
-	query := (&call{req: l.In, opts: callOptions{adAccount: adAccount}}).query()
+	query := l.In.query(adAccount)
 	parts := append([]string{l.List.ID}, l.In.Path...)
 	if len(query) > 0 {
 		query = maps.Clone(query)
@@ -246,7 +246,7 @@ func (l Lookup[T]) deleted(ctx context.Context, s *search, id string) bool {
 		return false
 	}
 	path := []string{id}
-	if _, _, _, rest, _ := placeholder(l.Get.Path); strings.Contains(rest, "{") {
+	if len(l.Get.placeholders()) > 1 {
 		path = append(slices.Clone(l.In.Path), id)
 	}
 	return errors.Is(s.c.Do(ctx, l.Get, Request{Path: path}, nil, s.opts...), ErrNotFound)

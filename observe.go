@@ -51,7 +51,7 @@ const (
 	EventConnected    // the account was connected, for the first time or again
 	EventDisconnected // its refresh token was refused for good: Err says why. Sent once per account
 	EventExpiring     // its refresh token ends in Wait, less than 14 days. Sent once per token
-	EventScopesLost   // a renewed token has lost Scopes
+	EventScopesLost   // a refreshed token has lost Scopes
 )
 
 var eventNames = [...]string{"pace", "attempt", "refresh", "lookup", "done", "connected", "disconnected", "expiring", "scopes lost"}

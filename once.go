@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
-	"slices"
 	"strings"
 )
 
@@ -32,8 +31,7 @@ import (
 // finds the result.
 func CreateOnce[T any](ctx context.Context, c *Client, key string, op Operation, req Request, opts ...CallOption) (*T, error) {
 	out := new(T)
-	opts = append(slices.Clone(opts), func(o *callOptions) { o.jobKey = key })
-	cl := &call{op: op, req: req, out: out, opts: callOptions{list: opts}}
+	cl := &call{op: op, req: req, out: out, opts: callOptions{list: opts, jobKey: key}}
 	err := cl.prepare(ctx, c)
 	if err == nil {
 		err = cl.checkOnce(c)
@@ -42,7 +40,8 @@ func CreateOnce[T any](ctx context.Context, c *Client, key string, op Operation,
 		return nil, c.refuse(ctx, cl, cl.invalid(err))
 	}
 	if cl.opts.dryRun != nil { // nothing is sent, so nothing is recorded
-		return Call[T](ctx, c, op, req, opts...)
+		cl.describe(ctx, c)
+		return out, nil
 	}
 	o, err := newOnce(c, cl)
 	if err != nil {
@@ -91,7 +90,7 @@ func newOnce(c *Client, cl *call) (*once, error) {
 	if err != nil {
 		return nil, err
 	}
-	content := append([]string{cl.op.ID, string(body), string(cl.lookup.want), cl.query().Encode()}, cl.req.Path...)
+	content := append([]string{cl.op.ID, string(body), string(cl.lookup.want), cl.req.query(cl.opts.adAccount).Encode()}, cl.req.Path...)
 	return &once{
 		c: c, cl: cl, content: hex.EncodeToString([]byte(fingerprint(content...))),
 		keyName: c.ledgerName("key", cl.opts.jobKey), contentName: c.contentName(cl.lookup),
@@ -149,7 +148,7 @@ func (o *once) run(ctx context.Context) (made bool, err error) {
 	if err := o.save(ctx, onceRecord{State: onceIntent, Want: want}, nil); err != nil {
 		return false, o.refuse(ctx, err)
 	}
-	return o.finish(ctx, o.c.do(ctx, o.cl))
+	return o.finish(ctx, o.c.carryOut(ctx, o.cl))
 }
 
 // load reads the key's record, and its result into that of the call.

@@ -186,18 +186,23 @@ func (o Operation) expand(u *url.URL, values []string) error {
 
 // countError says which placeholder has no value, or how many values are too many.
 func (o Operation) countError(given int) error {
-	want := 0
-	for rest := o.Path; ; want++ {
+	names := o.placeholders()
+	if given < len(names) {
+		return FieldError{Field: "Request.Path", Problem: fmt.Sprintf("has no value for {%s} of %s", names[given], o.Path)}
+	}
+	return FieldError{Field: "Request.Path", Problem: fmt.Sprintf("has %d values, but %s takes %d", given, o.Path, len(names))}
+}
+
+// placeholders returns the names of the path's placeholders.
+func (o Operation) placeholders() (names []string) {
+	rest := o.Path
+	for {
 		_, name, _, after, ok := placeholder(rest)
 		if !ok {
-			break
+			return names
 		}
-		if want == given {
-			return FieldError{Field: "Request.Path", Problem: fmt.Sprintf("has no value for {%s} of %s", name, o.Path)}
-		}
-		rest = after
+		names, rest = append(names, name), after
 	}
-	return FieldError{Field: "Request.Path", Problem: fmt.Sprintf("has %d values, but %s takes %d", given, o.Path, want)}
 }
 
 // placeholder splits a path at its first placeholder, whose pattern may itself

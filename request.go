@@ -1,6 +1,9 @@
 package pinterest
 
-import "net/url"
+import (
+	"maps"
+	"net/url"
+)
 
 // Request is for authors of operations: it contains the values for one call of an
 // [Operation].
@@ -37,6 +40,33 @@ type Request struct {
 	// redacted as they are and escaped for a URL, a form, JSON or HTML. Values of
 	// less than four characters are not redacted.
 	Secrets []string
+}
+
+// options returns the Options, or nil for a nil pointer, so that callers may pass a
+// nil *PinListOptions.
+func (r *Request) options() interface{ Query() url.Values } {
+	if isNilPointer(r.Options) {
+		return nil
+	}
+	return r.Options
+}
+
+// query returns all query parameters. It does not change the caller's maps.
+func (r *Request) query(adAccount string) url.Values {
+	var query url.Values
+	if o := r.options(); o != nil {
+		query = o.Query()
+	}
+	if len(r.Query) == 0 && adAccount == "" {
+		return query
+	}
+	all := url.Values{}
+	maps.Copy(all, query)
+	maps.Copy(all, r.Query)
+	if adAccount != "" {
+		all.Set("ad_account_id", adAccount)
+	}
+	return all
 }
 
 // Completer is for authors of operations: it is a result that can report whether

@@ -162,7 +162,7 @@ func (r *run) refresh(at *attempt, rule Rule) (_ Rule, stop error) {
 	case r.cl.opts.token != "":
 		rule.Disposition = DispositionFix
 		return rule, errOwnToken
-	case r.refused == maxTokenTries, !at.refreshable():
+	case r.refused == maxTokenTries:
 		return rule, errFinal
 	}
 	var err error

@@ -16,8 +16,9 @@ import (
 //
 // A Reader that can seek, as files and byte readers can, is sent from where it
 // stands, and can be sent again after a failure. Another one is sent once: a failure
-// after which it would be sent again ends the call, unless nothing of it was read. The Reader has to end after Size bytes; the last of them are held back
-// until it has, so that a body of another size never arrives whole.
+// after which it would be sent again ends the call, unless nothing of it was read.
+// The Reader has to end after Size bytes; the last of them are held back until it
+// has, so that a body of another size never arrives whole.
 //
 // [RetryPolicy].AttemptTimeout bounds the time without progress of such a call,
 // not the whole transfer. The Reader is not closed. A Read that is under way when
