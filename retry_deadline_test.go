@@ -161,14 +161,27 @@ func TestCancelWhileInFlight(t *testing.T) {
 
 func TestDeadlineOfTheCallerIsTerminal(t *testing.T) {
 	t.Parallel()
-	s := newServer(t, hang(nil))
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	err := promptly(t, func() error { return get(ctx, newClient(t, s)) })
+	ctx, pass := context.WithCancel(t.Context())
+	defer pass()
+	s := newServer(t, hang(pass))
+	err := promptly(t, func() error { return get(overdue{ctx}, newClient(t, s)) })
 	assert.ErrorIs(t, err, context.DeadlineExceeded)
 	assert.ErrorIs(t, err, pinterest.ErrCanceled)
 	assert.Equal(t, 1, s.count(toCall))
 }
+
+// overdue is a context whose deadline passes when the one in it is canceled.
+type overdue struct{ context.Context }
+
+func (o overdue) Err() error {
+	if o.Context.Err() != nil {
+		return context.DeadlineExceeded
+	}
+	return nil
+}
+
+// Value hides what is in o from package context, which would cancel with its error.
+func (overdue) Value(any) any { return nil }
 
 func TestCancelWhileWaitingBetweenAttempts(t *testing.T) {
 	t.Parallel()
