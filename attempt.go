@@ -262,7 +262,7 @@ func (at *attempt) decode() {
 
 // keepRaw gives the caller the bytes of the answer.
 func (at *attempt) keepRaw() {
-	if raw := at.run.cl.opts.raw; raw != nil && !at.run.adopted && at.buf != nil {
+	if raw := at.run.cl.opts.raw; raw != nil && at.run.origin != OriginLookup && at.buf != nil {
 		*raw = bytes.Clone(at.buf.Bytes())
 	}
 }

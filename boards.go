@@ -202,6 +202,15 @@ func (s *BoardsService) Create(ctx context.Context, board BoardCreate, opts ...C
 	return Call[Board](ctx, s.client, OpBoardsCreate, Request{Body: board, Lookup: board.want().lookup()}, opts...)
 }
 
+// CreateOnce makes a board at most once for a key of the caller's, across repeated
+// calls and crashes. It needs a [Ledger]: see [WithLedger]. The function [CreateOnce]
+// has the details.
+//
+// Operation boards/create: https://developers.pinterest.com/docs/api/v5/boards-create
+func (s *BoardsService) CreateOnce(ctx context.Context, key string, board BoardCreate, opts ...CallOption) (*Board, error) {
+	return CreateOnce[Board](ctx, s.client, key, OpBoardsCreate, Request{Body: board, Lookup: board.want().lookup()}, opts...)
+}
+
 // Get returns a board by its numeric id.
 //
 // Operation boards/get: https://developers.pinterest.com/docs/api/v5/boards-get

@@ -271,7 +271,7 @@ func (cl *call) respond(r *run, at *attempt) {
 	}
 	res := Response{
 		Call: cl.count(r.c), Status: at.record.Status, RequestID: at.record.RequestID, Attempts: slices.Clone(r.attempts),
-		Adopted: r.adopted, DecodeError: cl.secrets.Hide(at.decodeErr),
+		Origin: r.origin, DecodeError: cl.secrets.Hide(at.decodeErr),
 	}
 	if at.resp != nil {
 		res.Header = at.resp.Header

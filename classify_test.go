@@ -125,13 +125,13 @@ func TestRuleForCreateThatTookEffect(t *testing.T) {
 		if !r.unclear {
 			_ = r.check(t, name, b, err)
 			assert.Zero(t, b.count(toLookup))
-			assert.False(t, res.Adopted)
+			assert.NotEqual(t, pinterest.OriginLookup, res.Origin)
 			return
 		}
 		require.NoError(t, err)
 		assert.Equal(t, newPinID, pin.ID)
 		assert.Equal(t, pinCreate().Title, pin.Title)
-		assert.True(t, res.Adopted)
+		assert.Equal(t, pinterest.OriginLookup, res.Origin)
 		assert.Equal(t, 1, b.count(toCall), "POSTs")
 		assert.Equal(t, 1, b.count(toLookup), "a hit counts at once")
 		assert.Empty(t, b.clock.sleeps())

@@ -165,7 +165,7 @@ func TestCreateOverHTTP2IsNeverResentUnseen(t *testing.T) {
 				}
 				require.NoError(t, err)
 				assert.Equal(t, "901", pin.ID)
-				assert.True(t, res.Adopted)
+				assert.Equal(t, pinterest.OriginLookup, res.Origin)
 				posts, pins := s.count()
 				assert.Equal(t, 1, posts, "POSTs")
 				assert.Equal(t, 1, pins, "pins")

@@ -103,6 +103,9 @@ const (
 	// ErrPaced says that the [Limiter], not Pinterest, refused to let the call go:
 	// its turn would have come too late. Error.RetryAt has the time.
 	ErrPaced = constError("pinterest: the call would have waited too long for its turn (a local limit)")
+	// ErrKeyReused says that a key of [CreateOnce] has a result that was made from
+	// other content.
+	ErrKeyReused = constError("pinterest: the key was used for other content")
 	// ErrEndlessPages stops an iterator whose pages do not come to an end.
 	ErrEndlessPages = constError("pinterest: the pages do not come to an end")
 )

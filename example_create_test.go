@@ -37,12 +37,12 @@ func ExamplePinsService_Create_lostAnswer() {
 	if err != nil {
 		log.Panic(err)
 	}
-	fmt.Println("adopted:", res.Adopted)
+	fmt.Println("origin:", res.Origin)
 	fmt.Println("the same pin:", pin.ID == srv.Pins(board.ID)[0].ID)
 	fmt.Println("requests:", srv.Count("pins/create"), "pins:", len(srv.Pins(board.ID)))
 
 	// Output:
-	// adopted: true
+	// origin: lookup
 	// the same pin: true
 	// requests: 1 pins: 1
 }
@@ -59,11 +59,11 @@ func ExamplePinsService_Create_sentAgain() {
 	if _, err := client.Pins.Create(ctx, oak(board.ID), pinterest.ResponseTo(&res)); err != nil {
 		log.Panic(err)
 	}
-	fmt.Println("adopted:", res.Adopted)
+	fmt.Println("origin:", res.Origin)
 	fmt.Println("requests:", srv.Count("pins/create"), "pins:", len(srv.Pins(board.ID)))
 
 	// Output:
-	// adopted: false
+	// origin: answer
 	// requests: 2 pins: 1
 }
 

@@ -84,7 +84,7 @@ func Example_operation() {
 	if err != nil {
 		log.Panic(err)
 	}
-	fmt.Println(shelf.Name, "adopted:", res.Adopted)
+	fmt.Println(shelf.Name, "origin:", res.Origin)
 
 	for s, err := range pinterest.All[Shelf](ctx, client, opShelvesList, pinterest.Request{Path: []string{board.ID}}) {
 		if err != nil {
@@ -100,7 +100,7 @@ func Example_operation() {
 	}
 
 	// Output:
-	// Oak adopted: true
+	// Oak origin: lookup
 	// on the board: Oak
 	// fix [name is required]
 }

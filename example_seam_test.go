@@ -84,13 +84,13 @@ func ExampleCall() {
 	if err != nil {
 		log.Panic(err)
 	}
-	fmt.Println(label.ID, label.Name, "adopted:", response.Adopted, "labels:", len(labels))
+	fmt.Println(label.ID, label.Name, "origin:", response.Origin, "labels:", len(labels))
 
 	_, err = pinterest.Call[Label](ctx, client, opLabelsCreate, pinterest.Request{Path: []string{"549755885175"}, Body: LabelCreate{}})
 	fmt.Println(err)
 
 	// Output:
-	// 7 Kitchens adopted: true labels: 1
+	// 7 Kitchens origin: lookup labels: 1
 	// pinterest: labels/create: invalid: name is required [fix]
 }
 

@@ -42,12 +42,16 @@ type pinsAPI interface {
 	Get(ctx context.Context, id string, opts ...pinterest.CallOption) (*pinterest.Pin, error)
 	Update(ctx context.Context, id string, update pinterest.PinUpdate, opts ...pinterest.CallOption) (*pinterest.Pin, error)
 	Delete(ctx context.Context, id string, opts ...pinterest.CallOption) error
+	CreateAll(ctx context.Context, pins []pinterest.PinCreate, opts ...pinterest.CallOption) []pinterest.Result[pinterest.Pin]
+	CreateAllOnce(ctx context.Context, pins []pinterest.KeyedPin, opts ...pinterest.CallOption) []pinterest.Result[pinterest.Pin]
+	SaveOnce(ctx context.Context, key, id string, to pinterest.PinSave, opts ...pinterest.CallOption) (*pinterest.Pin, error)
 	Save(ctx context.Context, id string, to pinterest.PinSave, opts ...pinterest.CallOption) (*pinterest.Pin, error)
 	Resolve(ctx context.Context, u pinterest.Uncertain, opts ...pinterest.CallOption) (*pinterest.Resolution[pinterest.Pin], error)
 }
 
 // boardsAPI is what the tests call of a boards service.
 type boardsAPI interface {
+	CreateOnce(ctx context.Context, key string, board pinterest.BoardCreate, opts ...pinterest.CallOption) (*pinterest.Board, error)
 	Create(ctx context.Context, board pinterest.BoardCreate, opts ...pinterest.CallOption) (*pinterest.Board, error)
 	Resolve(ctx context.Context, u pinterest.Uncertain, opts ...pinterest.CallOption) (*pinterest.Resolution[pinterest.Board], error)
 	ListPins(ctx context.Context, id string, o *pinterest.BoardPinsOptions, opts ...pinterest.CallOption) (*pinterest.Page[pinterest.Pin], error)
@@ -56,6 +60,7 @@ type boardsAPI interface {
 
 // sectionsAPI is what the tests call of a sections service.
 type sectionsAPI interface {
+	CreateOnce(ctx context.Context, key, boardID string, section pinterest.SectionCreate, opts ...pinterest.CallOption) (*pinterest.Section, error)
 	Create(ctx context.Context, boardID string, section pinterest.SectionCreate, opts ...pinterest.CallOption) (*pinterest.Section, error)
 	Resolve(ctx context.Context, u pinterest.Uncertain, opts ...pinterest.CallOption) (*pinterest.Resolution[pinterest.Section], error)
 }

@@ -81,7 +81,7 @@ type Lookup[T any] struct {
 	// earlier result that the list lacks was deleted, or the list lags.
 	Get Operation
 	// Late says that the result may be listed only minutes after it was made, such as
-	// a video that is processed first. Then not finding it proves nothing.
+	// a video that is processed first. Then not finding it proves nothing for an hour.
 	Late bool
 }
 

@@ -100,9 +100,19 @@ type Event struct {
 	Class Class
 	// EventDone: what to do about the failure, DispositionNone for a success.
 	Disposition Disposition
-	// EventDone: the result of the create was found by a look-up.
-	Adopted bool
+	// EventDone: where the result came from; "" for a failure.
+	Origin Origin
 }
+
+// Origin says where the result of a call came from.
+type Origin string
+
+// The origins.
+const (
+	OriginAnswer Origin = "answer" // the answer to the request
+	OriginLookup Origin = "lookup" // the list: the create had taken effect, though its answer was lost
+	OriginLedger Origin = "ledger" // the ledger: an earlier [CreateOnce] with the same key has made it
+)
 
 // Response says what is known about a call apart from its result. [ResponseTo] asks
 // for it.
@@ -113,7 +123,7 @@ type Response struct {
 	RequestID string      // x-pinterest-rid of the last answer
 	Attempts  []Attempt   // every attempt, in order
 	Rate      RateLimit   // what the last answer said of the quota
-	Adopted   bool        // the create's answer was lost, and its result was looked up
+	Origin    Origin      // where the result came from; "" for a failure
 	// DecodeError is set when a field of a successful answer had another type than
 	// the official description says. The rest of the answer was decoded. It is also
 	// set when a write was answered 204, without the result that was asked for.
@@ -171,10 +181,10 @@ func (c *Client) refuse(ctx context.Context, cl *call, err *Error) error {
 	return err
 }
 
-// adopt ends a call of which nothing was sent, since the result of an earlier one
-// was looked up.
-func (c *Client) adopt(ctx context.Context, cl *call) {
-	c.doneUnsent(ctx, cl, func(e *Event) { e.Adopted = true })
+// adopt ends a call of which nothing was sent, since there is the result of an earlier
+// one.
+func (c *Client) adopt(ctx context.Context, cl *call, from Origin) {
+	c.doneUnsent(ctx, cl, func(e *Event) { e.Origin = from })
 }
 
 // doneUnsent tells the caller and the observers that a call ended without an
@@ -189,7 +199,7 @@ func (c *Client) doneUnsent(ctx context.Context, cl *call, outcome func(e *Event
 	e.Time = c.clock.Now()
 	outcome(&e)
 	if cl.opts.response != nil {
-		*cl.opts.response = Response{Call: e.Call, Adopted: e.Adopted}
+		*cl.opts.response = Response{Call: e.Call, Origin: e.Origin}
 	}
 	if c.watched() {
 		c.observe(e)
@@ -203,7 +213,7 @@ func (r *run) done(err *Error) {
 	}
 	last := r.attempts[len(r.attempts)-1]
 	e := r.event(EventDone)
-	e.Time, e.Attempt, e.Attempts, e.Adopted = r.attempts[0].Start, last, len(r.attempts), r.adopted
+	e.Time, e.Attempt, e.Attempts, e.Origin = r.attempts[0].Start, last, len(r.attempts), r.origin
 	if err != nil {
 		e.Class, e.Disposition, e.Err = err.Class, err.Disposition, err
 	}
@@ -259,7 +269,7 @@ func (c *Client) log(e Event) {
 	case EventLookup:
 		attrs = append(attrs, slog.Bool("found", e.Found))
 	case EventDone:
-		attrs = append(attrs, slog.Int("attempts", e.Attempts), slog.Bool("adopted", e.Adopted))
+		attrs = append(attrs, slog.Int("attempts", e.Attempts), slog.String("origin", string(e.Origin)))
 	case EventScopesLost:
 		attrs = append(attrs, slog.String("scopes", joinScopes(e.Scopes)))
 	case EventRefresh, EventConnected, EventDisconnected, EventExpiring:

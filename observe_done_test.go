@@ -28,7 +28,7 @@ func TestEventDoneHasTheCallsOutcome(t *testing.T) {
 	type outcome struct {
 		class       pinterest.Class
 		disposition pinterest.Disposition
-		adopted     bool
+		origin      pinterest.Origin
 		attempts    int
 		jobKey      string
 	}
@@ -39,17 +39,17 @@ func TestEventDoneHasTheCallsOutcome(t *testing.T) {
 		before func(t *testing.T, c *testClient) // another call
 		want   outcome
 	}{
-		"success":       {server: serving(okPin()), call: read, want: outcome{attempts: 1}},
-		"after a retry": {server: serving(bare(503), okPin()), call: read, want: outcome{attempts: 2}},
+		"success":       {server: serving(okPin()), call: read, want: outcome{origin: pinterest.OriginAnswer, attempts: 1}},
+		"after a retry": {server: serving(bare(503), okPin()), call: read, want: outcome{origin: pinterest.OriginAnswer, attempts: 2}},
 		"not found":     {server: serving(bare(404)), call: read, want: outcome{class: pinterest.ClassNotFound, disposition: fix, attempts: 1}},
 		"adopted": {server: func(t *testing.T) *server {
 			s := newServer(t, bare(503))
 			return s.onLookup(s.madePin())
-		}, call: create, want: outcome{adopted: true, attempts: 1}},
+		}, call: create, want: outcome{origin: pinterest.OriginLookup, attempts: 1}},
 		"adopted for a key": {server: func(t *testing.T) *server {
 			s := newServer(t, bare(503))
 			return s.onLookup(s.madePin())
-		}, opts: []pinterest.Option{pinterest.WithLedger(pinterest.NewMemoryLedger())}, call: once, want: outcome{adopted: true, attempts: 1, jobKey: "job 7"}},
+		}, opts: []pinterest.Option{pinterest.WithLedger(pinterest.NewMemoryLedger())}, call: once, want: outcome{origin: pinterest.OriginLookup, attempts: 1, jobKey: "job 7"}},
 		"uncertain": {server: func(t *testing.T) *server {
 			return newServer(t, bare(503)).onLookup(bare(404).always())
 		}, call: create, want: outcome{class: pinterest.ClassUnavailable, disposition: pinterest.DispositionUncertain, attempts: 1}},
@@ -74,7 +74,10 @@ func TestEventDoneHasTheCallsOutcome(t *testing.T) {
 			return s.onLookup(bare(404), s.madePin())
 		}, opts: []pinterest.Option{pinterest.WithLedger(pinterest.NewMemoryLedger())}, before: func(t *testing.T, c *testClient) {
 			require.ErrorIs(t, once(t.Context(), c), pinterest.ErrUncertain)
-		}, call: once, want: outcome{adopted: true, jobKey: "job 7"}},
+		}, call: once, want: outcome{origin: pinterest.OriginLookup, jobKey: "job 7"}},
+		"a key that is done": {server: serving(okPin()), opts: []pinterest.Option{pinterest.WithLedger(pinterest.NewMemoryLedger())}, before: func(t *testing.T, c *testClient) {
+			require.NoError(t, once(t.Context(), c))
+		}, call: once, want: outcome{origin: pinterest.OriginLedger, jobKey: "job 7"}},
 		"a key that stays uncertain": {server: func(t *testing.T) *server {
 			return newServer(t, bare(503)).onLookup(bare(404).always())
 		}, opts: []pinterest.Option{pinterest.WithLedger(pinterest.NewMemoryLedger())}, before: func(t *testing.T, c *testClient) {
@@ -105,8 +108,8 @@ func TestEventDoneHasTheCallsOutcome(t *testing.T) {
 			events := seen.all()
 			last := events[len(events)-1]
 			assert.Equal(t, pinterest.EventDone, last.Type)
-			assert.Equal(t, tt.want, outcome{last.Class, last.Disposition, last.Adopted, last.Attempts, last.JobKey})
-			assert.Equal(t, tt.want.adopted, res.Adopted)
+			assert.Equal(t, tt.want, outcome{last.Class, last.Disposition, last.Origin, last.Attempts, last.JobKey})
+			assert.Equal(t, tt.want.origin, res.Origin)
 			assert.Len(t, res.Attempts, tt.want.attempts)
 			if tt.want.class == pinterest.ClassNone {
 				assert.NoError(t, last.Err)

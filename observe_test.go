@@ -65,7 +65,7 @@ func TestAttemptsAreListed(t *testing.T) {
 		assert.Equal(t, pinterest.PhaseAnswered, last.Phase)
 		assert.Equal(t, 200, res.Status)
 		assert.Equal(t, requestID, res.RequestID)
-		assert.False(t, res.Adopted)
+		assert.NotEqual(t, pinterest.OriginLookup, res.Origin)
 		assert.NoError(t, res.DecodeError)
 		assert.Equal(t, pinterest.RateLimit{
 			Limit: 100, Remaining: 99, Reset: time.Second,
@@ -128,7 +128,7 @@ func TestEventsComeInOrder(t *testing.T) {
 		events := seen.all()
 		last := events[len(events)-1]
 		assert.Equal(t, pinterest.EventDone, last.Type)
-		assert.True(t, last.Adopted)
+		assert.Equal(t, pinterest.OriginLookup, last.Origin)
 		assert.Zero(t, last.Attempt.Wait)
 		assert.NoError(t, last.Err)
 		for _, e := range events {

@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"net/url"
 	"strings"
 )
@@ -47,7 +46,7 @@ func CreateOnce[T any](ctx context.Context, c *Client, key string, op Operation,
 	if err != nil {
 		return nil, c.refuse(ctx, cl, cl.invalid(err))
 	}
-	held, unlock, err := c.ledger.Lock(ctx, o.keyName, o.contentName)
+	held, unlock, err := c.ledger.Lock(ctx, c.keyName(key), c.contentName(cl.lookup))
 	if err != nil {
 		return nil, c.refuse(ctx, cl, cl.ledgerError(err))
 	}
@@ -80,9 +79,7 @@ type once struct {
 	c  *Client
 	cl *call // the create, prepared
 
-	content     string // identifies all that it is made from
-	keyName     string // the record of the key
-	contentName string // the lock of equal creates
+	content string // identifies all that it is made from
 }
 
 func newOnce(c *Client, cl *call) (*once, error) {
@@ -91,10 +88,7 @@ func newOnce(c *Client, cl *call) (*once, error) {
 		return nil, err
 	}
 	content := append([]string{cl.op.ID, string(body), string(cl.lookup.want), cl.req.query(cl.opts.adAccount).Encode()}, cl.req.Path...)
-	return &once{
-		c: c, cl: cl, content: hex.EncodeToString([]byte(fingerprint(content...))),
-		keyName: c.ledgerName("key", cl.opts.jobKey), contentName: c.contentName(cl.lookup),
-	}, nil
+	return &once{c: c, cl: cl, content: hex.EncodeToString([]byte(fingerprint(content...)))}, nil
 }
 
 // ledgerName names a record of the account in the ledger.
@@ -102,85 +96,114 @@ func (c *Client) ledgerName(kind, name string) string {
 	return strings.Join([]string{kind, url.PathEscape(c.appID), url.PathEscape(c.name), url.PathEscape(name)}, "/")
 }
 
-// contentName names the lock of equal creates in the ledger.
+// keyName names the record and the lock of a key.
+func (c *Client) keyName(key string) string { return c.ledgerName("key", key) }
+
+// contentName names the lock of equal creates.
 func (c *Client) contentName(l *lookup) string {
 	return c.ledgerName("content", hex.EncodeToString([]byte(l.key)))
 }
 
-// onceRecord is the record of a key in the ledger.
-type onceRecord struct {
-	State   string          `json:"state"`
+// keyRecord is the record of a key in the ledger.
+type keyRecord struct {
+	State   keyState        `json:"state"`
 	Content string          `json:"content"`         // identifies the create
-	Want    *Uncertain      `json:"want,omitzero"`   // with onceIntent: the create to look up
-	Result  json.RawMessage `json:"result,omitzero"` // with onceDone: the result
+	Want    *Uncertain      `json:"want,omitzero"`   // with keyIntent: the create to look up
+	Result  json.RawMessage `json:"result,omitzero"` // with keyDone: the result
 }
 
+type keyState string
+
 const (
-	onceIntent = "intent" // it is about to be sent, or was sent
-	onceDone   = "done"   // it took effect
-	onceFailed = "failed" // it certainly failed: the key is free again
+	keyFree   keyState = ""       // it has no record
+	keyIntent keyState = "intent" // its create is about to be sent, or was sent
+	keyDone   keyState = "done"   // it took effect
+	keyFailed keyState = "failed" // it certainly failed: the key is free again
 )
 
 // run starts from the key's record and ends with a result or an error.
 func (o *once) run(ctx context.Context) (made bool, err error) {
-	rec, err := o.load(ctx)
-	if err != nil {
-		return false, err
+	rec, e := o.load(ctx)
+	if e != nil {
+		return false, o.c.refuse(ctx, o.cl, e)
 	}
 	switch rec.State {
-	case onceDone:
-		o.c.doneUnsent(ctx, o.cl, func(*Event) {})
+	case keyDone:
+		o.c.adopt(ctx, o.cl, OriginLedger)
 		return true, nil
-	case onceIntent:
-		verdict, err := o.resume(ctx, *rec.Want)
+	case keyIntent:
+		verdict, err := o.c.settle(ctx, o.cl, *rec.Want, fmt.Sprintf("an earlier call with the key %q was interrupted", o.cl.opts.jobKey))
 		switch verdict {
 		case verdictFound:
-			o.c.adopt(ctx, o.cl)
+			o.c.adopt(ctx, o.cl, OriginLookup)
 			return o.finish(ctx, nil)
 		case verdictUnknown:
 			return false, err
 		case verdictAbsent:
 		}
+	case keyFree, keyFailed:
 	}
 	// Until stays zero: a process that dies with this intent may have sent the
 	// create again and again, up to its last moment.
 	want := newUncertain(o.cl, rand.Text(), o.c.apiClock, o.c.clock.Now())
-	if err := o.save(ctx, onceRecord{State: onceIntent, Want: want}, nil); err != nil {
-		return false, o.refuse(ctx, err)
+	if err := o.c.saveKey(ctx, o.cl, keyRecord{State: keyIntent, Content: o.content, Want: want}); err != nil {
+		return false, o.c.refuse(ctx, o.cl, o.cl.ledgerError(err))
 	}
 	return o.finish(ctx, o.c.carryOut(ctx, o.cl))
 }
 
 // load reads the key's record, and its result into that of the call.
-func (o *once) load(ctx context.Context) (rec onceRecord, err error) {
-	data, err := o.c.ledger.Load(ctx, o.keyName)
+func (o *once) load(ctx context.Context) (rec keyRecord, e *Error) {
+	if rec, e = o.c.loadKey(ctx, o.cl); e != nil {
+		return rec, e
+	}
+	used := rec.State == keyIntent || rec.State == keyDone
+	switch want := rec.Want; {
+	case used && rec.Content != o.content:
+		return rec, o.otherContent(&rec)
+	case rec.State == keyIntent && (want.Operation != o.cl.op.ID || !bytes.Equal(want.Want, o.cl.lookup.want)),
+		rec.State == keyDone && (json.Unmarshal(rec.Result, o.cl.out) != nil || o.id() == ""):
+		return rec, o.cl.damaged(errForeignRecord)
+	}
+	return rec, nil
+}
+
+// otherContent is the error of a key that was used for other content. As long as
+// nobody knows what became of that, it may still take effect: a new key for the new
+// content could make a second thing.
+func (o *once) otherContent(rec *keyRecord) *Error {
+	if rec.State == keyIntent {
+		return o.c.unresolved(o.cl, *rec.Want, fmt.Errorf("an earlier call with the key %q and other content may have taken effect: resolve it first", o.cl.opts.jobKey))
+	}
+	err := FieldError{Field: "key", Value: o.cl.opts.jobKey, Problem: "was used for a create with other content: use another key for a changed one"}
+	return o.cl.invalid(errors.Join(err, ErrKeyReused))
+}
+
+// loadKey reads the record of the call's key.
+func (c *Client) loadKey(ctx context.Context, cl *call) (rec keyRecord, e *Error) {
+	data, err := c.ledger.Load(ctx, c.keyName(cl.opts.jobKey))
 	if err != nil {
-		return rec, o.refuse(ctx, err)
+		return rec, cl.ledgerError(err)
 	}
 	if data == nil {
 		return rec, nil
 	}
 	if err := json.Unmarshal(data, &rec); err != nil {
-		return rec, o.damaged(ctx, fmt.Errorf("cannot be read: %w", err))
+		return rec, cl.damaged(fmt.Errorf("cannot be read: %w", err))
 	}
-	if rec.State != onceFailed && rec.Content != o.content {
-		err := FieldError{Field: "key", Value: o.cl.opts.jobKey, Problem: "was used for a create with other content: use another key for a changed one"}
-		return rec, o.c.refuse(ctx, o.cl, o.cl.invalid(err))
-	}
-	whole := false
 	switch rec.State {
-	case onceDone:
-		whole = json.Unmarshal(rec.Result, o.cl.out) == nil && o.id() != ""
-	case onceIntent:
-		whole = rec.Want != nil && rec.Want.Operation == o.cl.op.ID && bytes.Equal(rec.Want.Want, o.cl.lookup.want) && rec.Want.check() == nil
-	case onceFailed:
-		whole = true
+	case keyDone, keyFailed:
+		return rec, nil
+	case keyIntent:
+		if rec.Want != nil && rec.Want.check() == nil {
+			return rec, nil
+		}
+	case keyFree: // is no record
 	}
-	if !whole {
-		return rec, o.damaged(ctx, errors.New("is not one of this library's"))
-	}
-	return rec, nil
+	return rec, cl.damaged(errForeignRecord)
 }
+
+var errForeignRecord = errors.New("is not one of this library's")
 
 // id returns the id of the call's result.
 func (o *once) id() string {
@@ -188,28 +211,9 @@ func (o *once) id() string {
 	return id
 }
 
-// resume finds out what became of an intent that has no result.
-func (o *once) resume(ctx context.Context, want Uncertain) (verdict, error) {
-	leave, err := o.c.registry.enter(ctx, o.cl)
-	if err != nil {
-		return verdictUnknown, o.c.refuse(ctx, o.cl, o.cl.notBegun(err))
-	}
-	defer leave()
-	verdict, err := o.c.resolve(ctx, o.cl, &want)
-	if verdict != verdictUnknown {
-		return verdict, nil
-	}
-	return verdict, o.c.unresolved(ctx, o.cl, want, fmt.Errorf("an earlier call with the key %q was interrupted: %w", o.cl.opts.jobKey, err))
-}
-
-// refuse ends a call that did not come to its create, since the ledger failed.
-func (o *once) refuse(ctx context.Context, err error) error {
-	return o.c.refuse(ctx, o.cl, o.cl.ledgerError(err))
-}
-
-// damaged ends a call whose record no later call can read either.
-func (o *once) damaged(ctx context.Context, err error) error {
-	return o.c.refuse(ctx, o.cl, o.cl.newError(ClassLedger, DispositionReview, fmt.Errorf("the record of key %q %w", o.cl.opts.jobKey, err)))
+// damaged is the error of a key whose record no later call can read either.
+func (cl *call) damaged(err error) *Error {
+	return cl.newError(ClassLedger, DispositionReview, fmt.Errorf("the record of key %q %w", cl.opts.jobKey, err))
 }
 
 // finish records the outcome of the create.
@@ -220,48 +224,48 @@ func (o *once) finish(ctx context.Context, err error) (made bool, _ error) {
 	var e *Error
 	switch {
 	case err == nil:
-		if err := o.record(ctx); err != nil {
+		if err := o.c.saveKey(ctx, o.cl, keyRecord{State: keyDone, Content: o.content}); err != nil {
 			o.c.registry.disown(o.id())
 			return true, fmt.Errorf("%s made %s, but that was not recorded: %w", o.cl.op.ID, o.id(), o.cl.ledgerError(err))
 		}
 		return true, nil
 	case errors.As(err, &e) && e.Uncertain != nil:
-		return false, o.keep(ctx, err, onceRecord{State: onceIntent, Want: e.Uncertain})
+		return false, o.keep(ctx, err, keyRecord{State: keyIntent, Content: o.content, Want: e.Uncertain})
 	case errors.Is(err, ErrUncertain):
 		return false, err // the intent stands
 	}
-	return false, o.keep(ctx, err, onceRecord{State: onceFailed})
+	return false, o.keep(ctx, err, keyRecord{State: keyFailed, Content: o.content})
 }
 
 // keep records how a create failed. If that fails, too, it adds the reason to err.
-func (o *once) keep(ctx context.Context, err error, rec onceRecord) error {
-	if unsaved := o.save(ctx, rec, nil); unsaved != nil {
+func (o *once) keep(ctx context.Context, err error, rec keyRecord) error {
+	if unsaved := o.c.saveKey(ctx, o.cl, rec); unsaved != nil {
 		return withError(err, o.cl.ledgerError(unsaved))
 	}
 	return err
 }
 
-// record saves the result and, in the same step, the key it belongs to, so that no
-// other key of equal content adopts it.
-func (o *once) record(ctx context.Context) error {
-	result, err := json.Marshal(o.cl.out)
-	if err != nil {
+// saveKey saves the record of the call's key. With keyDone, the call has the result, and
+// in the same step it saves to which create that belongs, so that no other key of equal
+// content adopts it.
+func (c *Client) saveKey(ctx context.Context, cl *call, rec keyRecord) (err error) {
+	records := map[string][]byte{}
+	if rec.State == keyDone {
+		if rec.Result, err = json.Marshal(cl.out); err != nil {
+			return err
+		}
+		c.addOwner(records, cl)
+	}
+	if records[c.keyName(cl.opts.jobKey)], err = json.Marshal(rec); err != nil {
 		return err
 	}
-	owner := map[string][]byte{o.c.ledgerName("owner", o.id()): []byte(o.cl.owner())}
-	return o.save(ctx, onceRecord{State: onceDone, Result: result}, owner)
+	return c.ledger.Save(ctx, records)
 }
 
-// save saves the key's record together with more records.
-func (o *once) save(ctx context.Context, rec onceRecord, more map[string][]byte) error {
-	rec.Content = o.content
-	data, err := json.Marshal(rec)
-	if err != nil {
-		return err
-	}
-	records := map[string][]byte{o.keyName: data}
-	maps.Copy(records, more)
-	return o.c.ledger.Save(ctx, records)
+// addOwner adds the record that says to which create the call's result belongs.
+func (c *Client) addOwner(records map[string][]byte, cl *call) {
+	id, _ := cl.lookup.result()
+	records[c.ledgerName("owner", id)] = []byte(cl.owner())
 }
 
 // ledgerError returns the error of a ledger that failed.
@@ -282,12 +286,30 @@ func (c *Client) ownerOf(ctx context.Context, cl *call, id string) (string, erro
 	return string(owner), nil
 }
 
-// recordOwner records in the ledger, if there is one, to which create a thing belongs.
-func (c *Client) recordOwner(ctx context.Context, cl *call, id string) error {
+// recordResolved records in the ledger, if there is one, what [Resolve] has found out: to
+// which create a result belongs and, of a [CreateOnce], what became of its key.
+func (c *Client) recordResolved(ctx context.Context, cl *call, u *Uncertain, found bool) (e *Error) {
 	if c.ledger == nil {
 		return nil
 	}
-	if err := c.ledger.Save(ctx, map[string][]byte{c.ledgerName("owner", id): []byte(cl.owner())}); err != nil {
+	var rec keyRecord
+	if u.Key != "" {
+		if rec, e = c.loadKey(ctx, cl); e != nil {
+			return e
+		}
+	}
+	var err error
+	switch asked := rec.State == keyIntent && rec.Want.ID == u.ID; {
+	case asked && found:
+		err = c.saveKey(ctx, cl, keyRecord{State: keyDone, Content: rec.Content})
+	case asked:
+		err = c.saveKey(ctx, cl, keyRecord{State: keyFailed, Content: rec.Content})
+	case found:
+		owner := map[string][]byte{}
+		c.addOwner(owner, cl)
+		err = c.ledger.Save(ctx, owner)
+	}
+	if err != nil {
 		return cl.ledgerError(err)
 	}
 	return nil

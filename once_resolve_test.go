@@ -168,7 +168,7 @@ func TestCreateOnceAdoptedLeavesRaw(t *testing.T) {
 	_, err := s.client.Pins.CreateOnce(t.Context(), "job-1", s.pin(), pinterest.RawTo(&raw), pinterest.ResponseTo(&response))
 	require.NoError(t, err)
 	assert.Empty(t, raw)
-	assert.True(t, response.Adopted)
+	assert.Equal(t, pinterest.OriginLookup, response.Origin)
 	assert.Zero(t, response.Status)
 }
 
@@ -301,7 +301,7 @@ func TestLookupWithNilOptions(t *testing.T) {
 		},
 	}, pinterest.ResponseTo(&response))
 	require.NoError(t, err)
-	assert.True(t, response.Adopted)
+	assert.Equal(t, pinterest.OriginLookup, response.Origin)
 	assert.Equal(t, []string{pin.ID}, s.ids())
 }
 

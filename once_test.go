@@ -148,39 +148,144 @@ func TestCreateOnceKeyReused(t *testing.T) {
 		"section":     func(p *pinterest.PinCreate) { p.BoardSectionID = "1" },
 		"parent":      func(p *pinterest.PinCreate) { p.ParentPinID = "1" },
 	}
-	for _, state := range []string{"made", "at its intent"} {
-		for name, change := range changes {
-			t.Run(state+", other "+name, func(t *testing.T) {
+	for name, change := range changes {
+		t.Run("made, other "+name, func(t *testing.T) {
+			t.Parallel()
+			s := newStudio(t)
+			ledger := pinterest.NewMemoryLedger()
+			_, err := s.createOnce(ledger, "job-8841", s.pin(), noCrash, 0)
+			require.NoError(t, err)
+			s.srv.ResetRequests()
+			pin := s.pin()
+			change(&pin)
+			_, err = s.createOnce(ledger, "job-8841", pin, noCrash, 0)
+			require.ErrorIs(t, err, pinterest.ErrInvalid)
+			require.ErrorIs(t, err, pinterest.ErrKeyReused)
+			require.ErrorContains(t, err, "job-8841")
+			var e *pinterest.Error
+			require.ErrorAs(t, err, &e)
+			assert.Equal(t, fix, e.Disposition)
+			require.Len(t, e.Fields, 1)
+			assert.Equal(t, "key", e.Fields[0].Field)
+			s.counts("", 0)
+
+			again, err := s.createOnce(ledger, "job-8841", s.pin(), noCrash, 0)
+			require.NoError(t, err, "the key is as it was")
+			assert.Equal(t, []string{again.ID}, s.ids())
+		})
+		// The job was edited while nobody knew what had become of its pin. A new key could
+		// make a second one.
+		for _, point := range []string{crashBefore, crashAnswer} {
+			t.Run("interrupted "+point+", other "+name, func(t *testing.T) {
 				t.Parallel()
 				s := newStudio(t)
 				ledger := pinterest.NewMemoryLedger()
-				point := noCrash
-				if state != "made" {
-					point = crashAnswer
-				}
 				_, err := s.createOnce(ledger, "job-8841", s.pin(), point, 1)
-				if point == crashAnswer {
-					require.ErrorIs(t, err, errCrash)
-				} else {
-					require.NoError(t, err)
-				}
+				require.ErrorIs(t, err, errCrash)
 				s.srv.ResetRequests()
 				pin := s.pin()
 				change(&pin)
 				_, err = s.createOnce(ledger, "job-8841", pin, noCrash, 0)
-				require.ErrorIs(t, err, pinterest.ErrInvalid)
+				e := requireUncertain(t, err)
+				require.NotErrorIs(t, err, pinterest.ErrKeyReused)
 				require.ErrorContains(t, err, "job-8841")
-				var e *pinterest.Error
-				require.ErrorAs(t, err, &e)
-				require.Len(t, e.Fields, 1)
-				assert.Equal(t, "key", e.Fields[0].Field)
+				require.NotNil(t, e.Uncertain)
+				assert.Equal(t, "job-8841", e.Uncertain.Key)
 				s.counts("", 0)
 
-				again, err := s.createOnce(ledger, "job-8841", s.pin(), noCrash, 0)
-				require.NoError(t, err, "the key is as it was")
+				// Resolve says what became of it, and the key with it.
+				client := s.newClient(pinterest.WithLedger(ledger))
+				res, err := client.Pins.Resolve(t.Context(), *e.Uncertain)
+				require.NoError(t, err)
+				if point == crashBefore {
+					require.Equal(t, pinterest.OutcomeAbsent, res.Outcome)
+					_, err = client.Pins.CreateOnce(t.Context(), "job-8841", s.pin())
+					require.NoError(t, err, "the key is free")
+					assert.Len(t, s.ids(), 1)
+					return
+				}
+				require.Equal(t, pinterest.OutcomeCreated, res.Outcome)
+				_, err = client.Pins.CreateOnce(t.Context(), "job-8841", pin)
+				require.ErrorIs(t, err, pinterest.ErrKeyReused, "now it is certain")
+				var response pinterest.Response
+				again, err := client.Pins.CreateOnce(t.Context(), "job-8841", s.pin(), pinterest.ResponseTo(&response))
+				require.NoError(t, err)
+				assert.Equal(t, pinterest.OriginLedger, response.Origin)
 				assert.Equal(t, []string{again.ID}, s.ids())
+				assert.Equal(t, res.Result.ID, again.ID)
 			})
 		}
+	}
+}
+
+// A key that Resolve has shown to be free can be used for other content at once.
+func TestResolveFreesTheKey(t *testing.T) {
+	s := newStudio(t)
+	ledger := pinterest.NewMemoryLedger()
+	_, err := s.createOnce(ledger, "job-8841", s.pin(), crashBefore, 1)
+	require.ErrorIs(t, err, errCrash)
+	client := s.newClient(pinterest.WithLedger(ledger))
+	edited := s.pin()
+	edited.Title = "Beech kitchen"
+	_, err = client.Pins.CreateOnce(t.Context(), "job-8841", edited)
+	res, err := client.Pins.Resolve(t.Context(), *requireUncertain(t, err).Uncertain)
+	require.NoError(t, err)
+	require.Equal(t, pinterest.OutcomeAbsent, res.Outcome)
+	made, err := client.Pins.CreateOnce(t.Context(), "job-8841", edited)
+	require.NoError(t, err)
+	assert.Equal(t, []string{made.ID}, s.ids())
+	assert.Equal(t, "Beech kitchen", made.Title)
+}
+
+// What Resolve finds out of an earlier create does not touch a key that was used again
+// since.
+func TestResolveOfAnEarlierUseOfTheKey(t *testing.T) {
+	ledger := pinterest.NewMemoryLedger()
+	s := newStudio(t, pinterest.WithLedger(ledger))
+	u := s.uncertainOnce("job-1", s.pin())
+	pin, err := s.client.Pins.CreateOnce(t.Context(), "job-1", s.pin())
+	require.NoError(t, err)
+	for range 2 {
+		res, err := s.newClient(pinterest.WithLedger(ledger)).Pins.Resolve(t.Context(), u)
+		require.NoError(t, err)
+		require.Equal(t, pinterest.OutcomeCreated, res.Outcome)
+		assert.Equal(t, pin.ID, res.Result.ID)
+	}
+	var response pinterest.Response
+	again, err := s.client.Pins.CreateOnce(t.Context(), "job-1", s.pin(), pinterest.ResponseTo(&response))
+	require.NoError(t, err)
+	assert.Equal(t, pin.ID, again.ID)
+	assert.Equal(t, pinterest.OriginLedger, response.Origin)
+	assert.Len(t, s.ids(), 1)
+}
+
+// A ledger that fails when Resolve records what it has found: the answer is unknown, and
+// nothing is lost.
+func TestResolveCannotRecord(t *testing.T) {
+	for _, made := range []bool{true, false} {
+		t.Run(fmt.Sprintf("made: %v", made), func(t *testing.T) {
+			ledger := pinterest.NewMemoryLedger()
+			s := newStudio(t)
+			point := crashBefore
+			if made {
+				point = crashAnswer
+			}
+			_, err := s.createOnce(ledger, "job-8841", s.pin(), point, 1)
+			require.ErrorIs(t, err, errCrash)
+			edited := s.pin()
+			edited.Title = "Beech kitchen"
+			_, err = s.newClient(pinterest.WithLedger(ledger)).Pins.CreateOnce(t.Context(), "job-8841", edited)
+			u := requireUncertain(t, err).Uncertain
+
+			failing := s.newClient(pinterest.WithLedger(&watchedLedger{Ledger: ledger, on: atNth("save", 1)}))
+			res, err := failing.Pins.Resolve(t.Context(), *u)
+			require.ErrorIs(t, err, pinterest.ErrLedger)
+			assert.Equal(t, pinterest.OutcomeUnknown, res.Outcome)
+
+			again, err := failing.Pins.CreateOnce(t.Context(), "job-8841", s.pin())
+			require.NoError(t, err)
+			assert.Equal(t, []string{again.ID}, s.ids())
+		})
 	}
 }
 

@@ -27,6 +27,8 @@ type callOptions struct {
 	withoutLookup bool
 	maxDownload   int64
 	jobKey        string // of CreateOnce
+	concurrency   *int   // of CreateAll
+	refused       error  // why CreateAll refuses the options
 }
 
 // apply runs the options over the client's defaults.
@@ -36,6 +38,9 @@ func (o *callOptions) apply(c *Client) error {
 			return fmt.Errorf("call option %d is nil", i+1)
 		}
 		opt(o)
+	}
+	if o.refused != nil {
+		return o.refused
 	}
 	o.policy = c.policy
 	if o.override != nil {
@@ -57,6 +62,9 @@ func (o *callOptions) apply(c *Client) error {
 	check.OptionalID("ad_account_id", o.adAccount)
 	if o.maxDownload < 0 {
 		check.Add("MaxDownload", strconv.FormatInt(o.maxDownload, 10), "must not be negative")
+	}
+	if o.concurrency != nil {
+		check.Add("Concurrency", strconv.Itoa(*o.concurrency), "is for CreateAll and CreateAllOnce")
 	}
 	if o.ownToken && o.token == "" {
 		check.Add("UsingToken", "", "must not be empty")

@@ -16,6 +16,7 @@ import (
 
 // succeed ends a call that has its result.
 func (r *run) succeed(at *attempt) {
+	setDefault(&r.origin, OriginAnswer)
 	r.finish(at, 0, nil)
 	at.keepRaw()
 	at.release()
@@ -33,7 +34,7 @@ func (r *run) settle() {
 		id, created := r.cl.lookup.result()
 		r.c.registry.own(r.owner(), r.cl.lookup, id, created)
 		r.c.registry.fulfill(r.cl.pending, r.cl.name)
-		if !r.adopted && r.c.apiClock.Known() {
+		if r.origin == OriginAnswer && r.c.apiClock.Known() {
 			lower, upper := r.c.apiClock.Bounds()
 			r.c.registry.learnTime(created, r.sentAt.Add(lower-clockResolution), r.c.clock.Now().Add(upper+clockResolution))
 		}

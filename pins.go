@@ -223,6 +223,22 @@ func (p PinSave) Validate() error {
 	return c.Err()
 }
 
+// want identifies the pin that saving the pin id makes.
+func (p PinSave) want(id string) pinWant {
+	return pinWant{BoardID: p.BoardID, SectionID: p.BoardSectionID, ParentPinID: id}
+}
+
+// boardSave is a PinSave that can be looked up, since it names its board.
+type boardSave struct{ PinSave }
+
+// Validate does the checks that SaveOnce does before it sends anything.
+func (p boardSave) Validate() error {
+	var c Check
+	c.ID("board_id", p.BoardID)
+	c.OptionalID("board_section_id", p.BoardSectionID)
+	return c.Err()
+}
+
 // PinFilter excludes pins from a list.
 type PinFilter string
 
@@ -310,6 +326,34 @@ func (s *PinsService) CreateOnce(ctx context.Context, key string, pin PinCreate,
 	return CreateOnce[Pin](ctx, s.client, key, OpPinsCreate, Request{Body: pin, Lookup: pin.want().lookup()}, opts...)
 }
 
+// CreateAll makes pins, 8 at a time or as many as [Concurrency] says, and returns what
+// became of each, in their order. One that fails does not stop the others. After a
+// crash, nobody knows which of the pins were made: CreateAllOnce does.
+//
+// Operation pins/create: https://developers.pinterest.com/docs/api/v5/pins-create
+func (s *PinsService) CreateAll(ctx context.Context, pins []PinCreate, opts ...CallOption) []Result[Pin] {
+	return CreateAll(ctx, len(pins), func(ctx context.Context, i int, opts ...CallOption) (*Pin, error) {
+		return s.Create(ctx, pins[i], opts...)
+	}, opts...)
+}
+
+// KeyedPin is a pin for [PinsService.CreateAllOnce].
+type KeyedPin struct {
+	Key string // of its CreateOnce
+	Pin PinCreate
+}
+
+// CreateAllOnce is CreateAll with a key for each pin. If it is called again after a
+// failure or a crash, no pin is made twice: see CreateOnce. Pins with the same key are
+// one pin.
+//
+// Operation pins/create: https://developers.pinterest.com/docs/api/v5/pins-create
+func (s *PinsService) CreateAllOnce(ctx context.Context, pins []KeyedPin, opts ...CallOption) []Result[Pin] {
+	return CreateAll(ctx, len(pins), func(ctx context.Context, i int, opts ...CallOption) (*Pin, error) {
+		return s.CreateOnce(ctx, pins[i].Key, pins[i].Pin, opts...)
+	}, opts...)
+}
+
 // Intent describes a pin that is about to be created, for a program that keeps its
 // own records: see [Client.Intent].
 func (s *PinsService) Intent(pin PinCreate, opts ...CallOption) (*Uncertain, error) {
@@ -363,9 +407,17 @@ func (s *PinsService) Delete(ctx context.Context, id string, opts ...CallOption)
 func (s *PinsService) Save(ctx context.Context, id string, to PinSave, opts ...CallOption) (*Pin, error) {
 	req := Request{Path: []string{id}, Body: to}
 	if to.BoardID != "" {
-		req.Lookup = pinWant{BoardID: to.BoardID, SectionID: to.BoardSectionID, ParentPinID: id}.lookup()
+		req.Lookup = to.want(id).lookup()
 	}
 	return Call[Pin](ctx, s.client, OpPinsSave, req, opts...)
+}
+
+// SaveOnce saves a pin to a board at most once for a key of the caller's, across
+// repeated calls and crashes: see CreateOnce. The board is required.
+//
+// Operation pins/save: https://developers.pinterest.com/docs/api/v5/pins-save
+func (s *PinsService) SaveOnce(ctx context.Context, key, id string, to PinSave, opts ...CallOption) (*Pin, error) {
+	return CreateOnce[Pin](ctx, s.client, key, OpPinsSave, Request{Path: []string{id}, Body: boardSave{to}, Lookup: to.want(id).lookup()}, opts...)
 }
 
 // Resolve looks up what became of a Create or a Save that ended uncertain: see

@@ -120,9 +120,10 @@ func (w pinWant) matches(p *Pin) bool {
 }
 
 // resembles reports whether p agrees with the wanted pin in a text or in where its
-// link leads, so that it may be the wanted pin in a form that is not known.
+// link leads, so that it may be the wanted pin in a form that is not known. One made
+// from another pin may be it, too, unless that is not the pin that was named.
 func (w pinWant) resembles(p *Pin) bool {
-	return w.possible(p) && w.Marker == "" && p.ParentPinID == w.ParentPinID &&
+	return w.possible(p) && w.Marker == "" && (w.ParentPinID == "" || p.ParentPinID == w.ParentPinID) &&
 		(canonical.Resembles(w.Title, p.Title) || canonical.Resembles(w.Description, p.Description) ||
 			canonical.Resembles(w.AltText, p.AltText) || canonical.SameTarget(w.Link, p.Link))
 }

@@ -39,8 +39,11 @@ func (r *run) reconcile(exists, final bool) (verdict, error) {
 	s.exists, s.patient = exists, final
 	if r.ctx.Err() == nil {
 		verdict, err := s.prove(r.ctx)
-		r.adopted, r.proved = verdict == verdictFound, verdict == verdictAbsent
-		if r.ctx.Err() == nil || r.adopted {
+		r.proved = verdict == verdictAbsent
+		if verdict == verdictFound {
+			r.origin = OriginLookup
+		}
+		if r.ctx.Err() == nil || verdict == verdictFound {
 			return verdict, err
 		}
 	}
@@ -59,7 +62,7 @@ func (r *run) lastLook() (verdict, error) {
 	f, err := r.search().look(ctx)
 	switch {
 	case err == nil && f.found:
-		r.adopted = true
+		r.origin = OriginLookup
 		return verdictFound, nil
 	case err == nil && f.doubt == nil && r.proved:
 		return verdictAbsent, nil
@@ -91,8 +94,13 @@ type search struct {
 	opts       []CallOption
 }
 
-// longestLag bounds how long is waited for a list that is seen to lag.
-const longestLag = 2 * time.Minute
+const (
+	// longestLag bounds how long is waited for a list that is seen to lag.
+	longestLag = 2 * time.Minute
+	// longestLate is how long after its creation a thing may be listed that is processed
+	// first.
+	longestLate = time.Hour
+)
 
 // prove looks until the result is found or shown to be absent. Lists lag behind
 // writes, so one absent read proves nothing: absence counts only when reads
@@ -121,7 +129,7 @@ func (s *search) prove(ctx context.Context) (verdict, error) {
 			return verdictAbsent, nil // the name belongs to something that was there before
 		case age >= settle && f.doubt != nil:
 			return verdictUnknown, f.doubt
-		case age >= settle && s.cl.lookup.late:
+		case age >= settle && age < longestLate && s.cl.lookup.late:
 			return verdictUnknown, errLate
 		case age >= settle && proves && !s.exists && (!s.patient || age >= longestMissing):
 			hidden, err := s.cl.lookup.hidden(ctx, s, f.listing)

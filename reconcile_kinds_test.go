@@ -29,7 +29,7 @@ func TestSave(t *testing.T) {
 			var res pinterest.Response
 			saved, err := s.client.Pins.Save(t.Context(), parent.ID, to, pinterest.ResponseTo(&res))
 			require.NoError(t, err)
-			assert.True(t, res.Adopted)
+			assert.Equal(t, pinterest.OriginLookup, res.Origin)
 			assert.Equal(t, append(before, saved.ID), s.ids())
 			assert.Equal(t, parent.ID, saved.ParentPinID)
 			assert.Equal(t, to.BoardSectionID, saved.BoardSectionID)
@@ -66,7 +66,7 @@ func TestBoardCreate(t *testing.T) {
 			var res pinterest.Response
 			board, err := s.client.Boards.Create(t.Context(), pinterest.BoardCreate{Name: "Gardens"}, pinterest.ResponseTo(&res))
 			require.NoError(t, err)
-			assert.True(t, res.Adopted)
+			assert.Equal(t, pinterest.OriginLookup, res.Origin)
 			require.Len(t, s.srv.Boards(s.alice), 2)
 			assert.Equal(t, s.srv.Boards(s.alice)[1].ID, board.ID)
 			s.counts("boards/create", 1, "boards/list", 1)
@@ -113,7 +113,7 @@ func TestBoardCreate(t *testing.T) {
 			var res pinterest.Response
 			board, err := s.client.Boards.Create(t.Context(), pinterest.BoardCreate{Name: "Gardens"}, pinterest.ResponseTo(&res))
 			require.NoError(t, err)
-			assert.True(t, res.Adopted)
+			assert.Equal(t, pinterest.OriginLookup, res.Origin)
 			require.Len(t, s.srv.Boards(s.alice), 2)
 			assert.Equal(t, s.srv.Boards(s.alice)[1].ID, board.ID)
 		})
@@ -164,7 +164,7 @@ func TestSectionCreate(t *testing.T) {
 		var res pinterest.Response
 		section, err := s.client.Sections.Create(t.Context(), s.board.ID, islands, pinterest.ResponseTo(&res))
 		require.NoError(t, err)
-		assert.True(t, res.Adopted)
+		assert.Equal(t, pinterest.OriginLookup, res.Origin)
 		all := s.srv.Sections(s.board.ID)
 		require.Len(t, all, 301)
 		assert.Equal(t, all[300].ID, section.ID)
@@ -257,7 +257,7 @@ func TestDoLookup(t *testing.T) {
 		var res pinterest.Response
 		pin, err := do(s, true, pinterest.ResponseTo(&res))
 		require.NoError(t, err)
-		assert.True(t, res.Adopted)
+		assert.Equal(t, pinterest.OriginLookup, res.Origin)
 		assert.Equal(t, s.ids()[1], pin.ID)
 		s.counts("pins/create", 1, "boards/list_pins", 1)
 	})

@@ -73,7 +73,7 @@ func TestCreateCanceledWhileUnanswered(t *testing.T) {
 		pin, err := s.client.Pins.Create(ctx, s.pin(), pinterest.ResponseTo(&res))
 		require.NoError(t, err)
 		assert.Equal(t, []string{pin.ID}, s.ids())
-		assert.True(t, res.Adopted)
+		assert.Equal(t, pinterest.OriginLookup, res.Origin)
 		s.counts("pins/create", 1, "boards/list_pins", 1)
 	})
 	t.Run("not made", func(t *testing.T) {

@@ -54,7 +54,7 @@ func TestCreateAdopts(t *testing.T) {
 			require.NoError(t, err)
 			assert.Equal(t, []string{pin.ID}, s.ids())
 			assert.Equal(t, "Oak kitchen", pin.Title)
-			assert.True(t, res.Adopted)
+			assert.Equal(t, pinterest.OriginLookup, res.Origin)
 			assert.Len(t, res.Attempts, 1)
 			s.counts("pins/create", 1, "boards/list_pins", 1)
 			assert.Empty(t, s.clock.Slept(), "a hit needs no waiting")
@@ -73,7 +73,7 @@ func TestCreateSentAgainWhenAbsent(t *testing.T) {
 			pin, err := s.client.Pins.Create(t.Context(), s.pin(), pinterest.ResponseTo(&res), pinterest.AttemptTimeout(500*time.Millisecond))
 			require.NoError(t, err)
 			assert.Equal(t, []string{pin.ID}, s.ids())
-			assert.False(t, res.Adopted)
+			assert.NotEqual(t, pinterest.OriginLookup, res.Origin)
 			s.counts("pins/create", 2, "boards/list_pins", 2)
 			assert.Equal(t, 5*time.Second, s.waited(), "the settle time, of which the delay is a part")
 		})
@@ -121,7 +121,7 @@ func TestCreateMakesNoLookUp(t *testing.T) {
 				require.ErrorIs(t, err, test.err)
 				require.NotErrorIs(t, err, pinterest.ErrUncertain)
 			}
-			assert.False(t, res.Adopted)
+			assert.NotEqual(t, pinterest.OriginLookup, res.Origin)
 			s.counts("pins/create", test.requests, "boards/list_pins", 0)
 		})
 	}
@@ -177,7 +177,7 @@ func TestCreateNeverAdoptsWhatWasThere(t *testing.T) {
 				require.NoError(t, err)
 				assert.False(t, before[pin.ID], "a pin from before was adopted")
 				assert.Len(t, s.ids(), len(before)+1)
-				assert.Equal(t, strings.HasPrefix(name, "made"), res.Adopted)
+				assert.Equal(t, strings.HasPrefix(name, "made"), res.Origin == pinterest.OriginLookup)
 			})
 		}
 	}
@@ -219,7 +219,7 @@ func TestCreateAdoptsEveryForm(t *testing.T) {
 			var res pinterest.Response
 			made, err := s.client.Pins.Create(t.Context(), pin, pinterest.ResponseTo(&res))
 			require.NoError(t, err)
-			assert.True(t, res.Adopted)
+			assert.Equal(t, pinterest.OriginLookup, res.Origin)
 			assert.Equal(t, append(before, made.ID), s.ids())
 			s.counts("pins/create", 1)
 		})

@@ -30,7 +30,7 @@ type run struct {
 	refused      int       // how many access tokens the API did not accept
 	mayExist     bool      // an earlier attempt may have taken effect
 	proved       bool      // and was shown to be absent since
-	adopted      bool      // the result was found by a look-up
+	origin       Origin    // of the result
 	sentAt       time.Time // when a create was first sent, by the client's clock
 	lastSent     time.Time // and last
 	spent        int       // what the call has taken from the retry budget

@@ -93,6 +93,16 @@ func (s *SectionsService) Create(ctx context.Context, boardID string, section Se
 	return Call[Section](ctx, s.client, OpSectionsCreate, Request{Path: []string{boardID}, Body: section, Lookup: want.lookup()}, opts...)
 }
 
+// CreateOnce makes a section of a board at most once for a key of the caller's, across
+// repeated calls and crashes. It needs a [Ledger]: see [WithLedger]. The function
+// [CreateOnce] has the details.
+//
+// Operation board_sections/create: https://developers.pinterest.com/docs/api/v5/board_sections-create
+func (s *SectionsService) CreateOnce(ctx context.Context, key, boardID string, section SectionCreate, opts ...CallOption) (*Section, error) {
+	want := sectionWant{BoardID: boardID, Name: section.Name}
+	return CreateOnce[Section](ctx, s.client, key, OpSectionsCreate, Request{Path: []string{boardID}, Body: section, Lookup: want.lookup()}, opts...)
+}
+
 // List returns one page of the sections of a board.
 //
 // Operation board_sections/list: https://developers.pinterest.com/docs/api/v5/board_sections-list

@@ -131,37 +131,55 @@ func Resolve[W, T any](ctx context.Context, c *Client, u Uncertain, lookup func(
 	}); err != nil {
 		return unknown, c.refuse(ctx, cl, cl.invalid(err))
 	}
-	// The locks are taken in the order of CreateOnce: first that of the ledger, so that
+	// The locks are taken in the order of CreateOnce: first those of the ledger, so that
 	// no two processes adopt one result, and then the turn among the equal creates of
 	// this client, so that the result of one in flight is not adopted.
 	if c.ledger != nil {
-		held, unlock, err := c.ledger.Lock(ctx, c.contentName(cl.lookup))
+		names := []string{c.contentName(cl.lookup)}
+		if u.Key != "" {
+			names = append(names, c.keyName(u.Key))
+		}
+		held, unlock, err := c.ledger.Lock(ctx, names...)
 		if err != nil {
 			return unknown, c.refuse(ctx, cl, cl.ledgerError(err))
 		}
 		defer unlock()
 		ctx = held
 	}
-	leave, err := c.registry.enter(ctx, cl)
-	if err != nil {
-		return unknown, c.refuse(ctx, cl, cl.notBegun(err))
+	verdict, err := c.settle(ctx, cl, u, "resolving")
+	if verdict == verdictUnknown {
+		return unknown, err
 	}
-	defer leave()
-	switch verdict, err := c.resolve(ctx, cl, &u); verdict {
-	case verdictFound:
-		return res, nil
-	case verdictAbsent:
+	if e := c.recordResolved(ctx, cl, &u, verdict == verdictFound); e != nil {
+		return unknown, c.refuse(ctx, cl, e)
+	}
+	if verdict == verdictAbsent {
 		return &Resolution[T]{Outcome: OutcomeAbsent}, nil
-	default:
-		return unknown, c.unresolved(ctx, cl, u, fmt.Errorf("resolving: %w", err))
 	}
+	return res, nil
 }
 
-// unresolved ends a call that could not tell what became of an earlier create.
-func (c *Client) unresolved(ctx context.Context, cl *call, u Uncertain, err error) error {
+// settle finds out what became of the create u. If nobody can tell, the call ends
+// with the error, which says why it had to be found out.
+func (c *Client) settle(ctx context.Context, cl *call, u Uncertain, why string) (verdict, error) {
+	leave, err := c.registry.enter(ctx, cl)
+	if err != nil {
+		return verdictUnknown, c.refuse(ctx, cl, cl.notBegun(err))
+	}
+	defer leave()
+	verdict, err := c.resolve(ctx, cl, &u)
+	if verdict == verdictUnknown {
+		err = c.refuse(ctx, cl, c.unresolved(cl, u, fmt.Errorf("%s: %w", why, err)))
+	}
+	return verdict, err
+}
+
+// unresolved is the error of a call that could not tell what became of an earlier
+// create.
+func (c *Client) unresolved(cl *call, u Uncertain, err error) *Error {
 	e := cl.newError(ClassUnknown, DispositionUncertain, err)
 	e.Uncertain, e.RetryAt = &u, c.clock.Now().Add(longestLag)
-	return c.refuse(ctx, cl, e)
+	return e
 }
 
 // prepareResolve is prepare for the look-up of a stored create.
@@ -180,6 +198,7 @@ func (cl *call) prepareResolve(ctx context.Context, c *Client, u *Uncertain, loo
 		return errors.New("a look-up has no dry run")
 	}
 	setDefault(&cl.opts.adAccount, u.AdAccountID)
+	cl.opts.jobKey = u.Key
 	var check Check
 	check.OptionalID("ad_account_id", cl.opts.adAccount)
 	found, err := lookup()
@@ -190,12 +209,11 @@ func (cl *call) prepareResolve(ctx context.Context, c *Client, u *Uncertain, loo
 	return err
 }
 
-// resolve looks the create u up until its outcome is known, and records whose the
-// result is: in the registry and, where there is one, in the ledger.
+// resolve looks the create u up until its outcome is known, and records in the
+// registry whose the result is.
 func (c *Client) resolve(ctx context.Context, cl *call, u *Uncertain) (verdict, error) {
 	pending := cl.pending
 	cl.name = u.id()
-	setDefault(&cl.opts.jobKey, u.Key)
 	s := search{
 		c: c, cl: cl, ctx: ctx, owner: cl.owner(), others: u.NotIDs,
 		in: u.timeframe(c.apiClock), opts: cl.sharedWithPolicy(),
@@ -218,9 +236,6 @@ func (c *Client) resolve(ctx context.Context, cl *call, u *Uncertain) (verdict, 
 	if verdict == verdictFound {
 		id, created := cl.lookup.result()
 		c.registry.own(s.owner, cl.lookup, id, created)
-		if err := c.recordOwner(ctx, cl, id); err != nil {
-			return verdictUnknown, err
-		}
 	}
 	if !again {
 		pending.unresolved = max(0, pending.unresolved-1)

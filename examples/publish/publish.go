@@ -181,7 +181,7 @@ func (p *publisher) send(ctx context.Context, o outcome) outcome {
 	switch {
 	case err == nil:
 		o.kind, o.pinID = kindPublished, pin.ID
-		if res.Adopted {
+		if res.Origin == pinterest.OriginLookup {
 			o.kind = kindFound
 		}
 		p.record(&o, entry{State: statePublished, PinID: pin.ID})

@@ -34,6 +34,12 @@ func (s *Boards) Create(ctx context.Context, board pinterest.BoardCreate, opts .
 	return pinterest.Call[pinterest.Board](ctx, s.client, opBoardsCreate, pinterest.Request{Body: board, Lookup: want.lookup()}, opts...)
 }
 
+// CreateOnce makes a board at most once for a key.
+func (s *Boards) CreateOnce(ctx context.Context, key string, board pinterest.BoardCreate, opts ...pinterest.CallOption) (*pinterest.Board, error) {
+	want := boardWant{Name: board.Name, AdsOnly: board.IsAdsOnly}
+	return pinterest.CreateOnce[pinterest.Board](ctx, s.client, key, opBoardsCreate, pinterest.Request{Body: board, Lookup: want.lookup()}, opts...)
+}
+
 // Resolve looks up what became of a Create that ended uncertain.
 func (s *Boards) Resolve(ctx context.Context, u pinterest.Uncertain, opts ...pinterest.CallOption) (*pinterest.Resolution[pinterest.Board], error) {
 	return pinterest.Resolve(ctx, s.client, u, boardWant.lookup, opts...)

@@ -67,11 +67,34 @@ func (s *Pins) Delete(ctx context.Context, id string, opts ...pinterest.CallOpti
 
 // Save saves a pin to a board.
 func (s *Pins) Save(ctx context.Context, id string, to pinterest.PinSave, opts ...pinterest.CallOption) (*pinterest.Pin, error) {
+	return pinterest.Call[pinterest.Pin](ctx, s.client, opPinsSave, saveRequest(id, to), opts...)
+}
+
+// SaveOnce saves a pin to a board at most once for a key.
+func (s *Pins) SaveOnce(ctx context.Context, key, id string, to pinterest.PinSave, opts ...pinterest.CallOption) (*pinterest.Pin, error) {
+	return pinterest.CreateOnce[pinterest.Pin](ctx, s.client, key, opPinsSave, saveRequest(id, to), opts...)
+}
+
+func saveRequest(id string, to pinterest.PinSave) pinterest.Request {
 	req := pinterest.Request{Path: []string{id}, Body: to}
 	if to.BoardID != "" { // the pins of the profile cannot be listed
 		req.Lookup = pinWant{BoardID: to.BoardID, SectionID: to.BoardSectionID, ParentPinID: id}.lookup()
 	}
-	return pinterest.Call[pinterest.Pin](ctx, s.client, opPinsSave, req, opts...)
+	return req
+}
+
+// CreateAll is PinsService.CreateAll.
+func (s *Pins) CreateAll(ctx context.Context, pins []pinterest.PinCreate, opts ...pinterest.CallOption) []pinterest.Result[pinterest.Pin] {
+	return pinterest.CreateAll(ctx, len(pins), func(ctx context.Context, i int, opts ...pinterest.CallOption) (*pinterest.Pin, error) {
+		return s.Create(ctx, pins[i], opts...)
+	}, opts...)
+}
+
+// CreateAllOnce is PinsService.CreateAllOnce.
+func (s *Pins) CreateAllOnce(ctx context.Context, pins []pinterest.KeyedPin, opts ...pinterest.CallOption) []pinterest.Result[pinterest.Pin] {
+	return pinterest.CreateAll(ctx, len(pins), func(ctx context.Context, i int, opts ...pinterest.CallOption) (*pinterest.Pin, error) {
+		return s.CreateOnce(ctx, pins[i].Key, pins[i].Pin, opts...)
+	}, opts...)
 }
 
 // Resolve looks up what became of a Create or a Save that ended uncertain.
@@ -145,7 +168,7 @@ func (w pinWant) resembles(p *pinterest.Pin) bool {
 	alike := func(sent, got string) bool {
 		return trimmed(sent) != "" && strings.EqualFold(trimmed(sent), trimmed(got))
 	}
-	return w.Marker == "" && p.BoardID == w.BoardID && (p.IsOwner == nil || *p.IsOwner) && p.ParentPinID == w.ParentPinID &&
+	return w.Marker == "" && p.BoardID == w.BoardID && (p.IsOwner == nil || *p.IsOwner) && (w.ParentPinID == "" || p.ParentPinID == w.ParentPinID) &&
 		(alike(w.Title, p.Title) || alike(w.Description, p.Description) || alike(w.AltText, p.AltText) || alike(w.Link, p.Link))
 }
 

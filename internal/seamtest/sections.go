@@ -26,6 +26,13 @@ func (s *Sections) Create(ctx context.Context, boardID string, section pinterest
 		pinterest.Request{Path: []string{boardID}, Body: section, Lookup: want.lookup()}, opts...)
 }
 
+// CreateOnce makes a section of a board at most once for a key.
+func (s *Sections) CreateOnce(ctx context.Context, key, boardID string, section pinterest.SectionCreate, opts ...pinterest.CallOption) (*pinterest.Section, error) {
+	want := sectionWant{BoardID: boardID, Name: section.Name}
+	return pinterest.CreateOnce[pinterest.Section](ctx, s.client, key, opSectionsCreate,
+		pinterest.Request{Path: []string{boardID}, Body: section, Lookup: want.lookup()}, opts...)
+}
+
 // Resolve looks up what became of a Create that ended uncertain.
 func (s *Sections) Resolve(ctx context.Context, u pinterest.Uncertain, opts ...pinterest.CallOption) (*pinterest.Resolution[pinterest.Section], error) {
 	return pinterest.Resolve(ctx, s.client, u, sectionWant.lookup, opts...)

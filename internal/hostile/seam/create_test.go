@@ -42,8 +42,8 @@ func TestOwnCreateIsAdopted(t *testing.T) {
 				var res pinterest.Response
 				got, err := pinterest.Call[thing](context.Background(), c, opThingsCreate, thingRequest("oak"), pinterest.ResponseTo(&res))
 				made := s.named("oak")
-				if err != nil || len(made) != 1 || got == nil || got.ID != made[0].ID || !res.Adopted {
-					t.Fatalf("got %+v err %v adopted %v, made %+v", got, err, res.Adopted, made)
+				if err != nil || len(made) != 1 || got == nil || got.ID != made[0].ID || res.Origin != pinterest.OriginLookup {
+					t.Fatalf("got %+v err %v origin %v, made %+v", got, err, res.Origin, made)
 				}
 			})
 		}

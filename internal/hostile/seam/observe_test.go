@@ -77,11 +77,11 @@ func TestEventsSeeTheCaller(t *testing.T) {
 			done++
 			switch name {
 			case "adopted":
-				if e.Class != pinterest.ClassNone || e.Disposition != pinterest.DispositionNone || !e.Adopted || e.Err != nil || e.Attempts != 1 {
+				if e.Class != pinterest.ClassNone || e.Disposition != pinterest.DispositionNone || e.Origin != pinterest.OriginLookup || e.Err != nil || e.Attempts != 1 {
 					t.Errorf("adopted: %+v", e)
 				}
 			case "plain":
-				if e.Class != pinterest.ClassNone || e.Adopted || e.Attempts != 1 {
+				if e.Class != pinterest.ClassNone || e.Origin != pinterest.OriginAnswer || e.Attempts != 1 {
 					t.Errorf("plain: %+v", e)
 				}
 			default:
