@@ -88,8 +88,8 @@
 // value, which a program can store and pass to [PinsService.Resolve] later.
 //
 // [PinsService.CreateOnce] records creates in a [Ledger], so that all this also
-// works across crashes and processes. docs/creates.md has the details, the costs
-// and what is not covered.
+// works across crashes and processes. [PinsService.CreateAllOnce] does so for many
+// pins. docs/creates.md has the details, the costs and what is not covered.
 //
 // # Promises
 //

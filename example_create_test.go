@@ -157,3 +157,39 @@ func ExamplePinsService_CreateOnce() {
 	// the same pin: true
 	// requests: 1 pins: 1
 }
+
+// A batch is submitted again after a failure. The pins that were made are not made
+// again, and the one that is invalid does not stop the others.
+func ExamplePinsService_CreateAllOnce() {
+	ctx := context.Background()
+	srv := pinteresttest.NewServer()
+	defer srv.Close()
+	alice := srv.AddAccount("alice")
+	board := srv.AddBoard(alice, "Kitchens")
+	client, err := pinterest.New(
+		pinterest.WithAccessToken(alice.AccessToken), pinterest.WithBaseURL(srv.URL),
+		pinterest.WithLedger(pinterest.NewMemoryLedger()),
+	)
+	if err != nil {
+		log.Panic(err)
+	}
+	jobs := []pinterest.KeyedPin{
+		{Key: "job-1", Pin: pinterest.PinCreate{BoardID: board.ID, Title: "Oak", MediaSource: pinterest.ImageURL("https://shop.example/oak.jpg")}},
+		{Key: "job-2", Pin: pinterest.PinCreate{BoardID: "Kitchens", Title: "Beech", MediaSource: pinterest.ImageURL("https://shop.example/beech.jpg")}},
+	}
+	client.Pins.CreateAllOnce(ctx, jobs, pinterest.Concurrency(4))
+
+	jobs[1].Pin.BoardID = board.ID // corrected
+	for i, result := range client.Pins.CreateAllOnce(ctx, jobs) {
+		if result.Err != nil {
+			log.Panic(result.Err)
+		}
+		fmt.Println(jobs[i].Key, "origin:", result.Response.Origin)
+	}
+	fmt.Println("pins:", len(srv.Pins(board.ID)))
+
+	// Output:
+	// job-1 origin: ledger
+	// job-2 origin: answer
+	// pins: 2
+}

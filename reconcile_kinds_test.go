@@ -56,6 +56,59 @@ func TestSave(t *testing.T) {
 	})
 }
 
+// A new pin with the same texts that is made from another pin may be the wanted one, so
+// nothing is sent again. One that is made from another pin than was named is not.
+func TestEqualRepin(t *testing.T) {
+	for name, named := range map[string]bool{"no pin named": false, "another pin named": true} {
+		t.Run(name, func(t *testing.T) {
+			s := newStudio(t)
+			pin := s.pin()
+			if named {
+				pin.ParentPinID = s.source("Oak")
+			}
+			repin := pin
+			repin.ParentPinID = "811"
+			there := s.same(repin, studioStart)
+			s.srv.Inject(pinteresttest.ServerError(500).On("pins/create"))
+			made, err := s.client.Pins.Create(t.Context(), pin)
+			if !named {
+				require.ErrorContains(t, requireUncertain(t, err), there.ID)
+				assert.Equal(t, []string{there.ID}, s.ids())
+				return
+			}
+			require.NoError(t, err)
+			assert.Equal(t, []string{there.ID, made.ID}, s.ids())
+		})
+	}
+}
+
+// A video is listed when it was processed: only an hour later does a board that lacks it
+// show that it was not made.
+func TestVideoIsListedLate(t *testing.T) {
+	for _, committed := range []bool{true, false} {
+		t.Run(fmt.Sprintf("made: %v", committed), func(t *testing.T) {
+			s := newStudio(t)
+			pin := s.pin()
+			pin.MediaSource = pinterest.VideoID("123", pinterest.CoverURL("https://shop.example/cover.jpg"))
+			s.srv.SetListLag(10 * time.Minute)
+			lost := pinteresttest.NoAnswer().On("pins/create")
+			lost.AfterCommit = committed
+			s.srv.Inject(lost)
+			_, err := s.client.Pins.Create(t.Context(), pin)
+			u := requireUncertain(t, err).Uncertain
+			s.counts("pins/create", 1)
+			s.clock.Advance(9 * time.Minute)
+			res, err := s.client.Pins.Resolve(t.Context(), *u)
+			requireUncertain(t, err)
+			assert.Equal(t, pinterest.OutcomeUnknown, res.Outcome)
+			s.clock.Advance(51 * time.Minute)
+			res, err = s.client.Pins.Resolve(t.Context(), *u)
+			require.NoError(t, err)
+			assert.Equal(t, committed, res.Outcome == pinterest.OutcomeCreated)
+		})
+	}
+}
+
 func TestBoardCreate(t *testing.T) {
 	for name, fault := range map[string]pinteresttest.Fault{
 		"500": pinteresttest.ServerError(500), "reset": pinteresttest.ConnectionReset(), "code 2787": pinteresttest.SomethingWentWrong(), "code 12": {Status: 500, Code: 12},
