@@ -99,7 +99,7 @@ func TestVideoIsListedLate(t *testing.T) {
 			s.counts("pins/create", 1)
 			s.clock.Advance(9 * time.Minute)
 			res, err := s.client.Pins.Resolve(t.Context(), *u)
-			requireUncertain(t, err)
+			_ = requireUncertain(t, err)
 			assert.Equal(t, pinterest.OutcomeUnknown, res.Outcome)
 			s.clock.Advance(51 * time.Minute)
 			res, err = s.client.Pins.Resolve(t.Context(), *u)
