@@ -20,6 +20,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/pinterest-go/pinterest"
+	"github.com/pinterest-go/pinterest/internal/realclock"
 	"github.com/pinterest-go/pinterest/pinteresttest/limitertest"
 	"github.com/pinterest-go/pinterest/redislimit"
 )
@@ -97,25 +98,9 @@ func TestLimiter(t *testing.T) {
 	})
 }
 
-// bubbleClock is the time of the bubble or, outside of one, the real time.
-type bubbleClock struct{}
-
-func (bubbleClock) Now() time.Time { return time.Now() }
-
-func (bubbleClock) Sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
 // movable is the real time, shifted by the test.
 type movable struct {
-	bubbleClock
+	realclock.Clock
 	ahead atomic.Int64
 }
 
@@ -133,7 +118,7 @@ func inBubble(t *testing.T, limits pinterest.Limits, processes int, f func(t *te
 		var clients []*redis.Client
 		for range processes {
 			c := bubble(t)
-			l, err := redislimit.New(c, limits, redislimit.WithPrefix(common), redislimit.WithClock(bubbleClock{}), redislimit.WithTimeout(time.Hour))
+			l, err := redislimit.New(c, limits, redislimit.WithPrefix(common), redislimit.WithClock(realclock.Clock{}), redislimit.WithTimeout(time.Hour))
 			require.NoError(t, err)
 			fleet, clients = append(fleet, l), append(clients, c)
 		}
