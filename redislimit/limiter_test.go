@@ -1,7 +1,6 @@
 package redislimit_test
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"os"
@@ -21,23 +20,13 @@ import (
 
 	"github.com/pinterest-go/pinterest"
 	"github.com/pinterest-go/pinterest/internal/realclock"
+	"github.com/pinterest-go/pinterest/internal/testproc"
 	"github.com/pinterest-go/pinterest/pinteresttest/limitertest"
 	"github.com/pinterest-go/pinterest/redislimit"
 )
 
 func TestMain(m *testing.M) {
-	if role := os.Getenv(processEnv); role != "" {
-		out := bufio.NewWriter(os.Stdout)
-		err := playProcess(role, out)
-		if err := out.Flush(); err != nil {
-			os.Exit(1)
-		}
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		os.Exit(0)
-	}
+	testproc.Play(playProcess)
 	// go-redis keeps this one for as long as the program runs.
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/maintnotifications.(*CircuitBreakerManager).cleanupLoop"))
 }
