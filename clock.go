@@ -14,21 +14,3 @@ type Clock interface {
 	// Sleep waits for d. If ctx ends first, it returns ctx's error.
 	Sleep(ctx context.Context, d time.Duration) error
 }
-
-type realClock struct{}
-
-func (realClock) Now() time.Time { return time.Now() }
-
-func (realClock) Sleep(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return ctx.Err()
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}

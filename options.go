@@ -17,6 +17,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/pinterest-go/pinterest/internal/apiclock"
+	"github.com/pinterest-go/pinterest/internal/realclock"
 )
 
 // The base URLs of the API.
@@ -179,7 +180,7 @@ func WithMaxResponse(n int64) Option { return func(c *config) { c.maxBody = n } 
 
 func newConfig(maker string, opts []Option) *config {
 	cfg := &config{
-		maker: maker, base: ProductionURL, http: defaultHTTPClient(), clock: realClock{}, maxBody: 32 << 20, userAgent: userAgent,
+		maker: maker, base: ProductionURL, http: defaultHTTPClient(), clock: realclock.Clock{}, maxBody: 32 << 20, userAgent: userAgent,
 	}
 	for i, opt := range opts {
 		if opt == nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/pinterest-go/pinterest/internal/bucket"
 	"github.com/pinterest-go/pinterest/internal/genmap"
+	"github.com/pinterest-go/pinterest/internal/realclock"
 	"github.com/pinterest-go/pinterest/internal/waitqueue"
 )
 
@@ -33,7 +34,7 @@ func NewPacer(limits Limits, clock Clock) (*Pacer, error) {
 		return nil, err
 	}
 	if clock == nil {
-		clock = realClock{}
+		clock = realclock.Clock{}
 	}
 	p := &Pacer{clock: clock, limits: limits}
 	p.apps.Store(&map[string]*pacedApp{})

@@ -21,6 +21,7 @@ import (
 	"modernc.org/sqlite"
 
 	"github.com/pinterest-go/pinterest/fileledger"
+	"github.com/pinterest-go/pinterest/internal/testproc"
 )
 
 // batch is how many records the tests of this file save at once.
@@ -141,7 +142,7 @@ func playSaveForever(ctx context.Context, r role) error {
 func TestProcessKilledAtAnyMoment(t *testing.T) {
 	dir, saved := t.TempDir(), -1
 	for i := range 12 {
-		cmd := command(t.Context(), t, role{Play: "save forever", Dir: dir, N: saved + 1})
+		cmd := testproc.Command(t.Context(), t, role{Play: "save forever", Dir: dir, N: saved + 1})
 		out, err := cmd.StdoutPipe()
 		require.NoError(t, err)
 		require.NoError(t, cmd.Start())

@@ -3,13 +3,10 @@
 package fileledger_test
 
 import (
-	"bufio"
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -24,11 +21,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/pinterest-go/pinterest/fileledger"
+	"github.com/pinterest-go/pinterest/internal/testproc"
 )
-
-// Tests that need other processes start the test program again. With a role in its
-// environment it plays that role instead of running tests.
-const roleVariable = "FILELEDGER_TEST_ROLE"
 
 // A role is what a child process is to do.
 type role struct {
@@ -45,45 +39,15 @@ var roles = map[string]func(ctx context.Context, r role) error{
 }
 
 func TestMain(m *testing.M) {
-	text, ok := os.LookupEnv(roleVariable)
-	if !ok {
-		os.Exit(m.Run())
-	}
-	if err := play(text); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-}
-
-func play(text string) error {
-	var r role
-	if err := json.Unmarshal([]byte(text), &r); err != nil {
-		return err
-	}
-	// No child outlives its parent for long, whatever happens.
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	return roles[r.Play](ctx, r)
-}
-
-// command returns a process that plays a role.
-func command(ctx context.Context, t *testing.T, r role) *exec.Cmd {
-	t.Helper()
-	text, err := json.Marshal(r)
-	assert.NoError(t, err)
-	self, err := os.Executable()
-	assert.NoError(t, err)
-	cmd := exec.CommandContext(ctx, self)
-	// With the race detector a program sleeps for a second before it exits.
-	cmd.Env = append(os.Environ(), roleVariable+"="+string(text), "GORACE=atexit_sleep_ms=0 "+os.Getenv("GORACE"))
-	return cmd
+	testproc.Play(func(ctx context.Context, r role) error { return roles[r.Play](ctx, r) })
+	m.Run()
 }
 
 // run plays a role to its end and returns its output, and whether it was ended by
 // SIGKILL.
 func run(t *testing.T, r role) (stdout, stderr string, killed bool) {
 	t.Helper()
-	cmd := command(t.Context(), t, r)
+	cmd := testproc.Command(t.Context(), t, r)
 	var out, errOut bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errOut
 	err := cmd.Run()
@@ -220,7 +184,7 @@ func TestProcessesOpenAtOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	for range openers {
 		wg.Go(func() {
-			cmd := command(ctx, t, role{Play: "open", Dir: dir, N: folders})
+			cmd := testproc.Command(ctx, t, role{Play: "open", Dir: dir, N: folders})
 			var errOut bytes.Buffer
 			cmd.Stderr = &errOut
 			if err := cmd.Run(); ctx.Err() == nil {
@@ -247,13 +211,7 @@ func TestProcessKilledWhileItHolds(t *testing.T) {
 	dir := t.TempDir()
 	l := open(t, dir)
 	for range 2 { // also on the files that the first one left
-		cmd := command(t.Context(), t, role{Play: "hold", Dir: dir})
-		out, err := cmd.StdoutPipe()
-		require.NoError(t, err)
-		require.NoError(t, cmd.Start())
-		line, err := bufio.NewReader(out).ReadString('\n')
-		require.NoError(t, err)
-		require.Equal(t, "held\n", line)
+		kill := testproc.Start(t, testproc.Command(t.Context(), t, role{Play: "hold", Dir: dir}))
 		requireHeld(t, l, "key")
 		requireHeld(t, l, "content")
 
@@ -265,9 +223,7 @@ func TestProcessKilledWhileItHolds(t *testing.T) {
 			}
 			waiting <- err
 		}()
-		require.NoError(t, cmd.Process.Signal(syscall.SIGKILL))
-		_, _ = io.Copy(io.Discard, out)
-		require.Error(t, cmd.Wait())
+		require.Equal(t, []string{"held"}, kill())
 		require.NoError(t, <-waiting)
 		assert.Empty(t, lockFiles(t, dir))
 	}

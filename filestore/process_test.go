@@ -3,20 +3,13 @@
 package filestore_test
 
 import (
-	"bufio"
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
-	"os"
-	"os/exec"
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -25,11 +18,8 @@ import (
 
 	"github.com/pinterest-go/pinterest"
 	"github.com/pinterest-go/pinterest/filestore"
+	"github.com/pinterest-go/pinterest/internal/testproc"
 )
-
-// Tests that need other processes start the test program again. With a role in its
-// environment it plays that role instead of running tests.
-const roleVariable = "FILESTORE_TEST_ROLE"
 
 // A role is what a child process is to do.
 type role struct {
@@ -46,67 +36,16 @@ var roles = map[string]func(ctx context.Context, s *filestore.Store, r role) err
 }
 
 func TestMain(m *testing.M) {
-	text, ok := os.LookupEnv(roleVariable)
-	if !ok {
-		os.Exit(m.Run())
-	}
-	if err := play(text); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
+	testproc.Play(play)
+	m.Run()
 }
 
-func play(text string) error {
-	var r role
-	if err := json.Unmarshal([]byte(text), &r); err != nil {
-		return err
-	}
-	// No child outlives its parent for long, whatever happens.
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
+func play(ctx context.Context, r role) error {
 	s, err := filestore.Open(r.Dir)
 	if err != nil {
 		return err
 	}
 	return roles[r.Play](ctx, s, r)
-}
-
-// command is a process that plays a role.
-func command(t *testing.T, r role) *exec.Cmd {
-	t.Helper()
-	text, err := json.Marshal(r)
-	require.NoError(t, err)
-	self, err := os.Executable()
-	require.NoError(t, err)
-	cmd := exec.CommandContext(t.Context(), self)
-	// The race detector has a program sleep for a second when it ends.
-	cmd.Env = append(os.Environ(), roleVariable+"="+string(text), "GORACE=atexit_sleep_ms=0 "+os.Getenv("GORACE"))
-	return cmd
-}
-
-// start starts a process that plays a role, and returns when it has printed its
-// first line. kill ends it with SIGKILL and returns all lines that it printed.
-func start(t *testing.T, r role) (kill func() []string) {
-	t.Helper()
-	cmd := command(t, r)
-	out, err := cmd.StdoutPipe()
-	require.NoError(t, err)
-	require.NoError(t, cmd.Start())
-	reader := bufio.NewReader(out)
-	first, err := reader.ReadString('\n')
-	require.NoError(t, err)
-	rest := make(chan []byte, 1)
-	go func() {
-		data, _ := io.ReadAll(reader)
-		rest <- data
-	}()
-	return func() []string {
-		require.NoError(t, cmd.Process.Signal(syscall.SIGKILL))
-		text := first + string(<-rest)
-		require.Error(t, cmd.Wait())
-		lines := strings.Split(text, "\n")
-		return lines[:len(lines)-1] // what follows the last newline is not a whole line
-	}
 }
 
 // count increments the token "counter".
@@ -194,12 +133,7 @@ func TestProcessesShareAFolder(t *testing.T) {
 			const processes, rounds = 4, 25
 			var wg sync.WaitGroup
 			for range processes {
-				wg.Go(func() {
-					cmd := command(t, role{Play: play, Dir: dir, N: rounds})
-					var errOut bytes.Buffer
-					cmd.Stderr = &errOut
-					assert.NoError(t, cmd.Run(), "%v", &errOut)
-				})
+				wg.Go(func() { testproc.Run(t, testproc.Command(t.Context(), t, role{Play: play, Dir: dir, N: rounds})) })
 			}
 			wg.Wait()
 			requireAccess(t, open(t, dir), "counter", strconv.Itoa(processes*rounds))
@@ -214,7 +148,7 @@ func TestProcessKilledWhileItHolds(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
 	for range 2 { // also on the files that the first one left
-		kill := start(t, role{Play: "hold", Dir: dir})
+		kill := testproc.Start(t, testproc.Command(t.Context(), t, role{Play: "hold", Dir: dir}))
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		_, err := s.Lock(ctx, "alice")
 		cancel()
@@ -241,7 +175,7 @@ func TestProcessKilledWhileItSaves(t *testing.T) {
 	s := open(t, dir)
 	saved := 0
 	for range 40 {
-		kill := start(t, role{Play: "save", Dir: dir})
+		kill := testproc.Start(t, testproc.Command(t.Context(), t, role{Play: "save", Dir: dir}))
 		time.Sleep(rand.N(20 * time.Millisecond)) // any point of it
 		lines := kill()
 		said, err := strconv.Atoi(lines[len(lines)-1])

@@ -17,6 +17,7 @@ import (
 
 	"github.com/pinterest-go/pinterest"
 	"github.com/pinterest-go/pinterest/filestore"
+	"github.com/pinterest-go/pinterest/internal/testproc"
 	"github.com/pinterest-go/pinterest/pinteresttest"
 )
 
@@ -113,7 +114,7 @@ func TestOneTokenCallOfManyProcesses(t *testing.T) {
 	var wg sync.WaitGroup
 	for range processes {
 		wg.Go(func() {
-			out, err := command(t, r).CombinedOutput()
+			out, err := testproc.Command(t.Context(), t, r).CombinedOutput()
 			assert.NoError(t, err, "%s", out)
 		})
 	}
@@ -158,7 +159,7 @@ func TestProcessThatDiesInTheMiddleOfARefresh(t *testing.T) {
 			srv, s, r := connected(t, pinteresttest.WithRotation(tt.rotation))
 			srv.ExpireAllTokens()
 			r.Play = tt.play
-			_, err := command(t, r).CombinedOutput()
+			_, err := testproc.Command(t.Context(), t, r).CombinedOutput()
 			died(t, err)
 
 			app, err := newApp(s, r)

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/pinterest-go/pinterest"
+	"github.com/pinterest-go/pinterest/internal/realclock"
 	"github.com/pinterest-go/pinterest/internal/simulation"
 	"github.com/pinterest-go/pinterest/redislimit"
 )
@@ -124,7 +125,7 @@ func TestSameAsPacer(t *testing.T) {
 			limits.App = map[pinterest.Category]pinterest.Quota{pinterest.CategoryAll: {Limit: 400, Window: time.Minute}}
 			categories := []pinterest.Category{pinterest.CategoryOrgWrite, pinterest.CategoryOrgAnalytics, pinterest.CategoryOrgRead}
 			inBubble(t, limits, 1, func(t *testing.T, fleet []*redislimit.Limiter, _ []*redis.Client) {
-				p, err := pinterest.NewPacer(limits, bubbleClock{})
+				p, err := pinterest.NewPacer(limits, realclock.Clock{})
 				require.NoError(t, err)
 				both := []pinterest.Limiter{fleet[0], p}
 				rnd := rand.New(rand.NewPCG(seed, 11))

@@ -1,7 +1,6 @@
 package redislimit_test
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"os"
@@ -20,23 +19,14 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/pinterest-go/pinterest"
+	"github.com/pinterest-go/pinterest/internal/realclock"
+	"github.com/pinterest-go/pinterest/internal/testproc"
 	"github.com/pinterest-go/pinterest/pinteresttest/limitertest"
 	"github.com/pinterest-go/pinterest/redislimit"
 )
 
 func TestMain(m *testing.M) {
-	if role := os.Getenv(processEnv); role != "" {
-		out := bufio.NewWriter(os.Stdout)
-		err := playProcess(role, out)
-		if err := out.Flush(); err != nil {
-			os.Exit(1)
-		}
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		os.Exit(0)
-	}
+	testproc.Play(playProcess)
 	// go-redis keeps this one for as long as the program runs.
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/maintnotifications.(*CircuitBreakerManager).cleanupLoop"))
 }
@@ -97,25 +87,9 @@ func TestLimiter(t *testing.T) {
 	})
 }
 
-// bubbleClock is the time of the bubble or, outside of one, the real time.
-type bubbleClock struct{}
-
-func (bubbleClock) Now() time.Time { return time.Now() }
-
-func (bubbleClock) Sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
 // movable is the real time, shifted by the test.
 type movable struct {
-	bubbleClock
+	realclock.Clock
 	ahead atomic.Int64
 }
 
@@ -133,7 +107,7 @@ func inBubble(t *testing.T, limits pinterest.Limits, processes int, f func(t *te
 		var clients []*redis.Client
 		for range processes {
 			c := bubble(t)
-			l, err := redislimit.New(c, limits, redislimit.WithPrefix(common), redislimit.WithClock(bubbleClock{}), redislimit.WithTimeout(time.Hour))
+			l, err := redislimit.New(c, limits, redislimit.WithPrefix(common), redislimit.WithClock(realclock.Clock{}), redislimit.WithTimeout(time.Hour))
 			require.NoError(t, err)
 			fleet, clients = append(fleet, l), append(clients, c)
 		}

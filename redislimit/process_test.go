@@ -4,9 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
-	"io"
 	"os"
-	"os/exec"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,21 +14,20 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 
+	"github.com/pinterest-go/pinterest/internal/testproc"
 	"github.com/pinterest-go/pinterest/redislimit"
 )
 
-const processEnv = "REDISLIMIT_TEST_PROCESS"
+// A process is what a process of TestRealProcesses is told.
+type process struct {
+	Limit  int
+	Until  time.Time
+	Prefix string
+}
 
-// playProcess is a process of TestRealProcesses. It calls until the time is up, and
-// prints when each call went.
-func playProcess(role string, out io.Writer) error {
-	var limit, until int64
-	var common string
-	if _, err := fmt.Sscan(role, &limit, &until, &common); err != nil {
-		return err
-	}
+// playProcess calls until the time is up, and prints when each call went.
+func playProcess(ctx context.Context, p process) error {
 	opts, err := redis.ParseURL(os.Getenv("PINTEREST_TEST_REDIS"))
 	if err != nil {
 		return err
@@ -38,12 +35,13 @@ func playProcess(role string, out io.Writer) error {
 	opts.ContextTimeoutEnabled = true
 	c := redis.NewClient(opts)
 	defer c.Close()
-	l, err := redislimit.New(c, writes(int(limit), processWindow), redislimit.WithPrefix(common), redislimit.WithFallback(redislimit.FailClosed()), redislimit.WithTimeout(5*time.Second))
+	l, err := redislimit.New(c, writes(p.Limit, processWindow), redislimit.WithPrefix(p.Prefix), redislimit.WithFallback(redislimit.FailClosed()), redislimit.WithTimeout(5*time.Second))
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithDeadline(context.Background(), time.Unix(0, until))
+	ctx, cancel := context.WithDeadline(ctx, p.Until)
 	defer cancel()
+	out := bufio.NewWriter(os.Stdout)
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	for range 4 {
@@ -56,7 +54,7 @@ func playProcess(role string, out io.Writer) error {
 		})
 	}
 	wg.Wait()
-	return nil
+	return out.Flush()
 }
 
 const processWindow = 2 * time.Second
@@ -64,8 +62,6 @@ const processWindow = 2 * time.Second
 // Real processes share a quota, on the clock of Redis.
 func TestRealProcesses(t *testing.T) {
 	c := outside(t)
-	exe, err := os.Executable()
-	require.NoError(t, err)
 	const limit, spell = 200, 5 * time.Second
 	common := prefix()
 	// The bucket is full at first; what is counted begins when all of them run.
@@ -76,8 +72,7 @@ func TestRealProcesses(t *testing.T) {
 	processes := make([]int, 3)
 	for i := range processes {
 		wg.Go(func() {
-			cmd := exec.CommandContext(t.Context(), exe)
-			cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d %d %s", processEnv, limit, until.UnixNano(), common))
+			cmd := testproc.Command(t.Context(), t, process{limit, until, common})
 			cmd.Stderr = os.Stderr
 			out, err := cmd.Output()
 			assert.NoError(t, err)

@@ -63,6 +63,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/pinterest-go/pinterest"
+	"github.com/pinterest-go/pinterest/internal/realclock"
 	"github.com/pinterest-go/pinterest/internal/waitqueue"
 )
 
@@ -120,7 +121,7 @@ func WithOnDown(f func(error)) Option { return func(l *Limiter) { l.circuit.obse
 // is not valid.
 func New(client redis.UniversalClient, limits pinterest.Limits, opts ...Option) (*Limiter, error) {
 	l := &Limiter{
-		client: client, prefix: "pinterest:", clock: realClock{}, timeout: 250 * time.Millisecond, limits: limits,
+		client: client, prefix: "pinterest:", clock: realclock.Clock{}, timeout: 250 * time.Millisecond, limits: limits,
 		account: configure(limits.Account), app: configure(limits.App), known: newCache(), queues: map[string]*fleetQueue{},
 	}
 	l.circuit.fallback = FailOpen(0.25)
@@ -157,22 +158,6 @@ func obeysContexts(client redis.UniversalClient) bool {
 		return c == nil || c.Options().ContextTimeoutEnabled
 	}
 	return true // it cannot be told
-}
-
-// realClock is the default.
-type realClock struct{}
-
-func (realClock) Now() time.Time { return time.Now() }
-
-func (realClock) Sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // Wait implements [pinterest.Limiter].

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/pinterest-go/pinterest"
+	"github.com/pinterest-go/pinterest/internal/realclock"
 	"github.com/pinterest-go/pinterest/redislimit"
 )
 
@@ -112,7 +113,7 @@ func TestLostWhileTheyWait(t *testing.T) {
 	common := prefix()
 	c := outside(t)
 	inBubble(t, writes(60, time.Minute), 2, func(t *testing.T, fleet []*redislimit.Limiter, clients []*redis.Client) {
-		limits, err := redislimit.New(clients[0], writes(60, time.Minute), redislimit.WithPrefix(common), redislimit.WithClock(bubbleClock{}), redislimit.WithTimeout(time.Hour))
+		limits, err := redislimit.New(clients[0], writes(60, time.Minute), redislimit.WithPrefix(common), redislimit.WithClock(realclock.Clock{}), redislimit.WithTimeout(time.Hour))
 		require.NoError(t, err)
 		limits.Observe(context.Background(), write("a"), said(100, 99, time.Minute))
 		fleet[0] = limits

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pinterest-go/pinterest/internal/realclock"
 	"github.com/pinterest-go/pinterest/internal/redact"
 )
 
@@ -162,7 +163,7 @@ func (d *database) try(ctx context.Context, f func() error) error {
 		if err == nil || !d.isTransient(err) || time.Since(began) > busyFor {
 			return err
 		}
-		if err := sleep(ctx, 2*time.Millisecond+rand.N(8*time.Millisecond)); err != nil {
+		if err := realclock.Sleep(ctx, 2*time.Millisecond+rand.N(8*time.Millisecond)); err != nil {
 			return err
 		}
 	}
@@ -181,17 +182,6 @@ func (d *database) isTransient(err error) bool {
 		return coded.SQLState() == "40001" || coded.SQLState() == "40P01"
 	}
 	return strings.Contains(text, "could not serialize access") || strings.Contains(text, "deadlock detected")
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // wrap says that it was the store that failed. What a driver's errors say and

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/pinterest-go/pinterest"
+	"github.com/pinterest-go/pinterest/internal/realclock"
 )
 
 // Ledger implements pinterest.Ledger in a database, with PostgreSQL for any
@@ -286,7 +287,7 @@ func (l *Ledger) Prune(ctx context.Context, before time.Time) (records int64, er
 			break
 		}
 		records += n
-		if err := sleep(ctx, time.Since(began)); err != nil {
+		if err := realclock.Sleep(ctx, time.Since(began)); err != nil {
 			return records, l.wrap(ctx, err)
 		}
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/pinterest-go/pinterest"
+	"github.com/pinterest-go/pinterest/internal/testproc"
 	"github.com/pinterest-go/pinterest/pinteresttest"
 	"github.com/pinterest-go/pinterest/sqlstore"
 )
@@ -101,12 +102,7 @@ func TestProcessesShareALedger(t *testing.T) {
 		const processes, rounds = 4, 25
 		var wg sync.WaitGroup
 		for range processes {
-			wg.Go(func() {
-				cmd := command(t, d.role("count in the ledger", rounds))
-				var errOut bytes.Buffer
-				cmd.Stderr = &errOut
-				assert.NoError(t, cmd.Run(), "%v", &errOut)
-			})
+			wg.Go(func() { testproc.Run(t, command(t, d.role("count in the ledger", rounds))) })
 		}
 		wg.Wait()
 		requireRecord(t, d.openLedger(t), "counter", strconv.Itoa(processes*rounds))

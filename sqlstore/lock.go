@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/pinterest-go/pinterest/internal/keylock"
+	"github.com/pinterest-go/pinterest/internal/realclock"
 	"github.com/pinterest-go/pinterest/internal/redact"
 )
 
@@ -187,7 +188,7 @@ func (h *hold) takeOne(ctx context.Context, i int) error {
 // which writes.
 func (h *hold) wait(ctx context.Context, id []byte) error {
 	for pause := minLook; ; pause = min(2*pause, maxLook) {
-		if err := sleep(ctx, pause/2+mathrand.N(pause)); err != nil {
+		if err := realclock.Sleep(ctx, pause/2+mathrand.N(pause)); err != nil {
 			return err
 		}
 		if err := h.check(); err != nil {
@@ -306,7 +307,7 @@ func (h *hold) keep(ctx context.Context) (stop func()) {
 	go func() {
 		defer close(done)
 		pause := h.leases.renew
-		for sleep(ctx, pause/2+mathrand.N(pause/2)) == nil {
+		for realclock.Sleep(ctx, pause/2+mathrand.N(pause/2)) == nil {
 			lost, err := h.renew(ctx)
 			h.mu.Lock()
 			h.last = err

@@ -3,21 +3,16 @@
 package sqlstore_test
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -25,12 +20,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/pinterest-go/pinterest"
+	"github.com/pinterest-go/pinterest/internal/testproc"
 	"github.com/pinterest-go/pinterest/sqlstore"
 )
-
-// The tests that need other processes start this very program again: with a
-// role in its environment it plays that, in place of running tests.
-const roleVariable = "SQLSTORE_TEST_ROLE"
 
 // A role is what a child process is to do.
 type role struct {
@@ -49,24 +41,11 @@ var roles = map[string]func(ctx context.Context, s *sqlstore.Store, r role) erro
 }
 
 func TestMain(m *testing.M) {
-	text, ok := os.LookupEnv(roleVariable)
-	if !ok {
-		os.Exit(m.Run())
-	}
-	if err := play(text); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
+	testproc.Play(play)
+	m.Run()
 }
 
-func play(text string) error {
-	var r role
-	if err := json.Unmarshal([]byte(text), &r); err != nil {
-		return err
-	}
-	// Whatever happens to the parent, no child stays.
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
+func play(ctx context.Context, r role) error {
 	db, err := sql.Open(r.Driver, r.DSN)
 	if err != nil {
 		return err
@@ -90,39 +69,13 @@ func play(text string) error {
 // command is a process that plays a role.
 func command(t *testing.T, r role) *exec.Cmd {
 	t.Helper()
-	text, err := json.Marshal(r)
-	require.NoError(t, err)
-	self, err := os.Executable()
-	require.NoError(t, err)
-	cmd := exec.CommandContext(t.Context(), self)
-	// The race detector has a program sleep for a second when it ends.
-	cmd.Env = append(os.Environ(), roleVariable+"="+string(text), "GORACE=atexit_sleep_ms=0 "+os.Getenv("GORACE"))
-	return cmd
+	return testproc.Command(t.Context(), t, r)
 }
 
-// start starts a process that plays a role, and returns when it has said its
-// first word. kill ends it as a power cut does, and returns all that it said.
+// start starts a process that plays a role, as [testproc.Start] does.
 func start(t *testing.T, r role) (kill func() []string) {
 	t.Helper()
-	cmd := command(t, r)
-	out, err := cmd.StdoutPipe()
-	require.NoError(t, err)
-	require.NoError(t, cmd.Start())
-	reader := bufio.NewReader(out)
-	first, err := reader.ReadString('\n')
-	require.NoError(t, err)
-	rest := make(chan []byte, 1)
-	go func() {
-		data, _ := io.ReadAll(reader)
-		rest <- data
-	}()
-	return func() []string {
-		require.NoError(t, cmd.Process.Signal(syscall.SIGKILL))
-		text := first + string(<-rest)
-		require.Error(t, cmd.Wait())
-		lines := strings.Split(text, "\n")
-		return lines[:len(lines)-1] // what follows the last newline is not a whole line
-	}
+	return testproc.Start(t, command(t, r))
 }
 
 // count counts up in the token "counter".
@@ -222,12 +175,7 @@ func TestProcessesShareADatabase(t *testing.T) {
 		for _, play := range []string{"count", "count without the lock"} {
 			var wg sync.WaitGroup
 			for range processes {
-				wg.Go(func() {
-					cmd := command(t, d.role(play, rounds))
-					var errOut bytes.Buffer
-					cmd.Stderr = &errOut
-					assert.NoError(t, cmd.Run(), "%v", &errOut)
-				})
+				wg.Go(func() { testproc.Run(t, command(t, d.role(play, rounds))) })
 			}
 			wg.Wait()
 			total += processes * rounds

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/pinterest-go/pinterest/internal/keylock"
+	"github.com/pinterest-go/pinterest/internal/realclock"
 )
 
 // Locks are exclusive locks by the path of a file. Those who use the same Locks
@@ -86,12 +87,8 @@ func wait(ctx context.Context, f *os.File) error {
 			return err
 		}
 		// 5 to 15 ms. Chance keeps waiters from asking in step.
-		timer := time.NewTimer(5*time.Millisecond + rand.N(10*time.Millisecond))
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return ctx.Err()
+		if err := realclock.Sleep(ctx, 5*time.Millisecond+rand.N(10*time.Millisecond)); err != nil {
+			return err
 		}
 	}
 }

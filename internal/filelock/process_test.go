@@ -3,30 +3,23 @@
 package filelock
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"sync"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/pinterest-go/pinterest/internal/testproc"
 )
 
-// The tests that need other processes start this very program again: with a
-// role in its environment it plays that, in place of running tests.
+// What the processes of tests play.
 const (
-	roleVariable = "FILELOCK_TEST_ROLE"
-
 	roleHold  = "hold"
 	roleCount = "count"
 
@@ -34,29 +27,16 @@ const (
 )
 
 func TestMain(m *testing.M) {
-	play := map[string]func(ctx context.Context) error{roleHold: hold, roleCount: count}[os.Getenv(roleVariable)]
-	if play == nil {
-		os.Exit(m.Run())
-	}
-	// Whatever happens to the parent, no child stays.
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	err := play(ctx)
-	cancel()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
+	roles := map[string]func(ctx context.Context) error{roleHold: hold, roleCount: count}
+	testproc.Play(func(ctx context.Context, role string) error { return roles[role](ctx) })
+	m.Run()
 }
 
 // command is a process that plays a role in a folder.
 func command(t *testing.T, role, dir string) *exec.Cmd {
 	t.Helper()
-	self, err := os.Executable()
-	require.NoError(t, err)
-	cmd := exec.CommandContext(t.Context(), self)
+	cmd := testproc.Command(t.Context(), t, role)
 	cmd.Dir = dir
-	// The race detector has a program sleep for a second when it ends.
-	cmd.Env = append(os.Environ(), roleVariable+"="+role, "GORACE=atexit_sleep_ms=0 "+os.Getenv("GORACE"))
 	return cmd
 }
 
@@ -104,12 +84,7 @@ func TestProcessesTakeTurns(t *testing.T) {
 	const processes = 4
 	var wg sync.WaitGroup
 	for range processes {
-		cmd := command(t, roleCount, dir)
-		wg.Go(func() {
-			var said bytes.Buffer
-			cmd.Stderr = &said
-			assert.NoError(t, cmd.Run(), "%v", &said)
-		})
+		wg.Go(func() { testproc.Run(t, command(t, roleCount, dir)) })
 	}
 	wg.Wait()
 	text, err := os.ReadFile(counter)
@@ -123,13 +98,7 @@ func TestProcessKilledWhileItHolds(t *testing.T) {
 	dir, a, b := pathsIn(t)
 	var l Locks
 	for range 2 { // also on the files that the first one left
-		cmd := command(t, roleHold, dir)
-		out, err := cmd.StdoutPipe()
-		require.NoError(t, err)
-		require.NoError(t, cmd.Start())
-		line, err := bufio.NewReader(out).ReadString('\n')
-		require.NoError(t, err)
-		require.Equal(t, "held", strings.TrimSpace(line))
+		kill := testproc.Start(t, command(t, roleHold, dir))
 		requireHeld(t, &l, a)
 		requireHeld(t, &l, b)
 
@@ -141,9 +110,7 @@ func TestProcessKilledWhileItHolds(t *testing.T) {
 			}
 			waiting <- err
 		}()
-		require.NoError(t, cmd.Process.Signal(syscall.SIGKILL))
-		_, _ = io.Copy(io.Discard, out)
-		require.Error(t, cmd.Wait())
+		require.Equal(t, []string{"held"}, kill())
 		require.NoError(t, <-waiting)
 		requireEmpty(t, dir)
 	}

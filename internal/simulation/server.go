@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/pinterest-go/pinterest"
+	"github.com/pinterest-go/pinterest/internal/realclock"
 )
 
 // Server answers as the API does, without a connection. It counts in fixed windows
@@ -50,7 +51,7 @@ func (s *Server) RoundTrip(req *http.Request) (*http.Response, error) {
 		_ = req.Body.Close()
 	}
 	latency := s.latency()
-	if err := sleep(req, latency/2); err != nil {
+	if err := realclock.Sleep(req.Context(), latency/2); err != nil {
 		return nil, err
 	}
 	account := strings.TrimPrefix(req.Header.Get("Authorization"), "Bearer ")
@@ -59,7 +60,7 @@ func (s *Server) RoundTrip(req *http.Request) (*http.Response, error) {
 		category = pinterest.CategoryOrgRead
 	}
 	header, ok := s.count(account, category, time.Now().Add(s.Phase))
-	if err := sleep(req, latency-latency/2); err != nil {
+	if err := realclock.Sleep(req.Context(), latency-latency/2); err != nil {
 		return nil, err
 	}
 	status, body := http.StatusOK, pin
@@ -73,18 +74,6 @@ func (s *Server) RoundTrip(req *http.Request) (*http.Response, error) {
 		StatusCode: status, Header: header, Request: req, Proto: "HTTP/2.0", ProtoMajor: 2,
 		Body: io.NopCloser(bytes.NewBufferString(body)), ContentLength: int64(len(body)),
 	}, nil
-}
-
-// sleep lets time pass, unless the call ends.
-func sleep(req *http.Request, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-req.Context().Done():
-		return req.Context().Err()
-	}
 }
 
 func (s *Server) latency() time.Duration {

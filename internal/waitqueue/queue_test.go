@@ -8,23 +8,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/pinterest-go/pinterest/internal/realclock"
 )
-
-// clock is the bubble's.
-type clock struct{}
-
-func (clock) Now() time.Time { return time.Now() }
-
-func (clock) Sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
 
 // source provides a slot a second.
 type source struct {
@@ -102,7 +88,7 @@ func within(t *testing.T, test func(r *rig)) {
 	synctest.Test(t, func(*testing.T) {
 		r := &rig{begun: time.Now()}
 		r.source.next = r.begun.Add(time.Second)
-		r.queue = New(&r.mu, clock{}, &r.source)
+		r.queue = New(&r.mu, realclock.Clock{}, &r.source)
 		test(r)
 	})
 }

@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/pinterest-go/pinterest"
+	"github.com/pinterest-go/pinterest/internal/realclock"
 )
 
 // Open returns a new limiter with these limits, which uses the clock and has
@@ -59,23 +60,12 @@ type rig struct {
 }
 
 // clock shows the time of the bubble, shifted by ahead.
-type clock struct{ ahead time.Duration }
+type clock struct {
+	realclock.Clock
+	ahead time.Duration
+}
 
 func (c clock) Now() time.Time { return time.Now().Add(c.ahead) }
-
-func (c clock) Sleep(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return ctx.Err()
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
 
 // limiter opens a limiter.
 func (r *rig) limiter(limits pinterest.Limits) pinterest.Limiter {
