@@ -207,7 +207,7 @@ func (cl *call) request(ctx context.Context, c *Client, authorization []string) 
 // CreateOnce, or that of a stored create.
 func (cl *call) owner() string {
 	if cl.opts.jobKey != "" {
-		return "key " + cl.opts.jobKey
+		return keyPrefix + cl.opts.jobKey
 	}
 	return cl.name
 }

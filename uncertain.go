@@ -212,17 +212,15 @@ func (cl *call) prepareResolve(ctx context.Context, c *Client, u *Uncertain, loo
 // resolve looks the create u up until its outcome is known, and records in the
 // registry whose the result is.
 func (c *Client) resolve(ctx context.Context, cl *call, u *Uncertain) (verdict, error) {
-	pending := cl.pending
 	cl.name = u.id()
 	s := search{
 		c: c, cl: cl, ctx: ctx, owner: cl.owner(), others: u.NotIDs,
 		in: u.timeframe(c.apiClock), opts: cl.sharedWithPolicy(),
 	}
-	again := pending.resolved[s.owner]
 	if c.ledger == nil { // which would know what equal creates have made
-		s.unresolved = max(0, u.Equals-len(pending.resolved))
-		if n := pending.unresolved; n > 0 { // u is one of these itself
-			s.unresolved = min(u.Equals, n-1)
+		open, resolved := c.registry.uncertain(cl.pending, s.owner)
+		if s.unresolved = max(0, u.Equals-resolved); open > 0 {
+			s.unresolved = min(u.Equals, open)
 		}
 	}
 	if now := c.clock.Now(); u.Until.IsZero() || u.Until.After(now) { // After: another process's clock is ahead of ours
@@ -237,19 +235,15 @@ func (c *Client) resolve(ctx context.Context, cl *call, u *Uncertain) (verdict, 
 		id, created := cl.lookup.result()
 		c.registry.own(s.owner, cl.lookup, id, created)
 	}
-	if !again {
-		pending.unresolved = max(0, pending.unresolved-1)
-	}
-	if pending.resolved == nil {
-		pending.resolved = map[string]bool{}
-	}
-	pending.resolved[s.owner] = true
-	c.registry.fulfill(pending, cl.name)
+	c.registry.resolve(cl.pending, u)
 	return verdict, nil
 }
 
-// idPrefix tells the id of a create, as an owner, from the key of a CreateOnce.
-const idPrefix = "create "
+// The prefixes of owners: the key of a CreateOnce, or the id of a create.
+const (
+	keyPrefix = "key "
+	idPrefix  = "create "
+)
 
 // id names the create as the owner of its result.
 func (u *Uncertain) id() string {
@@ -258,6 +252,14 @@ func (u *Uncertain) id() string {
 	}
 	parts := []string{u.Operation, string(u.Want), u.Since.String(), u.Until.String(), strconv.Itoa(u.Equals), strings.Join(u.NotIDs, " ")}
 	return idPrefix + hex.EncodeToString([]byte(fingerprint(parts...)))
+}
+
+// owner is who its result belongs to: see call.owner.
+func (u *Uncertain) owner() string {
+	if u.Key != "" {
+		return keyPrefix + u.Key
+	}
+	return u.id()
 }
 
 // uncertainty describes the call's create, with what is known now.
@@ -276,7 +278,8 @@ func (r *run) uncertainty() *Uncertain {
 		_, upper := r.c.apiClock.Bounds()
 		u.Before = u.Before.Add(upper + clockResolution)
 	}
-	u.NotIDs, u.Equals = r.c.registry.ids(r.cl.lookup.list, u.Since.Add(-nearStart-longestClockStep)), r.cl.pending.unresolved
+	equals, _ := r.c.registry.uncertain(r.cl.pending, u.owner())
+	u.NotIDs, u.Equals = r.c.registry.ids(r.cl.lookup.list, u.Since.Add(-nearStart-longestClockStep)), equals
 	return u
 }
 
