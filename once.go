@@ -23,7 +23,10 @@ import (
 // only, the create is looked up first: a result is adopted, and a create that is
 // shown to be absent is sent. If neither can be shown, the call ends uncertain and
 // the intent stays for the next call. After a create that certainly failed, the
-// key can be used again. CreateOnce refuses a key that was used for other content.
+// key can be used again. Other content with a key that has a result is an
+// [ErrKeyReused]. With a key whose earlier create is unresolved it ends uncertain, and
+// the error has the [Uncertain] of that create: [Resolve] settles it and the key.
+// [Response].Origin says where the result came from.
 //
 // If the create succeeded and the ledger could not record it, CreateOnce returns
 // both the result and an error that wraps the ledger's. The next call with the key

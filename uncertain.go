@@ -114,7 +114,8 @@ type Resolution[T any] struct {
 // lookup is the function that returns the [Lookup] of the operation. Resolve waits
 // until the settle time ([RetryPolicy].SettleTime) has passed since the create was
 // last sent, before it reports OutcomeAbsent. OutcomeUnknown comes with an error
-// that says why.
+// that says why. After a [CreateOnce] whose [Ledger] the client has, the key follows the
+// outcome: it has the result, or is free again.
 func Resolve[W, T any](ctx context.Context, c *Client, u Uncertain, lookup func(want W) Lookup[T], opts ...CallOption) (*Resolution[T], error) {
 	unknown := &Resolution[T]{Outcome: OutcomeUnknown}
 	res := &Resolution[T]{Outcome: OutcomeCreated, Result: new(T)}
