@@ -178,7 +178,7 @@ func (o *once) otherContent(rec *keyRecord) *Error {
 	if rec.State == keyIntent {
 		return o.c.unresolved(o.cl, *rec.Want, fmt.Errorf("an earlier call with the key %q and other content may have taken effect: resolve it first", o.cl.opts.jobKey))
 	}
-	err := FieldError{Field: "key", Value: o.cl.opts.jobKey, Problem: "was used for a create with other content: use another key for a changed one"}
+	err := FieldError{Field: "key", Value: o.cl.opts.jobKey, Problem: "was used for a create with other content"}
 	return o.cl.invalid(errors.Join(err, ErrKeyReused))
 }
 
