@@ -210,7 +210,7 @@ var errForeignRecord = errors.New("is not one of this library's")
 
 // id returns the id of the call's result.
 func (o *once) id() string {
-	id, _ := o.cl.lookup.result()
+	id, _ := o.cl.lookup.made()
 	return id
 }
 
@@ -267,7 +267,7 @@ func (c *Client) saveKey(ctx context.Context, cl *call, rec keyRecord) (err erro
 
 // addOwner adds the record that says to which create the call's result belongs.
 func (c *Client) addOwner(records map[string][]byte, cl *call) {
-	id, _ := cl.lookup.result()
+	id, _ := cl.lookup.made()
 	records[c.ledgerName("owner", id)] = []byte(cl.owner())
 }
 

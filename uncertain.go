@@ -233,7 +233,7 @@ func (c *Client) resolve(ctx context.Context, cl *call, u *Uncertain) (verdict, 
 		return verdict, err
 	}
 	if verdict == verdictFound {
-		id, created := cl.lookup.result()
+		id, created := cl.lookup.made()
 		c.registry.own(s.owner, cl.lookup, id, created)
 	}
 	c.registry.resolve(cl.pending, u)
