@@ -503,8 +503,14 @@ func (s stepClock) Sleep(ctx context.Context, d time.Duration) error {
 // process returns a client that shares nothing with others but the ledger.
 func (b *books) process(t *testing.T, ledger pinterest.Ledger, opts ...pinterest.Option) *pinterest.Client {
 	t.Helper()
+	return b.as(t, "oakshop", ledger, opts...)
+}
+
+// as is process for any account of the server.
+func (b *books) as(t *testing.T, account string, ledger pinterest.Ledger, opts ...pinterest.Option) *pinterest.Client {
+	t.Helper()
 	client, err := pinterest.New(append([]pinterest.Option{
-		pinterest.WithAccessToken(token("oakshop")), pinterest.WithBaseURL(b.URL + "/v5"), pinterest.WithAccount("oakshop"),
+		pinterest.WithAccessToken(token(account)), pinterest.WithBaseURL(b.URL + "/v5"), pinterest.WithAccount("oakshop"),
 		pinterest.WithAppID("1478036"), pinterest.WithoutPacing(), pinterest.WithClock(b.clock), pinterest.WithLedger(ledger),
 		pinterest.WithHTTPClient(b.Client()),
 	}, opts...)...)

@@ -1,0 +1,203 @@
+package creates_test
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/pinterest-go/pinterest"
+)
+
+// twins are jobs of equal content, each with its key.
+type twins struct {
+	*books
+	t      *testing.T
+	rnd    *rand.Rand
+	ledger pinterest.Ledger
+	procs  []*pinterest.Client
+	note   string
+	left   [][]pinterest.Uncertain // by job
+	told   []string                // by job
+	trail  []string
+}
+
+func (w *twins) key(i int) string { return fmt.Sprint("job-", i) }
+
+func (w *twins) wrong(format string, args ...any) {
+	w.t.Helper()
+	w.t.Errorf("%s: %s\n\tafter %v", w.note, fmt.Sprintf(format, args...), w.trail)
+}
+
+// proc returns one of the processes, or a new one.
+func (w *twins) proc() *pinterest.Client {
+	if i := w.rnd.IntN(len(w.procs) + 1); i < len(w.procs) {
+		return w.procs[i]
+	}
+	return w.process(w.t, w.ledger)
+}
+
+// hear enters what was told of a job.
+func (w *twins) hear(i int, id, how string) {
+	w.t.Helper()
+	if _, ok := w.find(id); !ok {
+		w.wrong("%s of job %d told %q, which does not exist", how, i, id)
+	}
+	for j, other := range w.told {
+		if j != i && other == id {
+			w.wrong("%s of job %d told %s, which is that of job %d", how, i, id, j)
+		}
+	}
+	if w.told[i] != "" && w.told[i] != id {
+		w.wrong("%s of job %d told %s, before it was %s", how, i, id, w.told[i])
+	}
+	w.told[i] = id
+}
+
+func (w *twins) once(c *pinterest.Client, i int) error {
+	w.t.Helper()
+	w.trail = append(w.trail, fmt.Sprint("once ", i))
+	got, err := c.Pins.CreateOnce(w.t.Context(), w.key(i), job())
+	switch {
+	case err == nil:
+		w.hear(i, got.ID, "CreateOnce")
+	case errors.Is(err, pinterest.ErrUncertain):
+		if wrong := w.dud(err, w.key(i)); wrong != "" {
+			w.wrong("the uncertain error of job %d %s: %v", i, wrong, err)
+			return err
+		}
+		if w.told[i] != "" {
+			w.wrong("job %d had %s, now it is uncertain: %v", i, w.told[i], err)
+		}
+		w.left[i] = append(w.left[i], uncertain(w.t, err))
+	default:
+		w.wrong("job %d: %v", i, err)
+	}
+	w.trail = append(w.trail, fmt.Sprint("= ", w.told[i]))
+	return err
+}
+
+func (w *twins) resolve(c *pinterest.Client, i int) {
+	w.t.Helper()
+	if len(w.left[i]) == 0 {
+		return
+	}
+	n := w.rnd.IntN(len(w.left[i]))
+	w.trail = append(w.trail, fmt.Sprintf("resolve %d.%d", i, n))
+	got, err := c.Pins.Resolve(w.t.Context(), w.left[i][n])
+	outcome := pinterest.OutcomeUnknown
+	if got != nil {
+		outcome = got.Outcome
+	}
+	w.trail = append(w.trail, "= "+string(outcome))
+	switch outcome {
+	case pinterest.OutcomeCreated:
+		w.hear(i, got.Result.ID, "Resolve")
+	case pinterest.OutcomeAbsent:
+		// Of a job that was done by a later call see
+		// TestResolveKnowsWhatTheKeyHasMade.
+	default:
+		if err == nil {
+			w.wrong("resolve of job %d is unknown, without an error", i)
+		}
+	}
+}
+
+// Several processes with one ledger do jobs of equal content whose answers are
+// lost. Whatever is resolved then, in which order, how often and by whom, each
+// key gets a pin of its own, and there are no others.
+func TestEqualJobsAreResolvedInAnyOrder(t *testing.T) {
+	t.Parallel()
+	faults := append([]fault{cutOff}, ambiguous...)
+	for _, gap := range []time.Duration{0, 2 * time.Second, time.Minute, 10 * time.Minute} {
+		t.Run(gap.String(), func(t *testing.T) {
+			t.Parallel()
+			unresolved := 0
+			const seeds = 60
+			for seed := range seeds {
+				b := newBooks(t)
+				w := &twins{
+					books: b, t: t, rnd: rand.New(rand.NewPCG(uint64(seed), uint64(gap))), ledger: pinterest.NewMemoryLedger(),
+					note: fmt.Sprintf("gap %v, seed %d", gap, seed),
+				}
+				w.procs = []*pinterest.Client{b.process(t, w.ledger), b.process(t, w.ledger)}
+				jobs := 2 + w.rnd.IntN(2)
+				w.told, w.left = make([]string, jobs), make([][]pinterest.Uncertain, jobs)
+				for i := range jobs {
+					f := faults[w.rnd.IntN(len(faults))]
+					f.commit = w.rnd.IntN(2) == 0
+					b.set(func() {
+						b.fail = func(post) *fault { return &f }
+						b.down = w.rnd.IntN(4) > 0
+					})
+					w.trail = append(w.trail, fmt.Sprintf("committed %v", f.commit))
+					_ = w.once(w.procs[i%2], i)
+					b.clock.Advance(gap)
+				}
+				b.set(func() { b.fail = nil })
+				for range 14 {
+					b.set(func() { b.down = w.rnd.IntN(3) == 0 })
+					i := w.rnd.IntN(jobs)
+					switch w.rnd.IntN(4) {
+					case 0:
+						_ = w.once(w.proc(), i)
+					case 1:
+						b.clock.Advance([]time.Duration{time.Second, 3 * time.Minute, time.Hour}[w.rnd.IntN(3)])
+					default:
+						w.resolve(w.proc(), i)
+					}
+				}
+				b.set(func() { b.down = false })
+				b.clock.Advance(time.Hour)
+				for range 2 {
+					for i := range jobs {
+						w.resolve(w.proc(), i)
+						_ = w.once(w.proc(), i)
+						b.clock.Advance(3 * time.Minute)
+					}
+				}
+				all := b.all()
+				known := 0
+				for _, id := range w.told {
+					if id != "" {
+						known++
+					}
+				}
+				if known < jobs {
+					unresolved++
+				} else if len(all) != jobs {
+					w.wrong("%d jobs have made %d pins, told were %v", jobs, len(all), w.told)
+				}
+				if len(all) > jobs {
+					w.wrong("%d jobs have made %d pins", jobs, len(all))
+				}
+				b.Close()
+				if t.Failed() {
+					return
+				}
+			}
+			t.Logf("%d of %d ended with something uncertain", unresolved, seeds)
+		})
+	}
+}
+
+// A create ends uncertain, and CreateOnce is called again and makes the pin. The
+// first error is still stored somewhere and resolved: the key has its pin.
+func TestResolveKnowsWhatTheKeyHasMade(t *testing.T) {
+	t.Parallel()
+	for _, later := range []time.Duration{0, 10 * time.Minute} {
+		b := newBooks(t)
+		ledger := pinterest.NewMemoryLedger()
+		u := uncertain(t, b.leave(t, ledger, "job-1", job(), "", uncommitted(broken)))
+		b.clock.Advance(later)
+		made, err := b.process(t, ledger).Pins.CreateOnce(t.Context(), "job-1", job())
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := b.process(t, ledger).Pins.Resolve(t.Context(), u)
+		if err != nil || got.Outcome != pinterest.OutcomeCreated || got.Result.ID != made.ID {
+			t.Errorf("%v later: key %s has made %s, and Resolve says %+v, %v", later, u.Key, made.ID, got, err)
+		}
+	}
+}
