@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"strconv"
 	"testing"
 	"time"
 
@@ -21,6 +23,7 @@ type twins struct {
 	left   [][]pinterest.Uncertain // by job
 	told   []string                // by job
 	trail  []string
+	fails  *fault
 }
 
 func (w *twins) key(i int) string { return fmt.Sprint("job-", i) }
@@ -72,7 +75,16 @@ func (w *twins) once(c *pinterest.Client, i int) error {
 		}
 		w.left[i] = append(w.left[i], uncertain(w.t, err))
 	default:
-		w.wrong("job %d: %v", i, err)
+		// A definite failure is right as long as what there is may belong to others.
+		others := 0
+		for j := range w.told {
+			if j != i && (w.told[j] != "" || len(w.left[j]) > 0) {
+				others++
+			}
+		}
+		if w.fails == nil || w.told[i] != "" || len(w.all()) > others {
+			w.wrong("job %d failed, others have at most %d of %d: %v", i, others, len(w.all()), err)
+		}
 	}
 	w.trail = append(w.trail, fmt.Sprint("= ", w.told[i]))
 	return err
@@ -104,6 +116,23 @@ func (w *twins) resolve(c *pinterest.Client, i int) {
 	}
 }
 
+// failOne lets the next create fail, perhaps.
+func (w *twins) failOne(faults []fault) {
+	w.set(func() {
+		w.fail, w.fails = nil, nil
+		if w.rnd.IntN(3) > 0 {
+			return
+		}
+		f := faults[w.rnd.IntN(len(faults))]
+		f.commit = w.rnd.IntN(2) == 0
+		w.trail = append(w.trail, fmt.Sprintf("committed %v", f.commit))
+		w.fails, w.fail = &f, func(post) *fault {
+			w.set(func() { w.fail = nil })
+			return &f
+		}
+	})
+}
+
 // Several processes with one ledger do jobs of equal content whose answers are
 // lost. Whatever is resolved then, in which order, how often and by whom, each
 // key gets a pin of its own, and there are no others.
@@ -114,7 +143,10 @@ func TestEqualJobsAreResolvedInAnyOrder(t *testing.T) {
 		t.Run(gap.String(), func(t *testing.T) {
 			t.Parallel()
 			unresolved := 0
-			const seeds = 60
+			seeds := 60
+			if v, _ := strconv.Atoi(os.Getenv("SEEDS")); v > 0 {
+				seeds = v
+			}
 			for seed := range seeds {
 				b := newBooks(t)
 				w := &twins{
@@ -131,13 +163,16 @@ func TestEqualJobsAreResolvedInAnyOrder(t *testing.T) {
 						b.fail = func(post) *fault { return &f }
 						b.down = w.rnd.IntN(4) > 0
 					})
+					w.fails = &f
 					w.trail = append(w.trail, fmt.Sprintf("committed %v", f.commit))
 					_ = w.once(w.procs[i%2], i)
 					b.clock.Advance(gap)
 				}
 				b.set(func() { b.fail = nil })
+				w.fails = nil
 				for range 14 {
 					b.set(func() { b.down = w.rnd.IntN(3) == 0 })
+					w.failOne(faults)
 					i := w.rnd.IntN(jobs)
 					switch w.rnd.IntN(4) {
 					case 0:
@@ -148,7 +183,7 @@ func TestEqualJobsAreResolvedInAnyOrder(t *testing.T) {
 						w.resolve(w.proc(), i)
 					}
 				}
-				b.set(func() { b.down = false })
+				b.set(func() { b.down, b.fail, w.fails = false, nil, nil })
 				b.clock.Advance(time.Hour)
 				for range 2 {
 					for i := range jobs {
@@ -198,6 +233,47 @@ func TestResolveKnowsWhatTheKeyHasMade(t *testing.T) {
 		got, err := b.process(t, ledger).Pins.Resolve(t.Context(), u)
 		if err != nil || got.Outcome != pinterest.OutcomeCreated || got.Result.ID != made.ID {
 			t.Errorf("%v later: key %s has made %s, and Resolve says %+v, %v", later, u.Key, made.ID, got, err)
+		}
+	}
+}
+
+// A key ends uncertain twice: the first create was never made, the second was.
+// Resolving the first, which is absent, says nothing about the second.
+func TestResolvingAnOldUncertainDoesNotFreeTheKey(t *testing.T) {
+	t.Parallel()
+	for _, gap := range []time.Duration{0, time.Minute, 2 * time.Minute, 10 * time.Minute, time.Hour} {
+		for _, second := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%v apart, the second is resolved, too: %v", gap, second), func(t *testing.T) {
+				t.Parallel()
+				b := newBooks(t)
+				ledger := pinterest.NewMemoryLedger()
+				u0 := uncertain(t, b.leave(t, ledger, "job-1", job(), "", uncommitted(broken)))
+				b.clock.Advance(gap)
+				// The lists work until it was sent again.
+				b.set(func() {
+					b.fail = func(post) *fault {
+						b.set(func() { b.down = true })
+						return committed(broken)
+					}
+				})
+				_, err := b.process(t, ledger).Pins.CreateOnce(t.Context(), "job-1", job())
+				u1 := uncertain(t, err)
+				b.set(func() { b.down, b.fail = false, nil })
+				b.clock.Advance(gap)
+				client := b.process(t, ledger)
+				r0, err := client.Pins.Resolve(t.Context(), u0)
+				t.Logf("the first: %+v, %v", r0, err)
+				if second {
+					r1, err := client.Pins.Resolve(t.Context(), u1)
+					if err != nil || r1.Outcome != pinterest.OutcomeCreated || r1.Result.ID != b.all()[0].id {
+						t.Errorf("the second: %+v, %v", r1, err)
+					}
+				}
+				got, err := client.Pins.CreateOnce(t.Context(), "job-1", job())
+				if all := b.all(); err != nil || len(all) != 1 || got.ID != all[0].id {
+					t.Errorf("the key has %v, %v; the server has made %d pins", ids(got, pinID), err, len(all))
+				}
+			})
 		}
 	}
 }
