@@ -9,11 +9,13 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,6 +28,9 @@ import (
 type books struct {
 	*httptest.Server
 	clock *simClock
+
+	flights atomic.Int64
+	flying  sync.Map // by number: a channel that is closed when the server has handled it
 
 	mu     sync.Mutex
 	serial int64
@@ -72,6 +77,9 @@ func newBooks(t *testing.T) *books {
 	below := http.StripPrefix("/v5", mux)
 	b.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		b.clock.Advance(70 * time.Millisecond)
+		if done, ok := b.flying.LoadAndDelete(r.Header.Get("X-Flight")); ok {
+			defer close(done.(chan struct{}))
+		}
 		below.ServeHTTP(w, r)
 	}))
 	t.Cleanup(b.Close)
@@ -500,6 +508,45 @@ func (s stepClock) Sleep(ctx context.Context, d time.Duration) error {
 	return s.simClock.Sleep(ctx, d)
 }
 
+// flightTransport sends requests to the server. One that was given up, as by a
+// context that ended, returns only when the server is done with it: on a busy
+// machine it could otherwise be carried out minutes later, by the simulated time.
+type flightTransport struct{ *books }
+
+func (f flightTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	number := strconv.FormatInt(f.flights.Add(1), 10)
+	handled, wrote := make(chan struct{}), make(chan error, 1)
+	f.flying.Store(number, handled)
+	defer f.flying.Delete(number)
+	var began atomic.Bool
+	ctx := httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{
+		GotConn: func(httptrace.GotConnInfo) { began.Store(true) },
+		WroteRequest: func(info httptrace.WroteRequestInfo) {
+			select {
+			case wrote <- info.Err:
+			default:
+			}
+		},
+	})
+	r = r.Clone(ctx)
+	r.Header.Set("X-Flight", number)
+	res, err := f.Client().Transport.RoundTrip(r)
+	if err != nil && began.Load() {
+		patience := time.After(time.Second)
+		select {
+		case failed := <-wrote:
+			if failed == nil {
+				select {
+				case <-handled:
+				case <-patience:
+				}
+			}
+		case <-patience:
+		}
+	}
+	return res, err
+}
+
 // process returns a client that shares nothing with others but the ledger.
 func (b *books) process(t *testing.T, ledger pinterest.Ledger, opts ...pinterest.Option) *pinterest.Client {
 	t.Helper()
@@ -512,7 +559,7 @@ func (b *books) as(t *testing.T, account string, ledger pinterest.Ledger, opts .
 	client, err := pinterest.New(append([]pinterest.Option{
 		pinterest.WithAccessToken(token(account)), pinterest.WithBaseURL(b.URL + "/v5"), pinterest.WithAccount("oakshop"),
 		pinterest.WithAppID("1478036"), pinterest.WithoutPacing(), pinterest.WithClock(b.clock), pinterest.WithLedger(ledger),
-		pinterest.WithHTTPClient(b.Client()),
+		pinterest.WithHTTPClient(&http.Client{Transport: flightTransport{b}}),
 	}, opts...)...)
 	if err != nil {
 		t.Fatal(err)
@@ -524,7 +571,7 @@ func (b *books) as(t *testing.T, account string, ledger pinterest.Ledger, opts .
 func (b *books) stepping(t *testing.T, ledger pinterest.Ledger, s *steps, opts ...pinterest.Option) *pinterest.Client {
 	t.Helper()
 	return b.process(t, stepLedger{s, ledger}, append([]pinterest.Option{
-		pinterest.WithHTTPClient(&http.Client{Transport: stepTransport{s, b.Client().Transport}}),
+		pinterest.WithHTTPClient(&http.Client{Transport: stepTransport{s, flightTransport{b}}}),
 		pinterest.WithClock(stepClock{s, b.clock}),
 	}, opts...)...)
 }

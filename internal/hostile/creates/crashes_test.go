@@ -281,3 +281,45 @@ func TestAHolderThatHasLostItsLockSavesNothing(t *testing.T) {
 		})
 	}
 }
+
+// A caller that cancels a call is told so, with a ledger as without. The ledger
+// has not failed.
+func TestACanceledCallDoesNotBlameTheLedger(t *testing.T) {
+	t.Parallel()
+	b := newBooks(t)
+	client := b.process(t, pinterest.NewMemoryLedger())
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, plain := client.Pins.Create(ctx, job())
+	_, once := client.Pins.CreateOnce(ctx, "job-1", job())
+	for what, err := range map[string]error{"Create": plain, "CreateOnce": once} {
+		if !errors.Is(err, pinterest.ErrCanceled) || errors.Is(err, pinterest.ErrLedger) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if b.sent() > 0 {
+		t.Error("it was sent")
+	}
+}
+
+// A call whose lock was lost is told so: nobody has canceled it.
+func TestALostLockIsNamed(t *testing.T) {
+	t.Parallel()
+	for _, when := range []string{"saved", "before POST", "after POST", "POST,sleep"} {
+		t.Run(when, func(t *testing.T) {
+			t.Parallel()
+			b := newBooks(t)
+			b.fail = func(post) *fault { return &fault{status: 429, code: 8, message: "This request exceeded a rate limit."} }
+			losing := &losingLedger{Ledger: pinterest.NewMemoryLedger(), strict: true}
+			s := &steps{when: func(_ int, trail string) bool { return strings.HasSuffix(trail, when) }}
+			s.then = func(string) error { losing.lose(); return nil }
+			_, err := b.stepping(t, losing, s).Pins.CreateOnce(t.Context(), "job-1", job())
+			if s.was() == "" {
+				t.Fatalf("never came to %q", when)
+			}
+			if !errors.Is(err, errLost) {
+				t.Errorf("the error does not wrap the cause of the held context: %v", err)
+			}
+		})
+	}
+}

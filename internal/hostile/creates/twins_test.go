@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -275,5 +276,80 @@ func TestResolvingAnOldUncertainDoesNotFreeTheKey(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// Several processes do the same jobs of equal content at the same time, while
+// answers are lost.
+func TestEqualJobsAtTheSameTime(t *testing.T) {
+	t.Parallel()
+	faults := append([]fault{cutOff}, ambiguous...)
+	for seed := range 24 {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
+			b := newBooks(t)
+			rnd := rand.New(rand.NewPCG(uint64(seed), 77))
+			ledger := pinterest.NewMemoryLedger()
+			b.fail = func(p post) *fault {
+				if p.n > 6 {
+					return nil
+				}
+				f := faults[(p.n+seed)%len(faults)]
+				f.commit = (p.n*5+seed)%3 == 0
+				return &f
+			}
+			const jobs, workers = 3, 4
+			told := make([][]string, jobs)
+			var mu sync.Mutex
+			var group sync.WaitGroup
+			for range workers {
+				order := rnd.Perm(jobs)
+				client := b.process(t, ledger)
+				group.Go(func() {
+					for _, i := range order {
+						got, err := client.Pins.CreateOnce(t.Context(), fmt.Sprint("job-", i), job())
+						mu.Lock()
+						switch {
+						case err == nil:
+							told[i] = append(told[i], got.ID)
+						case errors.Is(err, pinterest.ErrUncertain):
+							if wrong := b.dud(err, fmt.Sprint("job-", i)); wrong != "" && wrong[:5] != "has a" {
+								t.Errorf("the uncertain error %s: %v", wrong, err)
+							}
+						}
+						mu.Unlock()
+					}
+				})
+			}
+			group.Wait()
+			b.set(func() { b.fail = nil })
+			b.clock.Advance(time.Hour)
+			for i := range jobs {
+				id, err := b.settle(t, ledger, func(c *pinterest.Client) (string, error) {
+					got, err := c.Pins.CreateOnce(t.Context(), fmt.Sprint("job-", i), job())
+					return ids(got, pinID), err
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				told[i] = append(told[i], id)
+			}
+			all := b.all()
+			if len(all) != jobs {
+				t.Errorf("%d jobs have made %d pins: %v", jobs, len(all), told)
+			}
+			owner := map[string]int{}
+			for i, list := range told {
+				for _, id := range list {
+					if _, ok := b.find(id); !ok || id != list[0] {
+						t.Errorf("job %d was told %v", i, list)
+					}
+					if j, ok := owner[id]; ok && j != i {
+						t.Errorf("jobs %d and %d were both told %s", i, j, id)
+					}
+					owner[id] = i
+				}
+			}
+		})
 	}
 }
