@@ -93,7 +93,9 @@ func (b *books) set(f func()) {
 }
 
 // token is the access token of an account.
-func token(account string) string { return "pina_" + account + "0TESTTOKEN0123456789abcdefghijklmnopqr" }
+func token(account string) string {
+	return "pina_" + account + "0TESTTOKEN0123456789abcdefghijklmnopqr"
+}
 
 func (b *books) account(r *http.Request) string {
 	name, _, _ := strings.Cut(strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer pina_"), "0TESTTOKEN")

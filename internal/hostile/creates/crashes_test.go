@@ -128,6 +128,9 @@ func TestAHolderThatHasLostItsLockSendsNothing(t *testing.T) {
 					if others != "" && others != "same" && (m.kind == "board" || m.kind == "section") {
 						continue // the API has no two boards of one name
 					}
+					if m.kind == "save" && others != "equal same" {
+						continue // as with pins
+					}
 					for at := 1; losesLock(t, m, first.fault, others, at, fmt.Sprintf("%s, %s, then others: %q", m.kind, first.name, others)); at++ {
 						if at > 200 {
 							t.Fatal("no end of steps")

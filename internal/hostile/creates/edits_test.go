@@ -79,13 +79,17 @@ func (b *books) leave(t *testing.T, ledger pinterest.Ledger, key string, p pinte
 // An edited job in every state that its key can be left in.
 func TestAnEditedJobIsUncertainAsLongAsItsKeyIs(t *testing.T) {
 	t.Parallel()
-	for _, marked := range []bool{false, true} {
-		for _, e := range edits {
+	for i, e := range edits {
+		for _, marked := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, marked %v", e.name, marked), func(t *testing.T) {
 				t.Parallel()
-				for _, left := range leavings {
-					for _, later := range []time.Duration{0, time.Hour} {
-						for _, how := range []string{"resolve the first", "resolve the edited", "resolve, no ledger", "edited again", "original again"} {
+				for j, left := range leavings {
+					for k, how := range []string{"resolve the first", "resolve the edited", "resolve, no ledger", "edited again", "original again"} {
+						for _, later := range []time.Duration{0, time.Hour} {
+							// A half of the combinations, so that each pair occurs.
+							if (i+j+k)%2 == 0 != (marked == (later > 0)) {
+								continue
+							}
 							if left.dies != "" && how == "resolve the first" {
 								continue // a dead process tells nobody its error
 							}
@@ -193,7 +197,7 @@ func edit(t *testing.T, b *books, ledger pinterest.Ledger, p, edited pinterest.P
 	if absent {
 		first, second = edited, p
 	}
-	var ends [3]string
+	var ends [2]string
 	for i := range ends {
 		if ends[i], err = b.settle(t, ledger, once(first)); err != nil {
 			t.Errorf("%s: afterwards: %v", note, err)
@@ -213,7 +217,7 @@ func edit(t *testing.T, b *books, ledger pinterest.Ledger, p, edited pinterest.P
 		}
 	}
 	all := b.all()
-	if len(all) != 1 || ends != [3]string{all[0].id, all[0].id, all[0].id} || !all[0].is(first) || original != "" && all[0].id != original {
+	if len(all) != 1 || ends != [2]string{all[0].id, all[0].id} || !all[0].is(first) || original != "" && all[0].id != original {
 		t.Errorf("%s: there is %+v, the key has %v", note, all, ends)
 	}
 }

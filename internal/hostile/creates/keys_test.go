@@ -215,7 +215,7 @@ func TestOtherThingsThatAreEdited(t *testing.T) {
 				u := uncertain(t, err)
 				b.set(func() { b.down = false })
 				b.clock.Advance(10 * time.Minute)
-				outcome := ""
+				var outcome string
 				client := b.process(t, ledger)
 				switch {
 				case strings.HasPrefix(u.Operation, "pins"):

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -144,10 +142,7 @@ func TestEqualJobsAreResolvedInAnyOrder(t *testing.T) {
 		t.Run(gap.String(), func(t *testing.T) {
 			t.Parallel()
 			unresolved := 0
-			seeds := 60
-			if v, _ := strconv.Atoi(os.Getenv("SEEDS")); v > 0 {
-				seeds = v
-			}
+			const seeds = 16
 			for seed := range seeds {
 				b := newBooks(t)
 				w := &twins{
@@ -351,5 +346,56 @@ func TestEqualJobsAtTheSameTime(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// The same with an edited job: the first content is resolved as absent, the
+// edited job ends uncertain, and the first is resolved once more.
+func TestResolvingTheFirstContentAgainDoesNotFreeTheKey(t *testing.T) {
+	t.Parallel()
+	b := newBooks(t)
+	ledger := pinterest.NewMemoryLedger()
+	u0 := uncertain(t, b.leave(t, ledger, "job-1", job(), "", uncommitted(broken)))
+	edited := job()
+	edited.Title = "Birch bathroom"
+	var u1 pinterest.Uncertain
+	for range 2 {
+		b.clock.Advance(10 * time.Minute)
+		got, err := b.process(t, ledger).Pins.Resolve(t.Context(), u0)
+		if err != nil || got.Outcome != pinterest.OutcomeAbsent {
+			t.Fatal(got, err)
+		}
+		if u1.Key == "" {
+			u1 = uncertain(t, b.leave(t, ledger, "job-1", edited, "", committed(broken)))
+		}
+	}
+	got, err := b.process(t, ledger).Pins.CreateOnce(t.Context(), "job-1", edited)
+	if all := b.all(); err != nil || len(all) != 1 || got.ID != all[0].id {
+		t.Errorf("the key has %v, %v; the server has made %d pins", ids(got, pinID), err, len(all))
+	}
+	if _, err := b.process(t, ledger).Pins.CreateOnce(t.Context(), "job-1", job()); !errors.Is(err, pinterest.ErrKeyReused) {
+		t.Errorf("the first content: %v", err)
+	}
+}
+
+// A key is used again after it was resolved as absent, and ended uncertain: what
+// was resolved before says nothing about that, whoever does it again.
+func TestResolvingTwiceDoesNotFreeTheKey(t *testing.T) {
+	t.Parallel()
+	b := newBooks(t)
+	ledger := pinterest.NewMemoryLedger()
+	u0 := uncertain(t, b.leave(t, ledger, "job-1", job(), "", uncommitted(broken)))
+	for range 2 {
+		b.clock.Advance(10 * time.Minute)
+		if got, err := b.process(t, ledger).Pins.Resolve(t.Context(), u0); err != nil || got.Outcome != pinterest.OutcomeAbsent {
+			t.Fatal(got, err)
+		}
+		if len(b.all()) == 0 {
+			b.leave(t, ledger, "job-1", job(), "", committed(broken))
+		}
+	}
+	got, err := b.process(t, ledger).Pins.CreateOnce(t.Context(), "job-1", job())
+	if all := b.all(); err != nil || len(all) != 1 || got.ID != all[0].id {
+		t.Errorf("the key has %v, %v; the server has made %d pins", ids(got, pinID), err, len(all))
 	}
 }
