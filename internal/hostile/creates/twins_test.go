@@ -258,7 +258,7 @@ func TestResolvingAnOldUncertainDoesNotFreeTheKey(t *testing.T) {
 				b.clock.Advance(gap)
 				client := b.process(t, ledger)
 				r0, err := client.Pins.Resolve(t.Context(), u0)
-				t.Logf("the first: %+v, %v", r0, err)
+				t.Logf("the first, of the id %s, the second has %s: %+v, %v", u0.ID, u1.ID, r0, err)
 				if second {
 					r1, err := client.Pins.Resolve(t.Context(), u1)
 					if err != nil || r1.Outcome != pinterest.OutcomeCreated || r1.Result.ID != b.all()[0].id {
