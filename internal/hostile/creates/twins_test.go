@@ -391,7 +391,7 @@ func TestResolvingTwiceDoesNotFreeTheKey(t *testing.T) {
 			t.Fatal(got, err)
 		}
 		if len(b.all()) == 0 {
-			b.leave(t, ledger, "job-1", job(), "", committed(broken))
+			_ = b.leave(t, ledger, "job-1", job(), "", committed(broken))
 		}
 	}
 	got, err := b.process(t, ledger).Pins.CreateOnce(t.Context(), "job-1", job())
