@@ -223,7 +223,7 @@ func (cl *call) invalid(err error) *Error {
 // notBegun is the error of a create whose context ended while it waited for its
 // turn.
 func (cl *call) notBegun(err error) *Error {
-	return cl.newError(ClassCanceled, DispositionPark, fmt.Errorf("an equal create of this client is under way: %w", err))
+	return cl.newError(ClassCanceled, DispositionPark, fmt.Errorf("waiting for equal creates of this client: %w", err))
 }
 
 // describe puts the request that would be sent into the caller's DryRun.
