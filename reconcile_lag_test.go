@@ -186,3 +186,37 @@ func TestCreateEachPinLagsByItself(t *testing.T) {
 	require.Len(t, ids, 4, "no duplicate")
 	assert.Equal(t, ids[2], oak.ID)
 }
+
+// A look-up that finds its result on the first page, or fails on the second, says nothing
+// about the other pages. What is there does not lag.
+func TestCreateLookUpThatReadsOnePageShowsNoLag(t *testing.T) {
+	for name, fault := range map[string]pinteresttest.Fault{
+		"found on page 1":       pinteresttest.ServerError(500).On("pins/create").AfterTheCommit(),
+		"page 2 cannot be read": pinteresttest.ServerError(500).On("pins/create"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStudio(t, pinterest.WithoutPacing())
+			pin := s.pin()
+			for i := range 120 { // more than a page
+				pin.Title = fmt.Sprint("Kitchen ", i)
+				_, err := s.client.Pins.Create(t.Context(), pin)
+				require.NoError(t, err)
+			}
+			s.clock.Advance(20 * time.Second)
+			s.srv.Inject(fault)
+			if !fault.AfterCommit {
+				s.srv.Inject(pinteresttest.ServerError(403).On("boards/list_pins").After(1))
+			}
+			pin.Title = "Ash"
+			_, _ = s.client.Pins.Create(t.Context(), pin) // uncertain where page 2 cannot be read
+
+			pin.Title = "Elm"
+			began := s.clock.Now()
+			s.srv.Inject(pinteresttest.ServerError(500).On("pins/create"))
+			_, err := s.client.Pins.Create(t.Context(), pin)
+			require.NoError(t, err)
+			assert.Less(t, s.clock.Now().Sub(began), time.Minute)
+		})
+	}
+}
