@@ -22,6 +22,7 @@ import (
 
 	"github.com/pinterest-go/pinterest"
 	"github.com/pinterest-go/pinterest/internal/hostile/http2server"
+	"github.com/pinterest-go/pinterest/internal/realclock"
 	"github.com/pinterest-go/pinterest/pinteresttest"
 )
 
@@ -129,7 +130,7 @@ type steppedClock struct{ ahead atomic.Int64 }
 func (c *steppedClock) Now() time.Time { return time.Now().Add(time.Duration(c.ahead.Load())) }
 
 func (c *steppedClock) Sleep(ctx context.Context, d time.Duration) error {
-	return pinteresttest.RealClock().Sleep(ctx, d)
+	return realclock.Sleep(ctx, d)
 }
 
 func newChaos(t *testing.T, mix chaosMix, seed uint64, certificate *httptest.Server) *chaos {
@@ -296,7 +297,7 @@ func (c *chaos) create(job chaosResult) {
 	if job.err = err; err == nil {
 		job.pin = made.ID
 	}
-	job.met = died || err != nil || res.Adopted || len(res.Attempts) > 1
+	job.met = died || err != nil || res.Origin == pinterest.OriginLookup || len(res.Attempts) > 1
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.results = append(c.results, job)
