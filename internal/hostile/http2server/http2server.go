@@ -137,15 +137,15 @@ func (c *conn) handle(frame http2.Frame) bool {
 // start handles a request that was received whole.
 func (c *conn) start(id uint32) {
 	r := c.open[id]
-	in := httptest.NewRequest(r.headers.PseudoValue("method"), r.headers.PseudoValue("path"), bytes.NewReader(r.body.Bytes()))
+	ctx, cancel := context.WithCancel(c.ctx) //nolint:gosec // the goroutine calls it
+	in := httptest.NewRequestWithContext(ctx, r.headers.PseudoValue("method"), r.headers.PseudoValue("path"), bytes.NewReader(r.body.Bytes()))
 	for _, field := range r.headers.RegularFields() {
 		in.Header.Add(field.Name, field.Value)
 	}
-	ctx, cancel := context.WithCancel(c.ctx)
 	c.open[id] = &request{cancel: cancel} // the rest is not needed any more
 	c.handlers.Go(func() {
 		defer cancel()
-		if !c.serve(id, in.WithContext(ctx)) {
+		if !c.serve(id, in) {
 			_ = c.tls.Close() // which ends the reading, too
 		}
 	})
