@@ -192,7 +192,7 @@ func ExampleOAuthService_LoginHandler() {
 		http.Redirect(w, r, "/settings?connected="+conn.Account, http.StatusSeeOther)
 	}
 	http.Handle("GET /pinterest/login", app.OAuth.LoginHandler(account))
-	http.Handle("GET /pinterest/callback", app.OAuth.CallbackHandler(done))
+	http.Handle("GET /pinterest/callback", app.OAuth.CallbackHandler(account, done))
 }
 
 // A job that runs once a day keeps every account connected, those as well that
