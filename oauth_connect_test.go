@@ -117,7 +117,7 @@ func TestLoginAccount(t *testing.T) {
 	}
 	_, err = app.OAuth.LoginAccount(httptest.NewRequest(http.MethodGet, "/callback?code=abcd&state=efgh", nil))
 	require.ErrorIs(t, err, pinterest.ErrState)
-	failure(t, err)
+	assert.Equal(t, reauthorize, failure(t, err).Disposition)
 }
 
 // hookedStore runs a function before each save of an account's token.
