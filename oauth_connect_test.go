@@ -740,3 +740,38 @@ func TestUserThatCannotBeRead(t *testing.T) {
 		require.ErrorIs(t, err, pinterest.ErrOtherUser)
 	})
 }
+
+// No cookie that the library did not make answers a login, whatever it is and
+// whatever the query says.
+func FuzzCallback(f *testing.F) {
+	s := newServer(f)
+	app, err := pinterest.NewApp(
+		pinterest.WithTokenStore(pinterest.NewMemoryTokenStore()), pinterest.WithBaseURL(s.base()), pinterest.WithOAuth(pinterest.OAuth{
+			ClientID: appID, ClientSecret: appSecret, RedirectURL: "https://scheduler.example/callback", Scopes: []pinterest.Scope{"pins:read"},
+		}),
+	)
+	require.NoError(f, err)
+	login, err := app.OAuth.Login("shop-1")
+	require.NoError(f, err)
+	f.Add("code=abcd&state=ABCDEFGHIJKL", "__Host-pinterest_login_ABCDEFGH="+login.Cookie.Value)
+	f.Add("state=", "__Host-pinterest_login_=AAAA")
+	f.Add("error=access_denied&state=A%00;B", login.Cookie.Name+"="+login.Cookie.Value[1:])
+	f.Add("%zz", ";;=")
+	f.Fuzz(func(t *testing.T, query, cookies string) {
+		r := httptest.NewRequest(http.MethodGet, "/callback", nil)
+		r.URL.RawQuery = query
+		r.Header.Set("Cookie", cookies)
+		if r.URL.Query().Get("state") == mustQuery(t, login.URL).Get("state") {
+			return // it has guessed 128 bits
+		}
+		_, err := app.OAuth.Callback(t.Context(), r, "shop-1")
+		require.ErrorIs(t, err, pinterest.ErrState)
+		answer := httptest.NewRecorder()
+		account := func(*http.Request) (string, error) { return "shop-1", nil }
+		app.OAuth.CallbackHandler(account, func(_ http.ResponseWriter, _ *http.Request, _ *pinterest.Connection, err error) {
+			require.ErrorIs(t, err, pinterest.ErrState)
+		}).ServeHTTP(answer, r)
+		app.OAuth.LoginHandler(account).ServeHTTP(answer, r)
+		assert.Equal(t, http.StatusSeeOther, answer.Code, "another login can begin")
+	})
+}
