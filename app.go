@@ -2,6 +2,7 @@ package pinterest
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -42,7 +43,6 @@ type core struct {
 	anyScope   bool       // scopes are not checked before sending
 	store      TokenStore // nil if New has another source of tokens
 	oauth      OAuth
-	states     usedStates
 	accounts   accountRegistry
 }
 
@@ -72,13 +72,19 @@ func New(opts ...Option) (*Client, error) {
 
 // Client returns a client for an account. It is cheap, so a program can call it
 // whenever it needs a client. All clients of an account share its tokens, its retry
-// budget and the record of its creates.
+// budget and the record of its creates. A name that is not valid UTF-8, or one that
+// the library has reserved (see [TokenStore]), is the error of each call, an
+// [ErrInvalid].
 func (a *App) Client(account string) *Client { return a.client(account) }
 
 // Usage returns how much of its rate limits an account has used: one entry for each
 // limit in use, including those of the app. It returns no entries if there were no
-// calls for a while or if calls are not paced. It fails if the [Limiter] fails.
+// calls for a while or if calls are not paced. It fails if the [Limiter] fails, or if no
+// account can have that name.
 func (a *App) Usage(ctx context.Context, account string) ([]Usage, error) {
+	if err := checkAccount(account); err != nil {
+		return nil, fmt.Errorf("pinterest: usage: %w", err)
+	}
 	if a.limiter == nil {
 		return nil, nil
 	}

@@ -57,6 +57,9 @@ func (cl *call) prepare(ctx context.Context, c *Client) error {
 	if ctx == nil {
 		return errNilContext
 	}
+	if err := checkAccount(c.name); err != nil {
+		return err
+	}
 	if err := cl.op.check(); err != nil {
 		return err
 	}

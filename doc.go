@@ -189,7 +189,8 @@
 //
 //   - limiters: [Limiter], [Permit], [PaceWait], [PaceError], [RateLimit], [Limits],
 //     [Quota], [Usage]; suite pinteresttest/limitertest
-//   - token stores: [TokenStore], [Token], [Disconnection], [ErrTokenConflict]; suite
+//   - token stores: [TokenStore], [Token], [PinterestUser], [Disconnection],
+//     [ErrTokenConflict]; suite
 //     pinteresttest/storetest
 //   - ledgers: [Ledger]; suite pinteresttest/ledgertest
 //   - rows of the table: [Rule], [Failure], [Phase], [Reason], [Action]; the defaults

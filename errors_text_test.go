@@ -159,7 +159,7 @@ var failures = map[string]struct {
 	"store save": {"the disk is full", func(t *testing.T) error { return failingRefresh(t, "Save") }},
 	"login": {"the login was not begun in this browser", func(t *testing.T) error {
 		app := storedApp(t, newServer(t), pinterest.NewMemoryTokenStore())
-		_, err := app.OAuth.Callback(t.Context(), httptest.NewRequest(http.MethodGet, "/back?state=abcdefghijkl&code=x", nil))
+		_, err := app.OAuth.Callback(t.Context(), httptest.NewRequest(http.MethodGet, "/back?state=abcdefghijkl&code=x", nil), "shop-1")
 		require.ErrorIs(t, err, pinterest.ErrState)
 		return err
 	}},

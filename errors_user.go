@@ -52,7 +52,8 @@ func (e *Error) UserMessage() string {
 	if int(e.Class) < len(userTexts) {
 		text = userTexts[e.Class]
 	}
-	if e.Operation == opAuthorize && e.Class == ClassUnauthenticated {
+	connecting := e.Operation == opAuthorize
+	if connecting && e.Class != ClassTokenStore {
 		text.what = "The Pinterest account was not connected."
 	}
 	switch e.Disposition {
@@ -64,6 +65,9 @@ func (e *Error) UserMessage() string {
 	case DispositionReauthorize:
 		return text.what + " Please connect the Pinterest account again."
 	case DispositionPark:
+		if connecting { // which takes a person
+			return text.what + " Please try again later."
+		}
 		return text.what + " It will be tried again automatically later."
 	case DispositionReview:
 		return text.what + " Please tell the people who run this app."

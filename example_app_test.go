@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log"
 	"net/http"
+	"net/http/httptest"
+	"slices"
 	"time"
 
 	"github.com/pinterest-go/pinterest"
@@ -192,7 +194,59 @@ func ExampleOAuthService_LoginHandler() {
 		http.Redirect(w, r, "/settings?connected="+conn.Account, http.StatusSeeOther)
 	}
 	http.Handle("GET /pinterest/login", app.OAuth.LoginHandler(account))
-	http.Handle("GET /pinterest/callback", app.OAuth.CallbackHandler(done))
+	http.Handle("GET /pinterest/callback", app.OAuth.CallbackHandler(account, done))
+}
+
+// A session that has several accounts: the callback is for one of them, which the
+// session must have.
+func ExampleOAuthService_LoginAccount() {
+	ctx := context.Background()
+	const redirect = "https://scheduler.example/pinterest/callback"
+	srv := pinteresttest.NewServer(pinteresttest.WithRedirectURIs(redirect))
+	defer srv.Close()
+	app, err := pinterest.NewApp(
+		pinterest.WithTokenStore(pinterest.NewMemoryTokenStore()), pinterest.WithBaseURL(srv.URL),
+		pinterest.WithOAuth(pinterest.OAuth{
+			ClientID: srv.App().ID, ClientSecret: srv.App().Secret, RedirectURL: redirect,
+			Scopes: pinterest.ScopesFor(pinterest.OpUserAccountGet),
+		}),
+	)
+	if err != nil {
+		log.Panic(err)
+	}
+	accountsOf := func(*http.Request) []string { return []string{"shop-1", "shop-2"} } // of your own session
+	account := func(r *http.Request) (string, error) {
+		name, err := app.OAuth.LoginAccount(r)
+		if err == nil && !slices.Contains(accountsOf(r), name) {
+			err = errors.New("the login is for an account of somebody else")
+		}
+		return name, err
+	}
+	callback := app.OAuth.CallbackHandler(account, func(_ http.ResponseWriter, _ *http.Request, conn *pinterest.Connection, err error) {
+		if err != nil {
+			fmt.Println("not connected:", errors.Is(err, pinterest.ErrState))
+			return
+		}
+		fmt.Println(conn.Account, "is connected to", conn.User.Username)
+	})
+
+	for _, name := range []string{"shop-2", "shop-3"} {
+		login, err := app.OAuth.Login(name)
+		if err != nil {
+			log.Panic(err)
+		}
+		back, err := srv.Authorize(login.URL, srv.AddAccount("oakandlinen"))
+		if err != nil {
+			log.Panic(err)
+		}
+		r := httptest.NewRequestWithContext(ctx, http.MethodGet, back, nil)
+		r.AddCookie(login.Cookie)
+		callback.ServeHTTP(httptest.NewRecorder(), r)
+	}
+
+	// Output:
+	// shop-2 is connected to oakandlinen
+	// not connected: true
 }
 
 // A job that runs once a day keeps every account connected, those as well that

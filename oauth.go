@@ -45,6 +45,12 @@ type OAuth struct {
 	// RefreshWithin is how long before its expiry an access token or a refresh
 	// token is refreshed by [App.RefreshDue]. Default 7 days.
 	RefreshWithin time.Duration
+	// AllowUserChange lets an account that is connected to one Pinterest user be
+	// connected to another, which an [EventUserChanged] tells of. Without it such a
+	// login ends with [ErrOtherUser] and the stored token stays, because the jobs of
+	// the account would go on as somebody else. Either way an account can be connected
+	// to any user after [OAuthService.Disconnect].
+	AllowUserChange bool
 	// AuthorizeURL replaces [AuthorizeURL], for tests.
 	AuthorizeURL string
 }

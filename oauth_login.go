@@ -2,19 +2,13 @@ package pinterest
 
 import (
 	"context"
-	"crypto/aes"
-	"crypto/cipher"
-	"crypto/hkdf"
 	"crypto/rand"
-	"crypto/sha256"
-	"crypto/subtle"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
+	"fmt"
+	"log/slog"
 	"net/http"
+	"net/url"
 	"slices"
-	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -23,10 +17,14 @@ import (
 // The errors of a callback, besides those of the token call and the store.
 const (
 	// ErrState says that a callback does not belong to a login that this browser
-	// began in the last ten minutes, or that the login was answered before.
+	// began for the account of its session in the last ten minutes, or that the login
+	// was answered before.
 	ErrState = constError("pinterest: the login was not begun in this browser, is over, or was answered before")
 	// ErrAccessDenied says that the account's owner has not given access.
 	ErrAccessDenied = constError("pinterest: the owner of the account has not given access")
+	// ErrOtherUser says that an account which is connected to one Pinterest user was
+	// to be connected to another. errors.As finds the [OtherUserError] with both.
+	ErrOtherUser = constError("pinterest: the account is connected to another Pinterest user")
 )
 
 // Login is a login that has begun. It ends after ten minutes.
@@ -39,28 +37,29 @@ type Login struct {
 type Connection struct {
 	Account string
 	Token   *Token
-	Granted []Scope // what the owner has given; nil when Pinterest did not say
-	Missing []Scope // what was asked for and not given
+	User    *PinterestUser // who has given access; nil if Pinterest did not say, for want of the scope user_accounts:read for instance
+	Granted []Scope        // what the owner has given; nil when Pinterest did not say
+	Missing []Scope        // what was asked for and not given
 }
 
 const (
 	loginTime = 10 * time.Minute
-	// callbackTime is how long a browser waits for the token call, retries included.
-	callbackTime = 30 * time.Second
-	cookiePrefix = "pinterest_login_"
+	// codeTime is how long a browser waits for the token call, retries included.
+	codeTime = 30 * time.Second
+	// userTime is how long it then waits for the name of the user.
+	userTime = 10 * time.Second
+	// saveTime is how long it waits for the store.
+	saveTime = 10 * time.Second
 )
-
-// loginState is what the cookie holds.
-type loginState struct {
-	State    string    `json:"s"`
-	Account  string    `json:"a"`
-	Verifier string    `json:"v,omitzero"`
-	Until    time.Time `json:"u"`
-}
 
 // Login begins to connect an account, for the first time or again. account is the
 // application's own name for it, as in the [TokenStore]. It fails if the
-// RedirectURL or the Scopes of [OAuth] are missing.
+// RedirectURL or the Scopes of [OAuth] are missing, and with an [ErrInvalid] if the
+// name is not valid UTF-8 or so long (about 2,800 bytes) that browsers would drop
+// the cookie.
+//
+// Each login has a cookie of its own. [OAuthService.LoginHandler] removes old ones;
+// a program that calls Login itself has to do that.
 func (s *OAuthService) Login(account string) (*Login, error) {
 	switch {
 	case s.oauth.ClientID == "":
@@ -69,6 +68,9 @@ func (s *OAuthService) Login(account string) (*Login, error) {
 		return nil, errors.New("pinterest: WithOAuth: RedirectURL is empty")
 	case len(s.oauth.Scopes) == 0:
 		return nil, errors.New("pinterest: WithOAuth: Scopes is empty: see ScopesFor")
+	}
+	if err := checkAccount(account); err != nil {
+		return nil, invalidAccount(err)
 	}
 	state := loginState{State: rand.Text(), Account: account, Until: s.clock.Now().Add(loginTime)}
 	cfg := oauth2.Config{
@@ -86,173 +88,155 @@ func (s *OAuthService) Login(account string) (*Login, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Login{URL: cfg.AuthCodeURL(state.State, opts...), Cookie: s.cookie(state.State, sealed, int(loginTime/time.Second))}, nil
+	cookie := s.cookie(s.cookieName(state.State), sealed, int(loginTime/time.Second))
+	if size := len(cookie.String()); size > maxCookie {
+		return nil, invalidAccount(FieldError{
+			Field: "account", Value: shortLine(account, 100),
+			Problem: fmt.Sprintf("is too long: its login cookie would have %d bytes, and browsers drop those of more than %d", size, maxCookie),
+		})
+	}
+	return &Login{URL: cfg.AuthCodeURL(state.State, opts...), Cookie: cookie}, nil
 }
 
-// cookie returns the cookie of a login. Each login has its own, so that two tabs
-// of a browser do not disturb each other. SameSite is Lax, because the owner comes
-// back from Pinterest's site.
-func (s *OAuthService) cookie(state, value string, age int) *http.Cookie {
-	return &http.Cookie{
-		Name: cookiePrefix + state[:min(8, len(state))], Value: value, Path: "/", MaxAge: age,
-		HttpOnly: true, Secure: strings.HasPrefix(s.oauth.RedirectURL, "https:"), SameSite: http.SameSiteLaxMode,
-	}
-}
-
-// aead encrypts the cookies. Its key is derived from the app's secret, so that any
-// process of the application can answer a login.
-func (s *OAuthService) aead() (cipher.AEAD, error) {
-	key, err := hkdf.Key(sha256.New, []byte(s.oauth.ClientSecret), nil, "pinterest login cookie", 32)
+// LoginAccount returns the account of the login that a callback answers, for an
+// application whose sessions have several accounts. Anyone can begin a login, so
+// compare the account with those of the session before you pass it to
+// [OAuthService.Callback]. The error is an [ErrState].
+func (s *OAuthService) LoginAccount(r *http.Request) (account string, err error) {
+	login, err := s.open(r)
 	if err != nil {
-		return nil, err
+		return "", connectError(err)
 	}
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		return nil, err
-	}
-	return cipher.NewGCMWithRandomNonce(block)
-}
-
-func (s *OAuthService) seal(state loginState) (string, error) {
-	aead, err := s.aead()
-	if err != nil {
-		return "", err
-	}
-	data, err := json.Marshal(state)
-	if err != nil {
-		return "", err
-	}
-	return base64.RawURLEncoding.EncodeToString(aead.Seal(nil, nil, data, nil)), nil
-}
-
-// open returns the login that a callback answers, once.
-func (s *OAuthService) open(r *http.Request, state string) (*loginState, error) {
-	cookie, err := r.Cookie(cookiePrefix + state[:min(8, len(state))])
-	if err != nil {
-		return nil, ErrState
-	}
-	sealed, err := base64.RawURLEncoding.DecodeString(cookie.Value)
-	if err != nil {
-		return nil, ErrState
-	}
-	aead, err := s.aead()
-	if err != nil {
-		return nil, err
-	}
-	data, err := aead.Open(nil, nil, sealed, nil)
-	if err != nil {
-		return nil, ErrState
-	}
-	var login loginState
-	now := s.clock.Now()
-	if json.Unmarshal(data, &login) != nil ||
-		subtle.ConstantTimeCompare([]byte(login.State), []byte(state)) != 1 ||
-		!now.Before(login.Until) || !s.states.use(login.State, login.Until, now) {
-		return nil, ErrState
-	}
-	return &login, nil
-}
-
-// usedStates remembers which logins were answered, until they would have expired.
-type usedStates struct {
-	mu   sync.Mutex
-	used map[string]time.Time
-}
-
-func (u *usedStates) use(state string, until, now time.Time) bool {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if u.used == nil {
-		u.used = map[string]time.Time{}
-	}
-	for old, end := range u.used {
-		if !now.Before(end) {
-			delete(u.used, old)
-		}
-	}
-	if _, ok := u.used[state]; ok {
-		return false
-	}
-	u.used[state] = until
-	return true
+	return login.Account, nil
 }
 
 // Callback finishes a login: it checks that the request answers a [Login] that this
-// browser began, exchanges the code for a token and saves it. An account that was
-// disconnected is connected again. The error is [ErrState], [ErrAccessDenied], that
-// of the token call, or an [ErrTokenStore].
-func (s *OAuthService) Callback(ctx context.Context, r *http.Request) (*Connection, error) {
+// browser began, exchanges the code for a token, reads who the Pinterest user is
+// (operation user_account/get) and saves the token. An account that was
+// disconnected is connected again.
+//
+// account is that of the browser's session at the time of the callback. It must be
+// the account of the login: otherwise somebody could plant a cookie of a login of
+// their own, and get the Pinterest account of whoever answers it. The state of a
+// login is used once, by all processes that share the [TokenStore].
+//
+// The error is [ErrState], [ErrAccessDenied], [ErrOtherUser], that of the token call,
+// or an [ErrTokenStore]. When Pinterest itself has failed (error=server_error and
+// temporarily_unavailable) the disposition is park; where it refuses the app's
+// request (invalid_scope and others, see Error.CodeName) it is review. If the
+// account is known to be that of a Pinterest user, and who has given access now
+// cannot be read, the error is that of the reading.
+//
+// A code can be exchanged only once. So ctx ends Callback only before the token call;
+// from then on it has bounds of its own, 50 seconds in all, and the token is saved
+// even if the browser is gone.
+func (s *OAuthService) Callback(ctx context.Context, r *http.Request, account string) (*Connection, error) {
+	login, err := s.begun(ctx, r, account)
+	if err != nil {
+		return nil, err
+	}
 	query := r.URL.Query()
-	login, err := s.open(r, query.Get("state"))
-	if err != nil {
-		return nil, connectError(err, DispositionReauthorize)
+	if err := s.refusedLogin(query); err != nil {
+		return nil, err
 	}
-	if query.Get("error") != "" || query.Get("code") == "" {
-		return nil, connectError(ErrAccessDenied, DispositionReauthorize)
-	}
-	c := s.client(login.Account)
-	tok, err := s.exchange(ctx, c, query.Get("code"), login.Verifier)
+	c := s.client(account)
+	ctx = context.WithoutCancel(ctx)
+	tok, err := s.exchangeFor(ctx, c, query.Get("code"), login.Verifier)
 	if err != nil {
 		return nil, err
 	}
-	if err := tok.check(); err != nil {
-		return nil, connectError(err, DispositionReview)
-	}
-	if err := c.connect(ctx, tok); err != nil {
+	unread := c.readUser(ctx, tok)
+	if err := c.connect(ctx, tok, unread); err != nil {
 		return nil, err
 	}
-	conn := &Connection{Account: login.Account, Token: tok, Granted: slices.Clone(tok.Scopes)}
+	conn := &Connection{Account: account, Token: tok, User: tok.User, Granted: slices.Clone(tok.Scopes)}
 	if tok.Scopes != nil {
 		conn.Missing = MissingScopes(tok.Scopes, s.oauth.Scopes)
 	}
 	return conn, nil
 }
 
-// opAuthorize names in errors what is no operation of the API: an owner giving
-// access, and the token of that being saved.
-const opAuthorize = "oauth/authorize"
-
-// connectError is the failure of a connection.
-func connectError(err error, d Disposition) error {
-	return newError(nil, Error{Operation: opAuthorize, Class: ClassUnauthenticated, Disposition: d, Phase: PhaseNotSent}, err)
-}
-
-// connect saves the token of a new connection, whatever was stored before.
-func (c *Client) connect(ctx context.Context, tok *Token) error {
-	unlock, err := c.store.Lock(ctx, c.name)
+// begun returns the login that a request answers, once.
+func (s *OAuthService) begun(ctx context.Context, r *http.Request, account string) (*loginState, error) {
+	if ctx == nil {
+		return nil, connectError(errNilContext)
+	}
+	if r.Method != http.MethodGet {
+		return nil, connectError(fmt.Errorf("%w: the method of the callback is %s, not GET", ErrState, r.Method))
+	}
+	login, err := s.open(r)
 	if err != nil {
-		return storeFailure(loadError{err})
+		return nil, connectError(err)
 	}
-	defer unlock()
-	for {
-		stored, err := c.store.Load(ctx, c.name)
-		if err != nil {
-			return storeFailure(loadError{err})
-		}
-		tok.Version = ""
-		if stored != nil {
-			tok.Version = stored.Version
-		}
-		tok.Version, err = c.store.Save(ctx, c.name, tok)
-		switch {
-		case err == nil:
-			c.tokens.replace(tok)
-			c.reportToken(ctx, Event{Type: EventConnected, Time: c.clock.Now()})
-			return nil
-		case !errors.Is(err, ErrTokenConflict), ctx.Err() != nil:
-			return storeFailure(saveError{err})
-		}
+	if login.Account != account {
+		return nil, connectError(fmt.Errorf("%w: it is a login for another account than that of the session", ErrState))
 	}
+	if err := ctx.Err(); err != nil {
+		return nil, newError(nil, Error{Operation: opAuthorize, Class: ClassCanceled, Disposition: DispositionReauthorize, Phase: PhaseNotSent}, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, saveTime)
+	defer cancel()
+	if err := s.useState(ctx, login); err != nil {
+		return nil, err
+	}
+	return login, nil
 }
 
-func storeFailure(err error) error {
-	return newError(nil, Error{Operation: opAuthorize, Class: ClassTokenStore, Disposition: DispositionReview, Phase: PhaseNotSent}, err)
+// refusedLogin returns the error of a callback that brings no code.
+func (s *OAuthService) refusedLogin(query url.Values) error {
+	e := Error{Operation: opAuthorize, CodeName: query.Get("error"), Phase: PhaseAnswered}
+	switch e.CodeName {
+	case "":
+		if query.Get("code") != "" {
+			return nil
+		}
+		e.Class, e.Disposition = ClassResponse, DispositionReview
+		return newError(nil, e, errors.New("the callback has neither a code nor an error"))
+	case "access_denied":
+		e.Class, e.Disposition = ClassUnauthenticated, DispositionReauthorize
+		return newError(nil, e, ErrAccessDenied)
+	case "server_error":
+		e.Class, e.Disposition = ClassServer, DispositionPark
+	case "temporarily_unavailable":
+		e.Class, e.Disposition = ClassUnavailable, DispositionPark
+	case "invalid_request", "invalid_scope", "unauthorized_client", "unsupported_response_type", "invalid_client":
+		e.Class, e.Disposition = ClassInvalid, DispositionReview
+	default:
+		e.Class, e.Disposition = ClassUnknown, DispositionReview
+	}
+	if e.Disposition == DispositionPark {
+		e.RetryAt = s.clock.Now().Add(time.Minute)
+	}
+	e.CodeName = shortLine(e.CodeName, 100) // anyone can write a link
+	text := "Pinterest has answered the login with the error " + e.CodeName
+	if why := query.Get("error_description"); why != "" {
+		text += ": " + shortLine(why, maxErrorText)
+	}
+	return newError(nil, e, errors.New(text))
+}
+
+// exchangeFor exchanges the code of a login.
+func (s *OAuthService) exchangeFor(ctx context.Context, c *Client, code, verifier string) (*Token, error) {
+	ctx, cancel := context.WithTimeout(ctx, codeTime)
+	defer cancel()
+	tok, err := s.exchange(ctx, c, code, verifier)
+	if err != nil {
+		return nil, err
+	}
+	if err := tok.check(); err != nil {
+		return nil, newError(nil, Error{Operation: opAuthorize, Class: ClassUnauthenticated, Disposition: DispositionReview, Phase: PhaseNotSent}, err)
+	}
+	return tok, nil
 }
 
 // Disconnect deletes an account's token from the store. Its calls end with
-// [ErrDisconnected] until it is connected again. Pinterest is not told: the owner
-// can revoke the access there. The error is an [ErrTokenStore].
+// [ErrDisconnected] until it is connected again, as any Pinterest user. Pinterest is
+// not told: the owner can revoke the access there. The error is an [ErrTokenStore],
+// or an [ErrInvalid] for a name that no account can have.
 func (s *OAuthService) Disconnect(ctx context.Context, account string) error {
+	if err := checkAccount(account); err != nil {
+		return invalidAccount(err)
+	}
 	c := s.client(account)
 	if err := c.store.Delete(ctx, account); err != nil {
 		return storeFailure(saveError{err})
@@ -263,8 +247,11 @@ func (s *OAuthService) Disconnect(ctx context.Context, account string) error {
 
 // LoginHandler redirects a browser to Pinterest, to connect an account. The
 // function account returns which: take it from the application's own session,
-// never from what anyone can put into a link. If it returns an error, the answer
-// is 403.
+// never from what anyone can put into a link. If it returns an error, or a name that
+// no account can have, the answer is 403.
+//
+// A browser keeps the cookies of the last few logins that it began; older ones are
+// removed.
 func (s *OAuthService) LoginHandler(account func(*http.Request) (string, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name, err := account(r)
@@ -274,26 +261,48 @@ func (s *OAuthService) LoginHandler(account func(*http.Request) (string, error))
 		}
 		login, err := s.Login(name)
 		if err != nil {
+			if s.logger != nil {
+				s.logger.LogAttrs(r.Context(), slog.LevelError, "pinterest: a login cannot begin", slog.Any("error", err))
+			}
+			if errors.Is(err, ErrInvalid) {
+				http.Error(w, "This account cannot be connected.", http.StatusForbidden)
+				return
+			}
 			http.Error(w, "The connection is not set up.", http.StatusInternalServerError)
 			return
 		}
+		s.dropCookies(w, r, login.Cookie)
 		http.SetCookie(w, login.Cookie)
 		w.Header().Set("Cache-Control", "no-store")
 		http.Redirect(w, r, login.URL, http.StatusSeeOther)
 	})
 }
 
-// CallbackHandler serves the RedirectURL of [OAuth]. It finishes the login, within
-// 30 seconds, and calls done with the connection or the error; see
-// [OAuthService.Callback]. done answers the browser. It should redirect, so that
-// the code does not stay in the address bar.
-func (s *OAuthService) CallbackHandler(done func(w http.ResponseWriter, r *http.Request, conn *Connection, err error)) http.Handler {
+// CallbackHandler serves the RedirectURL of [OAuth]. The function account is that of
+// [OAuthService.LoginHandler]: it is asked again for the account of the browser's
+// session, which must be that of the login. If sessions have several accounts, it
+// can use [OAuthService.LoginAccount].
+//
+// The handler finishes the login and calls done with the connection or the error;
+// see [OAuthService.Callback]. done answers the browser. It should redirect, so that
+// the code does not stay in the address bar. A request with another method than GET
+// is answered 405, without done.
+func (s *OAuthService) CallbackHandler(account func(*http.Request) (string, error), done func(w http.ResponseWriter, r *http.Request, conn *Connection, err error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(r.Context(), callbackTime)
-		defer cancel()
-		conn, err := s.Callback(ctx, r)
+		if r.Method != http.MethodGet {
+			w.Header().Set("Allow", http.MethodGet)
+			http.Error(w, "Method not allowed", http.StatusMethodNotAllowed)
+			return
+		}
+		var conn *Connection
+		name, err := account(r)
+		if err != nil {
+			err = connectError(fmt.Errorf("%w: the session has no account: %w", ErrState, err))
+		} else {
+			conn, err = s.Callback(r.Context(), r, name)
+		}
 		if state := r.URL.Query().Get("state"); state != "" {
-			http.SetCookie(w, s.cookie(state, "", -1))
+			http.SetCookie(w, s.cookie(s.cookieName(state), "", -1))
 		}
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("Referrer-Policy", "no-referrer")

@@ -1,6 +1,7 @@
 package pinterest_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/cookiejar"
@@ -43,17 +44,30 @@ func newSite(t *testing.T, change func(*pinterest.OAuth), opts ...pinteresttest.
 	t.Cleanup(s.web.Close)
 	s.srv.AddRedirectURI(s.web.URL + "/callback")
 	s.app = s.newApp(change)
-	mux.Handle("GET /login", s.app.OAuth.LoginHandler(func(r *http.Request) (string, error) {
-		if account := r.URL.Query().Get("as"); account != "" {
-			return account, nil
-		}
-		return "", fmt.Errorf("no session")
-	}))
-	mux.Handle("GET /callback", s.app.OAuth.CallbackHandler(func(w http.ResponseWriter, _ *http.Request, conn *pinterest.Connection, err error) {
+	mux.HandleFunc("GET /session", func(w http.ResponseWriter, r *http.Request) {
+		http.SetCookie(w, &http.Cookie{Name: "session", Value: r.URL.Query().Get("as")})
+	})
+	mux.Handle("GET /login", s.app.OAuth.LoginHandler(sessionAccount))
+	mux.Handle("/callback", s.app.OAuth.CallbackHandler(sessionAccount, func(w http.ResponseWriter, _ *http.Request, conn *pinterest.Connection, err error) {
 		s.conn, s.err = conn, err
 		w.WriteHeader(http.StatusNoContent)
 	}))
 	return s
+}
+
+// sessionAccount returns the account of a browser's session.
+func sessionAccount(r *http.Request) (string, error) {
+	session, err := r.Cookie("session")
+	if err != nil {
+		return "", errors.New("no session")
+	}
+	return session.Value, nil
+}
+
+// signIn gives the browser a session.
+func (s *site) signIn(b *http.Client, account string) {
+	s.t.Helper()
+	s.open(b, s.web.URL+"/session?as="+url.QueryEscape(account))
 }
 
 func (s *site) newApp(change func(*pinterest.OAuth)) *pinterest.App {
@@ -76,7 +90,9 @@ func browser(t *testing.T) *http.Client {
 	t.Helper()
 	jar, err := cookiejar.New(nil)
 	require.NoError(t, err)
-	return &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	transport := &http.Transport{} // of its own: a server that closes breaks requests of the default one
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport, Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
 // open returns the status and where it leads.
@@ -88,10 +104,11 @@ func (s *site) open(b *http.Client, target string) (status int, location string)
 	return res.StatusCode, res.Header.Get("Location")
 }
 
-// begin sends the browser to the login and returns where it leads.
+// begin sends the browser of shop-1 to the login and returns where it leads.
 func (s *site) begin(b *http.Client) string {
 	s.t.Helper()
-	status, location := s.open(b, s.web.URL+"/login?as=shop-1")
+	s.signIn(b, "shop-1")
+	status, location := s.open(b, s.web.URL+"/login")
 	require.Equal(s.t, http.StatusSeeOther, status)
 	return location
 }
@@ -147,6 +164,9 @@ func TestLoginURLAndCookie(t *testing.T) {
 	assert.NotContains(t, two.URL, q.Get("state"))
 	assert.NotEqual(t, one.Cookie.Name, two.Cookie.Name, "two tabs do not disturb each other")
 	assert.True(t, one.Cookie.HttpOnly && one.Cookie.Secure)
+	assert.True(t, strings.HasPrefix(one.Cookie.Name, "__Host-"), "no other host can set it")
+	assert.Equal(t, "/", one.Cookie.Path)
+	assert.Empty(t, one.Cookie.Domain)
 	assert.Equal(t, http.SameSiteLaxMode, one.Cookie.SameSite)
 	assert.Equal(t, 600, one.Cookie.MaxAge)
 	for _, secret := range []string{"shop-1", q.Get("state"), s.srv.App().Secret} {
@@ -159,7 +179,11 @@ func TestLoginURLAndCookie(t *testing.T) {
 func TestCallbackThatIsNotTheAnswer(t *testing.T) {
 	t.Parallel()
 	for name, answer := range map[string]func(s *site, b *http.Client, back string) (*http.Client, string){
-		"of another browser": func(s *site, _ *http.Client, back string) (*http.Client, string) { return browser(s.t), back },
+		"of another browser": func(s *site, _ *http.Client, back string) (*http.Client, string) {
+			other := browser(s.t)
+			s.signIn(other, "shop-1")
+			return other, back
+		},
 		"with another state": func(_ *site, b *http.Client, back string) (*http.Client, string) {
 			u, _ := url.Parse(back)
 			q := u.Query()
@@ -179,7 +203,7 @@ func TestCallbackThatIsNotTheAnswer(t *testing.T) {
 			kept := b.Jar.Cookies(u)
 			s.open(b, back)
 			require.NoError(s.t, s.err)
-			assert.Empty(s.t, b.Jar.Cookies(u), "the cookie is taken back")
+			require.Len(s.t, b.Jar.Cookies(u), 1, "the cookie is taken back")
 			again := browser(s.t)
 			again.Jar.SetCookies(u, kept)
 			return again, back
@@ -187,24 +211,24 @@ func TestCallbackThatIsNotTheAnswer(t *testing.T) {
 		"with a cookie that was changed": func(s *site, b *http.Client, back string) (*http.Client, string) {
 			u, _ := url.Parse(back)
 			cookies := b.Jar.Cookies(u)
+			cookie := loginCookies(cookies)[0]
 			changed := "A"
-			if cookies[0].Value[:1] == changed {
+			if cookie.Value[:1] == changed {
 				changed = "B"
 			}
-			cookies[0].Value = changed + cookies[0].Value[1:]
+			cookie.Value = changed + cookie.Value[1:]
 			other := browser(s.t)
 			other.Jar.SetCookies(u, cookies)
 			return other, back
 		},
 		"with the cookie of another login": func(s *site, b *http.Client, back string) (*http.Client, string) {
 			u, _ := url.Parse(back)
-			cookie := b.Jar.Cookies(u)[0]
+			cookies := b.Jar.Cookies(u)
 			other := browser(s.t)
 			s.begin(other)
-			foreign := other.Jar.Cookies(u)[0]
-			cookie.Value = foreign.Value
+			loginCookies(cookies)[0].Value = loginCookies(other.Jar.Cookies(u))[0].Value
 			third := browser(s.t)
-			third.Jar.SetCookies(u, []*http.Cookie{cookie})
+			third.Jar.SetCookies(u, cookies)
 			return third, back
 		},
 	} {
@@ -226,6 +250,16 @@ func TestCallbackThatIsNotTheAnswer(t *testing.T) {
 			assert.NotContains(t, fmt.Sprintf("%v %+v %#v", s.err, s.err, s.err), code)
 		})
 	}
+}
+
+// loginCookies returns those of the logins.
+func loginCookies(all []*http.Cookie) (cookies []*http.Cookie) {
+	for _, c := range all {
+		if strings.Contains(c.Name, "pinterest_login_") {
+			cookies = append(cookies, c)
+		}
+	}
+	return cookies
 }
 
 func mustQuery(t *testing.T, target string) url.Values {

@@ -52,9 +52,10 @@ const (
 	EventDisconnected // its refresh token was refused for good: Err says why. Sent once per account
 	EventExpiring     // its refresh token ends in Wait, less than 14 days. Sent once per token
 	EventScopesLost   // a refreshed token has lost Scopes
+	EventUserChanged  // the account was connected again to another Pinterest user: Err is an *OtherUserError with both
 )
 
-var eventNames = [...]string{"pace", "attempt", "refresh", "lookup", "done", "connected", "disconnected", "expiring", "scopes lost"}
+var eventNames = [...]string{"pace", "attempt", "refresh", "lookup", "done", "connected", "disconnected", "expiring", "scopes lost", "user changed"}
 
 // String returns the type in words, such as "attempt" or "disconnected".
 func (t EventType) String() string {
@@ -272,7 +273,7 @@ func (c *Client) log(e Event) {
 		attrs = append(attrs, slog.Int("attempts", e.Attempts), slog.String("origin", string(e.Origin)))
 	case EventScopesLost:
 		attrs = append(attrs, slog.String("scopes", joinScopes(e.Scopes)))
-	case EventRefresh, EventConnected, EventDisconnected, EventExpiring:
+	case EventRefresh, EventConnected, EventDisconnected, EventExpiring, EventUserChanged:
 	}
 	if e.Wait > 0 {
 		attrs = append(attrs, slog.Duration("wait", e.Wait))

@@ -283,7 +283,7 @@ func TestTokenEventsCarryTheCallersContext(t *testing.T) {
 	t.Parallel()
 	t.Run("of a connection", func(t *testing.T) {
 		t.Parallel()
-		s := newServer(t).onToken(answer(200, `{"access_token":"`+accessToken+`","refresh_token":"pinr.new","expires_in":2592000}`))
+		s := newServer(t, answer(200, `{"id":"1","username":"alice"}`)).onToken(answer(200, `{"access_token":"`+accessToken+`","refresh_token":"pinr.new","expires_in":2592000}`))
 		var seen recorder
 		app := storedApp(t, s, pinterest.NewMemoryTokenStore(), pinterest.WithObserver(seen.observe), pinterest.WithOAuth(pinterest.OAuth{
 			ClientID: appID, ClientSecret: appSecret, RedirectURL: "http://localhost/back", Scopes: []pinterest.Scope{pinterest.ScopePinsRead},
@@ -294,7 +294,7 @@ func TestTokenEventsCarryTheCallersContext(t *testing.T) {
 		require.NoError(t, err)
 		r := httptest.NewRequest(http.MethodGet, "/back?code=abcd&state="+page.Query().Get("state"), nil)
 		r.AddCookie(login.Cookie)
-		_, err = app.OAuth.Callback(traced(t), r)
+		_, err = app.OAuth.Callback(traced(t), r, "shop-1")
 		require.NoError(t, err)
 		assertTraced(t, seen.all(), pinterest.EventDone, pinterest.EventConnected)
 	})

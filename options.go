@@ -270,6 +270,8 @@ func (cfg *config) check() error {
 		return fmt.Errorf("pinterest: %s gives the token of one account, for New: use WithTokenStore", cfg.sources[0])
 	case cfg.maker == "NewApp" && cfg.account != "":
 		return errors.New("pinterest: WithAccount is for New: an App's accounts are named by App.Client")
+	case checkAccount(cfg.account) != nil:
+		return fmt.Errorf("pinterest: WithAccount: %w", checkAccount(cfg.account))
 	case cfg.http == nil:
 		return errors.New("pinterest: WithHTTPClient: the client is nil")
 	case cfg.clock == nil:

@@ -19,6 +19,10 @@ type Token struct {
 	RefreshExpiry time.Time `json:"refresh_expiry,omitzero"` // of the refresh token; zero: not known
 	Scopes        []Scope   `json:"scopes,omitzero"`         // what was granted; nil: not known
 
+	// User is who the account is at Pinterest, read when it was connected; nil: not
+	// known.
+	User *PinterestUser `json:"user,omitzero"`
+
 	// Disconnected is set when Pinterest has refused the account for good: its
 	// owner has to connect it again.
 	Disconnected *Disconnection `json:"disconnected,omitzero"`
@@ -26,6 +30,34 @@ type Token struct {
 	// Version belongs to the store. It changes with every Save and is never used
 	// twice; it is "" in a token that was not loaded from a store.
 	Version string `json:"-"`
+}
+
+// PinterestUser is a user of Pinterest.
+type PinterestUser struct {
+	ID       string `json:"id"`       // does not change
+	Username string `json:"username"` // can be changed by the user
+}
+
+// String returns the name and the id, as far as they are known.
+func (u PinterestUser) String() string {
+	switch {
+	case u.ID == "":
+		return u.Username
+	case u.Username == "":
+		return u.ID
+	}
+	return u.Username + " (" + u.ID + ")"
+}
+
+// changedTo returns both users if they are known and not the same one.
+func (u *PinterestUser) changedTo(now *PinterestUser) *OtherUserError {
+	switch {
+	case u == nil || now == nil:
+		return nil
+	case u.ID != "" && u.ID == now.ID, (u.ID == "" || now.ID == "") && u.Username == now.Username:
+		return nil
+	}
+	return &OtherUserError{Connected: *u, Now: *now}
 }
 
 // Disconnection says when and why an account was disconnected.
@@ -78,6 +110,9 @@ func (t *Token) completedFrom(old *Token) *Token {
 	if tok.Scopes == nil {
 		tok.Scopes = slices.Clone(old.Scopes)
 	}
+	if tok.User == nil {
+		tok.User = old.User
+	}
 	return &tok
 }
 
@@ -90,7 +125,10 @@ const ErrTokenConflict = constError("pinterest: the stored token was changed by 
 // filestore on disk, and module sqlstore in a database. The tests of package
 // pinteresttest/storetest check an implementation against all that is said here.
 //
-// An account is named by any string that the application chooses.
+// An account is named by any string of valid UTF-8 that the application chooses.
+// Names that begin with "pinterest:logins:" are the library's own: at most 256
+// records say which logins were answered lately, so that no process accepts one
+// again. They have no refresh token, and Due does not yield them.
 type TokenStore interface {
 	// Lock waits for the account's lock, which excludes all other processes that use
 	// the store, and returns a function that releases it and may be called twice. It

@@ -127,6 +127,10 @@ func copyToken(tok *Token) *Token {
 	t.Expiry = t.Expiry.UTC().Round(0)
 	t.RefreshExpiry = t.RefreshExpiry.UTC().Round(0)
 	t.Scopes = slices.Clone(t.Scopes)
+	if t.User != nil {
+		u := *t.User
+		t.User = &u
+	}
 	if t.Disconnected != nil {
 		d := *t.Disconnected
 		d.At = d.At.UTC().Round(0)

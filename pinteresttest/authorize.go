@@ -95,8 +95,8 @@ func (s *Server) approve(c *consent, username string, scopes []string) (string, 
 	})), nil
 }
 
-// decline returns the URL to redirect to when the owner gives no access.
-func (c *consent) decline() string { return c.back("error", "access_denied") }
+// declined is the answer of an owner who gives no access.
+const declined = "access_denied"
 
 // back returns the redirect URI with the answer.
 func (c *consent) back(name, value string) string {
@@ -143,11 +143,17 @@ func (s *Server) Authorize(authURL string, a Account, scopes ...string) (redirec
 // Decline is [Server.Authorize] for an owner who gives no access: the redirect URI
 // has error=access_denied instead of a code.
 func (s *Server) Decline(authURL string) (redirect string, err error) {
+	return s.FailLogin(authURL, declined)
+}
+
+// FailLogin is [Server.Decline] with another error: one of OAuth 2.0 such as
+// "server_error", "temporarily_unavailable" or "invalid_scope", or any other text.
+func (s *Server) FailLogin(authURL, code string) (redirect string, err error) {
 	c, err := s.openPage(authURL)
 	if err != nil {
 		return "", err
 	}
-	return c.decline(), nil
+	return c.back("error", code), nil
 }
 
 func (s *Server) openPage(authURL string) (*consent, error) {
@@ -213,7 +219,7 @@ func (s *Server) decide(c *consent, r *http.Request) (string, error) {
 	case "allow":
 		return s.approve(c, r.PostForm.Get("account"), c.names())
 	case "cancel":
-		return c.decline(), nil
+		return c.back("error", declined), nil
 	default:
 		return "", refusef("The decision is neither allow nor cancel.")
 	}

@@ -187,6 +187,8 @@ func TestAuthorizePageRefuses(t *testing.T) {
 			require.ErrorContains(t, err, test.message)
 			_, err = f.Decline(f.authURL(test.change...))
 			require.ErrorContains(t, err, test.message)
+			_, err = f.FailLogin(f.authURL(test.change...), "server_error")
+			require.ErrorContains(t, err, test.message)
 		})
 	}
 	for name, form := range map[string]url.Values{
@@ -218,6 +220,9 @@ func TestAuthorizeWithoutABrowser(t *testing.T) {
 	declined, err := f.Decline(theirs)
 	require.NoError(t, err)
 	assert.Equal(t, callback+"?error=access_denied&state=st%26te", declined)
+	failed, err := f.FailLogin(theirs, "server_error")
+	require.NoError(t, err)
+	assert.Equal(t, callback+"?error=server_error&state=st%26te", failed)
 	older := f.authURL("client_id", "", "consumer_id", f.App().ID)
 	_, err = f.Authorize(older, f.alice)
 	assert.NoError(t, err, "the parameter's older name")

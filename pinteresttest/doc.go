@@ -35,8 +35,8 @@
 // # OAuth
 //
 // [Server.AuthorizeURL] is the page on which a person chooses one of the server's
-// accounts and gives the app access; [Server.Authorize] and [Server.Decline] do it
-// without a browser. Register redirect URIs with [WithRedirectURIs] or
+// accounts and gives the app access; [Server.Authorize], [Server.Decline] and
+// [Server.FailLogin] do it without a browser. Register redirect URIs with [WithRedirectURIs] or
 // [Server.AddRedirectURI]. [Server.RevokeAccount], [Server.ExpireToken],
 // [Server.ExpireAllTokens] and [Server.SetScopes] do what owners and Pinterest do
 // to tokens later. [Server.Reuses] is empty if the client has refreshed each token

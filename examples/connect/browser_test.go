@@ -46,6 +46,12 @@ func TestBrowser(t *testing.T) {
 	b.do(chromedp.KeyEvent(kb.Tab), chromedp.KeyEvent(kb.ArrowDown))
 	assert.Equal(t, "alice", b.focused().Name)
 	b.enter("Give access")
+	b.look("another user", "Pinterest has disconnected the account", "That is another Pinterest account", "Nothing was changed.")
+	b.enter("Connect again", "Forget the account")
+	b.enter("Connect Pinterest")
+	b.do(chromedp.KeyEvent(kb.Tab), chromedp.KeyEvent(kb.ArrowDown))
+	assert.Equal(t, "alice", b.focused().Name)
+	b.enter("Give access")
 	b.look("personal", "Connected as alice", "Personal account")
 
 	f.srv.Inject(pinteresttest.ServerError(503).On("user_account/get").Repeat(5))

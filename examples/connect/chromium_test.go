@@ -27,7 +27,7 @@ type chromium struct {
 }
 
 // newChromium starts the browser that PINTEREST_TEST_CHROMIUM names.
-func newChromium(t *testing.T) *chromium {
+func newChromium(t *testing.T, options ...chromedp.ExecAllocatorOption) *chromium {
 	t.Helper()
 	path := os.Getenv("PINTEREST_TEST_CHROMIUM")
 	if path == "" {
@@ -37,6 +37,7 @@ func newChromium(t *testing.T) *chromium {
 		t.Skip("PINTEREST_TEST_CHROMIUM is not set")
 	}
 	opts := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path))
+	opts = append(opts, options...)
 	if os.Getuid() == 0 {
 		opts = append(opts, chromedp.NoSandbox) // root cannot have one
 	}

@@ -142,6 +142,15 @@ func TestFailures(t *testing.T) {
 	f.srv.Inject(pinteresttest.Fault{Status: 400, Code: 283, Message: "Invalid redirect URI"}.On("oauth/token"))
 	assert.Equal(t, "Pinterest refused the connection", v.connect("alice").title())
 
+	page = v.connect("oakandlinen")
+	assert.Equal(t, "That is another Pinterest account", page.title())
+	page.has(t, "<h1>Connected as alice</h1>")
+
+	v.open("/")
+	failed, err := f.srv.FailLogin(v.press("/connect").url.String(), "server_error")
+	require.NoError(t, err)
+	assert.Equal(t, "Pinterest did not answer", v.send("GET", failed, nil).title())
+
 	require.NoError(t, os.RemoveAll(f.dir))
 	assert.Equal(t, "Token store", v.open("/").title())
 	assert.Equal(t, "The account is still connected", v.press("/disconnect").title())

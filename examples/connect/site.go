@@ -29,7 +29,7 @@ func (s *site) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", s.home)
 	mux.Handle("POST /connect", s.withSession(s.app.OAuth.LoginHandler(account)))
-	mux.Handle("GET "+callbackPath, s.app.OAuth.CallbackHandler(s.connected))
+	mux.Handle("GET "+callbackPath, s.app.OAuth.CallbackHandler(account, s.connected))
 	mux.Handle("POST /disconnect", s.withSession(http.HandlerFunc(s.disconnect)))
 	mux.Handle("GET /style.css", http.FileServerFS(static))
 	mux.HandleFunc("/", s.notFound)

@@ -43,7 +43,8 @@ var notices = map[string]*notice{
 	"denied":  {"You have not given access", "Nothing was changed. If you did not mean to cancel, connect again."},
 	"stale":   {"This login is over", "It was begun in another browser, took longer than ten minutes or was finished before. Use the button to begin another."},
 	"busy":    {"Pinterest did not answer", "The account was not connected. Try again in a minute."},
-	"unsaved": {"The access could not be saved", "Pinterest has given it, but the token store failed. The program's log says why. Connect again when that is mended."},
+	"other":   {"That is another Pinterest account", "You have given access as another Pinterest user than before. Nothing was changed. If you meant to, disconnect this account first. Otherwise log in to Pinterest as the user of this account and connect again."},
+	"unsaved": {"The access could not be saved", "The token store failed. The program's log says why. Connect again when that is mended."},
 	"refused": {"Pinterest refused the connection", "Check the app's id and secret, and that the redirect URL which the program has printed is registered for the app to the letter. The program's log has Pinterest's answer."},
 	"cookies": {"Your browser has sent no cookie", "This page needs one to know which account is yours. Allow cookies for it and try again."},
 	"kept":    {"The account is still connected", "Its token could not be deleted. The program's log says why."},
@@ -59,6 +60,8 @@ func noticeOf(err error) string {
 		return "denied"
 	case errors.Is(err, pinterest.ErrState):
 		return "stale"
+	case errors.Is(err, pinterest.ErrOtherUser):
+		return "other"
 	case errors.Is(err, pinterest.ErrTokenStore):
 		return "unsaved"
 	case errors.As(err, &e) && e.Disposition == pinterest.DispositionPark:

@@ -30,7 +30,7 @@ func everyField(t *testing.T, s pinterest.TokenStore) {
 	for name, tok := range map[string]pinterest.Token{
 		"all": {
 			AccessToken: "access", RefreshToken: "refresh", Expiry: at, RefreshExpiry: at.Add(time.Hour),
-			Scopes: []pinterest.Scope{"pins:write", "boards:read"}, Disconnected: &pinterest.Disconnection{At: at.Add(time.Minute), Reason: "for a reason, “so it says”"},
+			Scopes: []pinterest.Scope{"pins:write", "boards:read"}, User: &pinterest.PinterestUser{ID: "549755885175", Username: "oakandlinen"}, Disconnected: &pinterest.Disconnection{At: at.Add(time.Minute), Reason: "for a reason, “so it says”"},
 		},
 		"none":                  {},
 		"no scope":              {AccessToken: "access", Scopes: []pinterest.Scope{}},
@@ -92,10 +92,10 @@ func anyName(t *testing.T, s pinterest.TokenStore) {
 
 func tokensAreCopies(t *testing.T, s pinterest.TokenStore) {
 	fresh := func() pinterest.Token {
-		return pinterest.Token{AccessToken: "access", Scopes: []pinterest.Scope{"pins:write"}, Disconnected: &pinterest.Disconnection{Reason: "why"}}
+		return pinterest.Token{AccessToken: "access", Scopes: []pinterest.Scope{"pins:write"}, User: &pinterest.PinterestUser{ID: "1"}, Disconnected: &pinterest.Disconnection{Reason: "why"}}
 	}
 	spoil := func(tok *pinterest.Token) {
-		tok.AccessToken, tok.Scopes[0], tok.Disconnected.Reason = "spoiled", "spoiled", "spoiled"
+		tok.AccessToken, tok.Scopes[0], tok.User.ID, tok.Disconnected.Reason = "spoiled", "spoiled", "spoiled", "spoiled"
 	}
 	saved, wanted := fresh(), fresh()
 	version, err := s.Save(t.Context(), "account", &saved)

@@ -1,0 +1,25 @@
+package pinterest
+
+import (
+	"strconv"
+	"unicode/utf8"
+)
+
+// checkAccount returns an error for a name that no account can have. Names that are
+// not valid UTF-8 are refused, because JSON and databases would replace the bytes
+// that are wrong, and two such names could become one.
+func checkAccount(name string) error {
+	switch {
+	case !utf8.ValidString(name):
+		return FieldError{Field: "account", Problem: "must be valid UTF-8, is " + strconv.QuoteToASCII(name[:min(len(name), 100)])}
+	case reservedAccount(name):
+		return FieldError{Field: "account", Value: shortLine(name, 100), Problem: "must not begin with " + reservedPrefix + ": the library keeps records of its own under such names"}
+	}
+	return nil
+}
+
+// invalidAccount is the error of a name that no account can have, where there is no
+// call.
+func invalidAccount(err error) error {
+	return (&call{op: Operation{ID: opAuthorize}}).invalid(err)
+}
