@@ -44,6 +44,7 @@ type core struct {
 	oauth      OAuth
 	states     usedStates
 	accounts   accountRegistry
+	refusals   refusals // of refresh tokens
 }
 
 // NewApp returns an app. [WithTokenStore] sets the store of its accounts' tokens.
