@@ -192,9 +192,17 @@ func (s *OAuthService) ConversionToken(ctx context.Context, account string) (*To
 	return tok, nil
 }
 
-// refreshGrant exchanges a refresh token for a new pair.
+// refreshGrant exchanges a refresh token for a new pair. What is wrong with the token
+// call is nothing that the caller of another call can fix: a 404 must not say that a
+// pin is not found.
 func (c *Client) refreshGrant(ctx context.Context, refreshToken string) (*Token, error) {
-	return c.grant(ctx, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refreshToken}})
+	tok, err := c.grant(ctx, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refreshToken}})
+	if e, ok := errors.AsType[*Error](err); ok && e.Disposition == DispositionFix {
+		failed := *e // which observers have
+		failed.Class, failed.Disposition = ClassUnauthenticated, DispositionReview
+		return nil, &failed
+	}
+	return tok, err
 }
 
 // grant makes a token call (operation oauth/token).

@@ -135,13 +135,13 @@ func (s *refreshConfigStore) Load(context.Context, string) (*Token, error) {
 }
 
 func (s *refreshConfigStore) Save(ctx context.Context, _ string, tok *Token) (string, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if tok.AccessToken != s.token.AccessToken || tok.RefreshToken != s.token.RefreshToken { // else it was marked only
+	if tok.Disconnected == nil && tok.Quarantined == nil { // else there is no new token to keep
 		if err := s.save(ctx, tok.OAuth2()); err != nil {
 			return "", err
 		}
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.saves++
 	s.token = *tok
 	s.token.Version = strconv.Itoa(s.saves)

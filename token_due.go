@@ -107,8 +107,8 @@ func (r *refreshRun) reconsider(ctx context.Context) {
 		if !errors.Is(err, ErrDisconnected) {
 			continue
 		}
-		if tok, err := r.app.store.Load(ctx, account); err == nil && tok != nil && tok.Disconnected == nil {
-			r.report.Failed[account] = r.app.client(account).refreshError(ErrRefreshPaused)
+		if tok, loadErr := r.app.store.Load(ctx, account); loadErr == nil && tok != nil && tok.Disconnected == nil {
+			r.report.Failed[account] = r.app.client(account).refreshError(pausedError{"the disconnection was undone"})
 		}
 	}
 }
@@ -145,6 +145,7 @@ func (c *Client) refreshBefore(ctx context.Context, before time.Time) (refreshed
 		tok, last, granted, err = source.refreshBefore(ctx, before)
 		return tok, granted, err
 	})
+	pending.early = !pending.refused
 	c.tokens.mu.Unlock()
 	cred, err := pending.wait(ctx)
 	if err != nil {

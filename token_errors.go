@@ -48,11 +48,14 @@ func (e quarantinedError) Error() string {
 		e.quarantine.Since.UTC().Format(time.RFC3339), e.quarantine.Reason)
 }
 
-// pausedError is a refused refresh token that does not disconnect the account.
-type pausedError struct{ err error }
+// pausedError says why a refused refresh token does not disconnect its account. It
+// hides the refusal itself, which does not say what to do.
+type pausedError struct{ reason string }
 
-func (e pausedError) Error() string        { return e.err.Error() }
-func (e pausedError) Unwrap() error        { return e.err }
+func (e pausedError) Error() string {
+	return "the refresh tokens of several accounts in a row were refused, and no account is disconnected until a refresh succeeds: " + e.reason
+}
+
 func (e pausedError) Is(target error) bool { return target == ErrRefreshPaused }
 
 // notRenewedError says that a token which was just granted was refused.
@@ -63,8 +66,9 @@ func (e notRenewedError) Error() string {
 }
 
 var (
-	errNoRefresh = errors.New("the access token was refused, and there is no way to refresh it")
-	errSameToken = errors.New("the access token was refused, and the token source gave the same one again")
+	errNoRefreshToken = errors.New("the access token was refused, and there is no refresh token")
+	errNoRefresh      = errors.New("the access token was refused, and there is no way to refresh it")
+	errSameToken      = errors.New("the access token was refused, and the token source gave the same one again")
 	// errNoNewerToken never reaches the caller: the refusal itself does.
 	errNoNewerToken = errors.New("there is no newer token")
 )
@@ -87,15 +91,12 @@ func (c *Client) tokenRule(rule Rule, err error, refused bool) Rule {
 	case errors.As(err, &malformed):
 		return c.table.classify(&Failure{Operation: OpOAuthToken, Phase: PhaseNotSent, Reason: ReasonRequest})
 	case errors.As(err, &call):
-		// The token call's own verdict, made by the same table. What the caller can fix is
-		// this call's request, not that of the token call.
-		if out.Disposition = DispositionReview; call.Disposition != DispositionFix {
-			out.Class, out.Disposition = call.Class, call.Disposition
-		}
+		// The token call's own verdict, made by the same table.
+		out.Class, out.Disposition = call.Class, call.Disposition
 		if !call.RetryAt.IsZero() {
 			out.ParkFor = max(0, call.RetryAt.Sub(c.clock.Now()))
 		}
-	case errors.Is(err, ErrDisconnected):
+	case errors.Is(err, ErrDisconnected), errors.Is(err, errNoRefreshToken):
 	case errors.As(err, &unsaved):
 		out.Class, out.Disposition = ClassTokenStore, DispositionReview
 	case errors.As(err, &unloaded):

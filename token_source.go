@@ -53,10 +53,10 @@ type credential struct {
 	token  *Token
 	header []string
 	due    time.Time // when to refresh it although it can still be used; zero: not before it is refused
-	grant  *grant    // nil for a token that was not granted to this process by a refresh
+	grant  *grant    // nil for a token from elsewhere
 }
 
-// grant is what is known of a token that a refresh has brought.
+// grant is what is known of a token that this process was granted by a refresh.
 type grant struct {
 	at       time.Time
 	accepted atomic.Bool // by the API, in any call
@@ -72,6 +72,7 @@ func (c *credential) accept() {
 // refreshCall is one refresh, for which any number of calls wait.
 type refreshCall struct {
 	refused      bool // the token to replace was refused by the API
+	early        bool // the token may be good: a failure says nothing to those who come later
 	replacements int  // tokens.replacements when it began
 	done         chan struct{}
 	cred         credential
@@ -275,7 +276,7 @@ func (t *tokens) run(ctx context.Context, r *refreshCall, old *Token, refresh re
 			t.change(tok, granted)
 		}
 		r.cred, r.granted = t.current, granted
-	} else if _, unsaved := errors.AsType[saveError](err); !unsaved { // the next call saves it again, at once
+	} else if _, unsaved := errors.AsType[saveError](err); !unsaved && !r.early { // the next call saves it again, at once
 		t.failure, t.failureUntil = err, t.clock.Now().Add(shareFailure)
 	}
 	if errors.Is(err, ErrDisconnected) && r.replacements == t.replacements { // the old token is not used any more
@@ -290,11 +291,12 @@ func (t *tokens) run(ctx context.Context, r *refreshCall, old *Token, refresh re
 // held.
 func (t *tokens) change(tok *Token, granted bool) {
 	before := t.current
+	_, ours := t.source.(*storedToken) // what a caller's source brings may be an old one
 	t.set(tok)
 	switch {
 	case tok.AccessToken == before.token.AccessToken:
 		t.current.grant = before.grant
-	case granted:
+	case granted && ours:
 		t.current.grant = &grant{at: t.clock.Now()}
 		if before.grant != nil && before.grant.accepted.Load() {
 			t.cooldown = 0

@@ -121,8 +121,11 @@ func (s *storedToken) refreshLocked(ctx context.Context, old *Token, refused boo
 	if tok, err := s.usable(ctx, stored, old, refused); tok != nil || err != nil {
 		return tok, false, err
 	}
-	if stored.RefreshToken == "" || s.client.appAuth == nil {
-		return nil, false, errNoRefresh // nobody has said that the grant is gone
+	switch {
+	case stored.RefreshToken == "":
+		return nil, false, errNoRefreshToken // which does not say that the grant is gone
+	case s.client.appAuth == nil:
+		return nil, false, errNoRefresh
 	}
 	if err := checkRefresh("the refresh token", stored.RefreshToken); err != nil {
 		return nil, false, err
@@ -136,7 +139,7 @@ func (s *storedToken) refreshLocked(ctx context.Context, old *Token, refused boo
 		if errors.Is(after, ErrTokenConflict) {
 			return nil, false, after
 		}
-		if reason, _ := refusal(after); reason != "" && !errors.Is(after, ErrDisconnected) {
+		if reason, _ := refusal(err); reason != "" && after != nil && !errors.Is(after, ErrDisconnected) {
 			s.refusal, s.refusedToken, s.refusedUntil = after, stored.RefreshToken, s.client.clock.Now().Add(shareRefusal)
 		}
 		s.client.reportRefresh(ctx, began, cmp.Or(after, err))
@@ -192,7 +195,7 @@ func (s *storedToken) notRefreshed(ctx context.Context, stored *Token, ended boo
 	case !gone:
 		return nil, failure
 	case paused:
-		return nil, pausedError{failure}
+		return nil, pausedError{reason}
 	}
 	return nil, s.disconnect(ctx, stored, reason, failure)
 }
