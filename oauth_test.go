@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/pinterest-go/pinterest"
+	"github.com/pinterest-go/pinterest/filestore"
 	"github.com/pinterest-go/pinterest/pinteresttest"
 )
 
@@ -121,6 +122,31 @@ func TestTokenAnswers(t *testing.T) {
 				return
 			}
 			assert.Equal(t, now.Add(tt.expires).UTC(), tok.Expiry)
+		})
+	}
+}
+
+// No store keeps a time after the year 9999, and a token must not be lost for that.
+func TestExpiryThatIsTooFarAway(t *testing.T) {
+	t.Parallel()
+	for _, field := range []string{"expires_in", "refresh_token_expires_in", "refresh_token_expires_at"} {
+		t.Run(field, func(t *testing.T) {
+			t.Parallel()
+			s := newServer(t, byToken()).onToken(answer(200, `{"access_token":"`+newAccess+`","refresh_token":"`+newRefresh+`","`+field+`":999999999999}`))
+			store, err := filestore.Open(t.TempDir())
+			require.NoError(t, err)
+			old := oldToken()
+			_, err = store.Save(t.Context(), "shop-1", &old)
+			require.NoError(t, err)
+			require.NoError(t, get(t.Context(), shop(storedApp(t, s, store))))
+			tok, err := store.Load(t.Context(), "shop-1")
+			require.NoError(t, err)
+			assert.Equal(t, newRefresh, tok.RefreshToken)
+			at := tok.RefreshExpiry
+			if field == "expires_in" {
+				at = tok.Expiry
+			}
+			assert.Equal(t, s.clock.Now().Add(100*365*24*time.Hour).UTC(), at)
 		})
 	}
 }

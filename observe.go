@@ -48,10 +48,13 @@ const (
 	EventLookup                   // an ambiguous create was looked up: Found, or Err
 	EventDone                     // the call ended, with Err or without
 
-	EventConnected    // the account was connected, for the first time or again
-	EventDisconnected // its refresh token was refused for good: Err says why. Sent once per account
-	EventExpiring     // its refresh token ends in Wait, less than 14 days. Sent once per token
-	EventScopesLost   // a refreshed token has lost Scopes
+	EventConnected // the account was connected, for the first time or again
+	// EventDisconnected: its refresh token was refused, and its access token has ended:
+	// Err says why. Sent once, for all processes. An EventRefreshPaused that follows may
+	// name the account as connected after all.
+	EventDisconnected
+	EventExpiring   // its refresh token ends in Wait, less than 14 days. Sent once per token
+	EventScopesLost // a refreshed token has lost Scopes
 	// EventQuarantined: its refresh token was refused, without proof that the grant is
 	// gone: Err says why. The access token is used until it ends, in Wait; 0: not
 	// known when. Sent once per quarantine.

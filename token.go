@@ -19,8 +19,8 @@ type Token struct {
 	RefreshExpiry time.Time `json:"refresh_expiry,omitzero"` // of the refresh token; zero: not known
 	Scopes        []Scope   `json:"scopes,omitzero"`         // what was granted; nil: not known
 
-	// Disconnected is set when Pinterest has refused the account for good: its
-	// owner has to connect it again.
+	// Disconnected is set when Pinterest has refused the account's refresh token and the
+	// access token has ended: its owner has to connect it again.
 	Disconnected *Disconnection `json:"disconnected,omitzero"`
 
 	// Quarantined is set when Pinterest has refused the refresh token while the access
