@@ -141,11 +141,14 @@ func (c *Client) refreshBefore(ctx context.Context, before time.Time) (refreshed
 	source := c.tokens.source.(*storedToken) // as every account of an App has
 	c.tokens.mu.Lock()
 	last := c.tokens.current.token.AccessToken
+	joined := c.tokens.pending != nil
 	pending := c.tokens.begin(ctx, false, func(ctx context.Context, _ *Token, _ bool) (tok *Token, granted bool, err error) {
 		tok, last, granted, err = source.refreshBefore(ctx, before)
 		return tok, granted, err
 	})
-	pending.early = !pending.refused
+	if !joined {
+		pending.early = true
+	}
 	c.tokens.mu.Unlock()
 	cred, err := pending.wait(ctx)
 	if err != nil {

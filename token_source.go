@@ -72,7 +72,7 @@ func (c *credential) accept() {
 // refreshCall is one refresh, for which any number of calls wait.
 type refreshCall struct {
 	refused      bool // the token to replace was refused by the API
-	early        bool // the token may be good: a failure says nothing to those who come later
+	early        bool // begun by RefreshDue: the stored token may be good, although it was not refreshed
 	replacements int  // tokens.replacements when it began
 	done         chan struct{}
 	cred         credential
@@ -139,9 +139,13 @@ func (t *tokens) token(ctx context.Context) (credential, error) {
 		t.mu.Unlock()
 		return cred, nil
 	}
-	pending, _ := t.join(ctx, false, t.source.refresh)
+	pending, began := t.join(ctx, false, t.source.refresh)
 	t.mu.Unlock()
-	return pending.wait(ctx)
+	cred, err := pending.wait(ctx)
+	if err != nil && !began && pending.early && ctx.Err() == nil {
+		return t.token(ctx) // the stored token may be good
+	}
+	return cred, err
 }
 
 // replaced reports whether the current token is another than the refused one. It
