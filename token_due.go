@@ -47,6 +47,7 @@ func (a *App) RefreshDue(ctx context.Context) (RefreshReport, error) {
 	if a.oauth.ClientID == "" {
 		return r.report, errNoOAuth
 	}
+	caller := ctx
 	ctx, r.stop = context.WithCancelCause(ctx)
 	defer r.stop(nil)
 	queue := make(chan string)
@@ -61,8 +62,10 @@ func (a *App) RefreshDue(ctx context.Context) (RefreshReport, error) {
 	err := r.feed(ctx, queue)
 	close(queue)
 	workers.Wait()
+	if r.paused {
+		r.reconsider(caller)
+	}
 	if a.refusals.isPaused() && (err == nil || errors.Is(err, errEndpointDown)) {
-		r.reconsider(ctx)
 		err = ErrRefreshPaused
 	}
 	if err != nil {
@@ -79,7 +82,8 @@ type refreshRun struct {
 
 	mu       sync.Mutex
 	report   RefreshReport
-	failures int // in a row, other than disconnected accounts
+	failures int  // in a row, other than disconnected accounts
+	paused   bool // refreshes were paused during the run, see refusals
 }
 
 // feed hands the due accounts to the workers, at the pace of refreshSpacing.
@@ -102,7 +106,6 @@ func (r *refreshRun) feed(ctx context.Context, queue chan<- string) error {
 
 // reconsider replaces the errors of accounts whose disconnection was undone.
 func (r *refreshRun) reconsider(ctx context.Context) {
-	ctx = context.WithoutCancel(ctx) // the run has stopped itself
 	for account, err := range r.report.Failed {
 		if !errors.Is(err, ErrDisconnected) {
 			continue
@@ -125,6 +128,7 @@ func (r *refreshRun) refresh(ctx context.Context, account string) {
 		r.report.Current++
 	default:
 		r.report.Failed[account] = err
+		r.paused = r.paused || r.app.refusals.isPaused()
 		if _, quarantined := errors.AsType[quarantinedError](err); quarantined {
 			return // which says nothing about the endpoint
 		}

@@ -357,6 +357,11 @@ func TestRefreshDueGoesOnPastDeadAccounts(t *testing.T) {
 	require.NoError(t, err, "the pause is over")
 	assert.Equal(t, 25, report.Refreshed)
 	assert.Len(t, report.Failed, 5)
+	for account, err := range report.Failed {
+		tok, loadErr := store.Load(t.Context(), account)
+		require.NoError(t, loadErr)
+		assert.Equal(t, tok.Disconnected != nil, errors.Is(err, pinterest.ErrDisconnected), account)
+	}
 }
 
 // lostAnswers are token endpoints that rotate the token, and whose answer is lost.
