@@ -44,6 +44,7 @@ type core struct {
 	store      TokenStore // nil if New has another source of tokens
 	oauth      OAuth
 	accounts   accountRegistry
+	refusals   refusals // of refresh tokens
 }
 
 // NewApp returns an app. [WithTokenStore] sets the store of its accounts' tokens.

@@ -170,6 +170,9 @@ func (at *attempt) send() {
 	at.resp = resp
 	at.record.Status = resp.StatusCode
 	at.record.RequestID = at.run.cl.secrets.CleanID(requestID(resp.Header))
+	if resp.StatusCode < 300 {
+		at.credential.accept()
+	}
 	if !at.run.cl.foreign() { // another host has its own clock and no quota of Pinterest's
 		at.run.c.apiClock.Observe(resp.Header, at.record.Start, at.run.c.clock.Now())
 		at.observeRate()
@@ -232,7 +235,7 @@ func (at *attempt) readError(data []byte) {
 	if at.body = errbody.Parse(data); at.run.cl.foreign() && at.body.Message == "" {
 		at.body = errbody.ParseXML(data) // as a storage has it
 	}
-	at.failure.Code = at.body.Code
+	at.failure.Code, at.failure.CodeName = at.body.Code, at.body.CodeName
 	at.failure.Message = at.body.Message
 	if at.body.Detail != "" {
 		at.failure.Message += " " + at.body.Detail

@@ -1,6 +1,7 @@
 package pinterest
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -101,6 +102,7 @@ type Failure struct {
 	Phase     Phase
 	Status    int    // HTTP status; 0 unless answered
 	Code      int    // Pinterest's inner code
+	CodeName  string // a code that is a word, such as "invalid_grant"
 	Message   string // the API's message and its details, in one text
 	Reason    Reason
 }
@@ -111,14 +113,15 @@ type Failure struct {
 type Rule struct {
 	Name string // short and unique; Error.Rule names the row that decided
 
-	Phases   []Phase        // any of these
-	Reasons  []Reason       // any of these
-	Kinds    []Kind         // any of these
-	Op       string         // this operation id
-	Status   int            // this status ...
-	StatusTo int            // ... or, when set, any from Status to StatusTo
-	Codes    []int          // any of these inner codes; 0 means no code
-	Message  *regexp.Regexp // matches the API's message; keep it narrow, because messages change
+	Phases    []Phase        // any of these
+	Reasons   []Reason       // any of these
+	Kinds     []Kind         // any of these
+	Op        string         // this operation id
+	Status    int            // this status ...
+	StatusTo  int            // ... or, when set, any from Status to StatusTo
+	Codes     []int          // any of these inner codes; 0 means no code
+	CodeNames []string       // any of these codes that are words; "" means none
+	Message   *regexp.Regexp // matches the API's message; keep it narrow, because messages change
 
 	Action      Action
 	Class       Class
@@ -145,6 +148,7 @@ func (r *Rule) matches(f *Failure) bool {
 		(r.Op == "" || r.Op == f.Operation.ID) &&
 		(r.Status == 0 || f.Status >= r.Status && f.Status <= max(r.Status, r.StatusTo)) &&
 		(len(r.Codes) == 0 || slices.Contains(r.Codes, f.Code)) &&
+		(len(r.CodeNames) == 0 || slices.Contains(r.CodeNames, f.CodeName)) &&
 		(r.Message == nil || r.Message.MatchString(f.Message))
 }
 
@@ -179,14 +183,18 @@ func (r Rule) When() string {
 	case r.Status > 0:
 		parts = append(parts, strconv.Itoa(r.Status))
 	}
-	if len(r.Codes) > 0 {
-		codes := make([]string, len(r.Codes))
-		for i, c := range r.Codes {
-			codes[i] = strconv.Itoa(c)
-			if c == 0 {
-				codes[i] = "none"
-			}
+	var codes []string
+	for _, c := range r.Codes {
+		if c == 0 {
+			codes = append(codes, "none")
+		} else {
+			codes = append(codes, strconv.Itoa(c))
 		}
+	}
+	for _, name := range r.CodeNames {
+		codes = append(codes, cmp.Or(name, "none"))
+	}
+	if codes = slices.Compact(codes); len(codes) > 0 {
 		parts = append(parts, "code "+strings.Join(codes, ", "))
 	}
 	for i, p := range r.Phases {
@@ -222,6 +230,8 @@ var (
 	reBlocked      = regexp.MustCompile(`(?i)\bhit a block\b`)
 	reURLExpired   = regexp.MustCompile(`(?i)\brequest has expired\b`)        // a storage's words
 	reTokenExpired = regexp.MustCompile(`(?i)\bprovided token has expired\b`) // that signed the storage's URL
+	reNamesApp     = regexp.MustCompile(`(?i)\b(?:application|app|consumer)\b|\bclient[ _-]?(?:id|secret)\b`)
+	reNoMessage    = regexp.MustCompile(`^$`)
 	reBlockedLink  = regexp.MustCompile(`(?i)\bblocked this link\b`)
 	unansweredOnly = []Phase{PhaseUnanswered}
 	notSentOnly    = []Phase{PhaseNotSent}
@@ -251,13 +261,20 @@ var defaultRules = []Rule{
 	{Name: "trial access 400", Status: 400, Codes: []int{29}, Message: reTrialAccess, Action: ActionFail, Class: ClassTrialAccess, Disposition: DispositionFix},
 	{Name: "media unreachable", Status: 400, Codes: []int{0, 1}, Message: reMediaFetch, Action: ActionBackOff, Class: ClassMediaUnreachable, Disposition: DispositionPark, MaxAttempts: 3, ParkFor: 15 * time.Minute},
 	{Name: "throttled 400", Status: 400, Message: reRetryAfter, Action: ActionBackOff, Class: ClassThrottled, Disposition: DispositionPark},
-	{Name: "refresh refused 400", Op: "oauth/token", Status: 400, Action: ActionFail, Class: ClassUnauthenticated, Disposition: DispositionReauthorize},
+
+	// A 400 or 401 of the token endpoint. Only evidence that this very grant is gone
+	// disconnects an account. An answer without words is a gateway's. All else is about
+	// the app or the request: it would hit every account alike.
+	{Name: "app refused", Op: "oauth/token", Status: 400, StatusTo: 401, Message: reNamesApp, Action: ActionFail, Class: ClassUnauthenticated, Disposition: DispositionReview},
+	{Name: "grant refused", Op: "oauth/token", Status: 400, StatusTo: 401, Codes: []int{283}, Action: ActionFail, Class: ClassUnauthenticated, Disposition: DispositionReauthorize},
+	{Name: "invalid grant", Op: "oauth/token", Status: 400, StatusTo: 401, CodeNames: []string{"invalid_grant"}, Action: ActionFail, Class: ClassUnauthenticated, Disposition: DispositionReauthorize},
+	{Name: "token call unexplained", Op: "oauth/token", Status: 400, StatusTo: 401, Codes: []int{0}, CodeNames: []string{""}, Message: reNoMessage, Action: ActionBackOff, Class: ClassUnavailable, Disposition: DispositionPark},
+	{Name: "token call refused", Op: "oauth/token", Status: 400, StatusTo: 401, Action: ActionFail, Class: ClassUnauthenticated, Disposition: DispositionReview},
+
 	{Name: "URL expired 400", Status: 400, Message: reTokenExpired, Action: ActionFail, Class: ClassNotFound, Disposition: DispositionFix},
 	{Name: "invalid", Status: 400, Action: ActionFail, Class: ClassInvalid, Disposition: DispositionFix},
 
-	// 401: a refresh helps only if the token itself was refused. At the token endpoint
-	// a 401 means that the account is disconnected.
-	{Name: "refresh refused 401", Op: "oauth/token", Status: 401, Action: ActionFail, Class: ClassUnauthenticated, Disposition: DispositionReauthorize},
+	// 401: a refresh helps only if the token itself was refused.
 	{Name: "app not allowed", Status: 401, Codes: []int{3}, Message: reNotScope, Action: ActionFail, Class: ClassForbidden, Disposition: DispositionFix},
 	{Name: "missing scope", Status: 401, Codes: []int{3}, Action: ActionFail, Class: ClassMissingScope, Disposition: DispositionFix},
 	{Name: "trial access 401", Status: 401, Codes: []int{29}, Message: reTrialAccess, Action: ActionFail, Class: ClassTrialAccess, Disposition: DispositionFix},
@@ -304,6 +321,7 @@ func DefaultRules() []Rule {
 	for i := range rules {
 		r := &rules[i]
 		r.Phases, r.Reasons, r.Kinds, r.Codes = slices.Clone(r.Phases), slices.Clone(r.Reasons), slices.Clone(r.Kinds), slices.Clone(r.Codes)
+		r.CodeNames = slices.Clone(r.CodeNames)
 	}
 	return rules
 }

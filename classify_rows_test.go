@@ -134,20 +134,32 @@ var rows = map[string][]row{
 		failing(answer(304, ""), pinterest.ErrTransport, review),
 	},
 
-	"refresh refused 400": {{
-		prepare: func(t *testing.T, b *bench) {
-			b.onToken(answer(400, `{"error":"invalid_grant"}`).always())
-			b.bare, b.opts = true, append(b.opts, pinterest.WithTokenSource(oauthSource(t, b.server)))
-		},
-		class: pinterest.ErrUnauthenticated, after: reauthorize, unsent: true,
-	}},
-	"refresh refused 401": {{
-		prepare: func(t *testing.T, b *bench) {
-			b.onToken(fault(401, 283, "The authorization grant is invalid").always())
-			b.bare, b.opts = true, append(b.opts, pinterest.WithTokenSource(oauthSource(t, b.server)))
-		},
-		class: pinterest.ErrUnauthenticated, after: reauthorize, unsent: true,
-	}},
+	"app refused": {
+		tokenRow(answer(401, `{"status":"failure","code":283,"data":"Invalid Application ID","message":"The authorization grant is invalid","endpoint_name":"oauth_connect"}`), review),
+		tokenRow(fault(401, 3, "Your application consumer type is not supported"), review),
+		tokenRow(answer(401, `{"error":"invalid_client","error_description":"Invalid client_id"}`), review),
+	},
+	"grant refused": {
+		tokenRow(fault(401, 283, "The authorization grant is invalid"), reauthorize),
+		tokenRow(fault(400, 283, "The authorization grant is invalid"), reauthorize),
+	},
+	"invalid grant": {
+		tokenRow(answer(400, `{"error":"invalid_grant"}`), reauthorize),
+		tokenRow(answer(401, `{"error":"invalid_grant","error_description":"The refresh token was revoked"}`), reauthorize),
+	},
+	"token call unexplained": {
+		unexplained(html(400)), unexplained(html(401)), unexplained(answer(400, "")), unexplained(answer(401, "{}")),
+	},
+	"token call refused": {
+		tokenRow(answer(400, `{"error":"invalid_client"}`), review),
+		tokenRow(answer(400, `{"error":"invalid_request"}`), review),
+		tokenRow(answer(400, `{"error":"unauthorized_client"}`), review),
+		tokenRow(answer(400, `{"error":"unsupported_grant_type"}`), review),
+		tokenRow(fault(400, 1, "Invalid request: 'refresh_token' is a required property"), review),
+		tokenRow(refused, review),
+		tokenRow(fault(401, 7, "Not authorized to access board or Pin."), review),
+		tokenRow(fault(401, 29, "You are not permitted to access that resource."), review),
+	},
 
 	"something went wrong": {
 		unavailable(fault(400, 2787, "Sorry! Something went wrong on our end."), pinterest.ErrServer),
@@ -250,6 +262,23 @@ const trialMessage = "Apps with Trial access may not create Pins in production h
 func withSkip(kind string, r row) row { r.skip = kind; return r }
 
 func parkedFor(d time.Duration, r row) row { r.parked = d; return r }
+
+// tokenRow is an answer of the token endpoint, to a token source of golang.org/x/oauth2.
+func tokenRow(st reply, after pinterest.Disposition) row {
+	return row{
+		prepare: func(t *testing.T, b *bench) {
+			b.onToken(st.always())
+			b.bare, b.opts = true, append(b.opts, pinterest.WithTokenSource(oauthSource(t, b.server)))
+		},
+		class: pinterest.ErrUnauthenticated, after: after, unsent: true,
+	}
+}
+
+func unexplained(st reply) row {
+	r := tokenRow(st, park)
+	r.class, r.attempts, r.waits, r.parked = pinterest.ErrUnavailable, 5, serverWaits, time.Second
+	return r
+}
 
 func mediaRow(st reply) row {
 	return row{

@@ -119,10 +119,13 @@
 // A [TokenStore] keeps the tokens of an App's accounts. [App].OAuth connects
 // accounts with two HTTP handlers. From then on the library refreshes their
 // tokens before they expire and after a 401, once for all processes. If
-// Pinterest refuses a refresh token, the account is marked as disconnected: an
+// Pinterest refuses a refresh token, the access token is used until it ends: an
+// [EventQuarantined] reports it. Then the account is marked as disconnected: an
 // [EventDisconnected] reports it, and calls fail at once with [ErrDisconnected]
-// until its owner connects it again. [App.RefreshDue], run once a day, refreshes
-// the tokens of accounts that make no calls.
+// until its owner connects it again. If several accounts in a row are refused,
+// nobody is disconnected until a refresh succeeds: an [EventRefreshPaused] reports
+// that. [App.RefreshDue], run once a day, refreshes the tokens of accounts that
+// make no calls.
 //
 // # Testing
 //

@@ -100,6 +100,10 @@ const (
 	// ErrDisconnected says that the account is known to be disconnected, or never
 	// was connected: the call was not sent. Its owner has to connect it (again).
 	ErrDisconnected = constError("pinterest: the account is disconnected")
+	// ErrRefreshPaused says that the refresh tokens of several accounts in a row were
+	// refused. That is more likely the fault of the app or of Pinterest than of each
+	// account, so no account is disconnected until a refresh succeeds.
+	ErrRefreshPaused = constError("pinterest: the refresh tokens of several accounts in a row were refused")
 	// ErrPaced says that the [Limiter], not Pinterest, refused to let the call go:
 	// its turn would have come too late. Error.RetryAt has the time.
 	ErrPaced = constError("pinterest: the call would have waited too long for its turn (a local limit)")

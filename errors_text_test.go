@@ -45,8 +45,8 @@ var failures = map[string]struct {
 		cfg.AccessToken = accessToken
 		return get(t.Context(), newBareClient(t, s, pinterest.WithRefreshToken(cfg)))
 	}},
-	"refresh refused without words": {"Bad Request, without a message", func(t *testing.T) error {
-		return get(t.Context(), newBareClient(t, newServer(t).onToken(answer(400, "")), pinterest.WithRefreshToken(refreshConfig())))
+	"token call without words": {"Bad Request, without a message", func(t *testing.T) error {
+		return get(t.Context(), newBareClient(t, newServer(t).onToken(answer(400, "").always()), pinterest.WithRefreshToken(refreshConfig())))
 	}},
 	"token source": {"no coffee", func(t *testing.T) error {
 		return get(t.Context(), newBareClient(t, newServer(t), pinterest.WithTokenSource(failingSource{errors.New("no coffee")})))

@@ -198,9 +198,17 @@ func (s *OAuthService) ConversionToken(ctx context.Context, account string) (*To
 	return tok, nil
 }
 
-// refreshGrant exchanges a refresh token for a new pair.
+// refreshGrant exchanges a refresh token for a new pair. What is wrong with the token
+// call is nothing that the caller of another call can fix: a 404 must not say that a
+// pin is not found.
 func (c *Client) refreshGrant(ctx context.Context, refreshToken string) (*Token, error) {
-	return c.grant(ctx, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refreshToken}})
+	tok, err := c.grant(ctx, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refreshToken}})
+	if e, ok := errors.AsType[*Error](err); ok && e.Disposition == DispositionFix {
+		failed := *e // which observers have
+		failed.Class, failed.Disposition = ClassUnauthenticated, DispositionReview
+		return nil, &failed
+	}
+	return tok, err
 }
 
 // grant makes a token call (operation oauth/token).
@@ -235,16 +243,27 @@ func (a *tokenAnswer) Complete() bool { return a.AccessToken != "" }
 func (a *tokenAnswer) token(now time.Time) *Token {
 	tok := &Token{AccessToken: a.AccessToken, RefreshToken: a.RefreshToken, Scopes: parseScopes(a.Scope)}
 	if a.ExpiresIn > 0 {
-		tok.Expiry = now.Add(secondsToDuration(int64(a.ExpiresIn))).UTC()
+		tok.Expiry = expiresAt(now.Add(secondsToDuration(int64(a.ExpiresIn))), now)
 	}
 	switch {
 	case a.RefreshToken == "":
 	case a.RefreshExpiresIn > 0: // preferred: our own clock may differ from the API's
-		tok.RefreshExpiry = now.Add(secondsToDuration(int64(a.RefreshExpiresIn))).UTC()
+		tok.RefreshExpiry = expiresAt(now.Add(secondsToDuration(int64(a.RefreshExpiresIn))), now)
 	case a.RefreshExpiresAt > 0:
-		tok.RefreshExpiry = time.Unix(int64(a.RefreshExpiresAt), 0).UTC()
+		tok.RefreshExpiry = expiresAt(time.Unix(int64(a.RefreshExpiresAt), 0), now)
 	}
 	return tok
+}
+
+// latestExpiry stands for every later expiry. Stores keep times up to the year
+// 9999 only, and a token that cannot be saved is lost.
+const latestExpiry = 100 * 365 * day
+
+func expiresAt(at, now time.Time) time.Time {
+	if latest := now.Add(latestExpiry); at.After(latest) {
+		at = latest
+	}
+	return at.UTC()
 }
 
 // seconds is a number of seconds, sent as a number or as a string.

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/pinterest-go/pinterest"
+	"github.com/pinterest-go/pinterest/filestore"
 	"github.com/pinterest-go/pinterest/pinteresttest"
 )
 
@@ -125,6 +126,31 @@ func TestTokenAnswers(t *testing.T) {
 	}
 }
 
+// No store keeps a time after the year 9999, and a token must not be lost for that.
+func TestExpiryThatIsTooFarAway(t *testing.T) {
+	t.Parallel()
+	for _, field := range []string{"expires_in", "refresh_token_expires_in", "refresh_token_expires_at"} {
+		t.Run(field, func(t *testing.T) {
+			t.Parallel()
+			s := newServer(t, byToken()).onToken(answer(200, `{"access_token":"`+newAccess+`","refresh_token":"`+newRefresh+`","`+field+`":999999999999}`))
+			store, err := filestore.Open(t.TempDir())
+			require.NoError(t, err)
+			old := oldToken()
+			_, err = store.Save(t.Context(), "shop-1", &old)
+			require.NoError(t, err)
+			require.NoError(t, get(t.Context(), shop(storedApp(t, s, store))))
+			tok, err := store.Load(t.Context(), "shop-1")
+			require.NoError(t, err)
+			assert.Equal(t, newRefresh, tok.RefreshToken)
+			at := tok.RefreshExpiry
+			if field == "expires_in" {
+				at = tok.Expiry
+			}
+			assert.Equal(t, s.clock.Now().Add(100*365*24*time.Hour).UTC(), at)
+		})
+	}
+}
+
 func TestTokenAnswerWithoutATokenIsAskedForAgain(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, byToken()).onToken(answer(200, `{}`), html(200), halfBody(200, granted().body), granted())
@@ -182,7 +208,11 @@ func TestExchangeThatIsRefused(t *testing.T) {
 			_, err = s.newApp(tt.change).OAuth.Exchange(t.Context(), code, "")
 			e := failure(t, err)
 			require.ErrorIs(t, err, pinterest.ErrUnauthenticated)
-			assert.Equal(t, reauthorize, e.Disposition)
+			if name == "a wrong secret" { // which a new login does not help
+				assert.Equal(t, review, e.Disposition)
+			} else {
+				assert.Equal(t, reauthorize, e.Disposition)
+			}
 			text := fmt.Sprintf("%v %+v %#v %s", err, err, err, e.Body)
 			assert.NotContains(t, text, code)
 			assert.NotContains(t, text, "wrong-secret")

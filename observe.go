@@ -48,14 +48,28 @@ const (
 	EventLookup                   // an ambiguous create was looked up: Found, or Err
 	EventDone                     // the call ended, with Err or without
 
-	EventConnected    // the account was connected, for the first time or again
-	EventDisconnected // its refresh token was refused for good: Err says why. Sent once per account
-	EventExpiring     // its refresh token ends in Wait, less than 14 days. Sent once per token
-	EventScopesLost   // a refreshed token has lost Scopes
-	EventUserChanged  // the account was connected again to another Pinterest user: Err is an *OtherUserError with both
+	EventConnected // the account was connected, for the first time or again
+	// EventDisconnected: its refresh token was refused, and its access token has ended:
+	// Err says why. Sent once, for all processes. An EventRefreshPaused that follows may
+	// name the account as connected after all.
+	EventDisconnected
+	EventExpiring   // its refresh token ends in Wait, less than 14 days. Sent once per token
+	EventScopesLost // a refreshed token has lost Scopes
+	// EventQuarantined: its refresh token was refused, without proof that the grant is
+	// gone: Err says why. The access token is used until it ends, in Wait; 0: not
+	// known when. Sent once per quarantine.
+	EventQuarantined
+	// EventRefreshPaused: the refresh tokens of several accounts in a row were refused,
+	// the last one that of Account: Err says why. The app's credentials may be wrong, or
+	// Pinterest has a problem. No account is disconnected until a refresh succeeds. Sent
+	// once per outage.
+	EventRefreshPaused
+	// EventUserChanged: the account was connected again to another Pinterest user: Err is
+	// an *OtherUserError with both.
+	EventUserChanged
 )
 
-var eventNames = [...]string{"pace", "attempt", "refresh", "lookup", "done", "connected", "disconnected", "expiring", "scopes lost", "user changed"}
+var eventNames = [...]string{"pace", "attempt", "refresh", "lookup", "done", "connected", "disconnected", "expiring", "scopes lost", "quarantined", "refresh paused", "user changed"}
 
 // String returns the type in words, such as "attempt" or "disconnected".
 func (t EventType) String() string {
@@ -83,7 +97,7 @@ type Event struct {
 	// Wait depends on the type. EventPace: how long the attempt waits, at least.
 	// EventAttempt: the wait that is planned before the next attempt, which a look-up
 	// shortens, and which is not slept if the create was adopted. EventExpiring: the
-	// time until the refresh token ends.
+	// time until the refresh token ends. EventQuarantined: until the access token ends.
 	Wait   time.Duration
 	Scopes []Scope // EventScopesLost: which
 	Found  bool    // EventLookup: the create had taken effect
@@ -273,7 +287,7 @@ func (c *Client) log(e Event) {
 		attrs = append(attrs, slog.Int("attempts", e.Attempts), slog.String("origin", string(e.Origin)))
 	case EventScopesLost:
 		attrs = append(attrs, slog.String("scopes", joinScopes(e.Scopes)))
-	case EventRefresh, EventConnected, EventDisconnected, EventExpiring, EventUserChanged:
+	case EventRefresh, EventConnected, EventDisconnected, EventExpiring, EventQuarantined, EventRefreshPaused, EventUserChanged:
 	}
 	if e.Wait > 0 {
 		attrs = append(attrs, slog.Duration("wait", e.Wait))

@@ -162,11 +162,17 @@ func (r *run) refresh(at *attempt, rule Rule) (_ Rule, stop error) {
 	case r.cl.opts.token != "":
 		rule.Disposition = DispositionFix
 		return rule, errOwnToken
-	case r.refused == maxTokenTries:
-		return rule, errFinal
+	}
+	final := errFinal
+	if err := r.c.tokens.cools(at.credential); err != nil {
+		// Whoever was just granted a token is connected.
+		rule.Disposition, final = DispositionReview, err
+	}
+	if r.refused == maxTokenTries {
+		return rule, final
 	}
 	var err error
-	if r.refreshed {
+	if r.refreshed || final != errFinal { //nolint:errorlint // compared, not searched: it is never wrapped
 		err = r.c.tokens.awaitNewer(r.ctx, at.credential)
 	} else {
 		r.refreshed, err = r.c.tokens.refresh(r.ctx, at.credential)
@@ -179,7 +185,7 @@ func (r *run) refresh(at *attempt, rule Rule) (_ Rule, stop error) {
 		r.counted--
 		return rule, nil
 	case errors.Is(err, errNoNewerToken):
-		return rule, errFinal
+		return rule, final
 	}
 	at.err = err
 	return r.c.tokenRule(rule, err, true), errFinal

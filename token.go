@@ -23,9 +23,15 @@ type Token struct {
 	// known.
 	User *PinterestUser `json:"user,omitzero"`
 
-	// Disconnected is set when Pinterest has refused the account for good: its
-	// owner has to connect it again.
+	// Disconnected is set when Pinterest has refused the account's refresh token and the
+	// access token has ended: its owner has to connect it again.
 	Disconnected *Disconnection `json:"disconnected,omitzero"`
+
+	// Quarantined is set when Pinterest has refused the refresh token while the access
+	// token is good: the answer to an earlier refresh may have been lost. The access
+	// token is used until it ends. The account is disconnected if it has ended and the
+	// refresh token is refused again. A refresh that succeeds removes the mark.
+	Quarantined *Quarantine `json:"quarantined,omitzero"`
 
 	// Version belongs to the store. It changes with every Save and is never used
 	// twice; it is "" in a token that was not loaded from a store.
@@ -66,11 +72,20 @@ type Disconnection struct {
 	Reason string    `json:"reason"` // in words, without credentials
 }
 
+// Quarantine says since when and why the refresh token of an account is refused.
+type Quarantine struct {
+	Since   time.Time `json:"since"`
+	Reason  string    `json:"reason"`            // in words, without credentials
+	RetryAt time.Time `json:"retry_at,omitzero"` // no process refreshes the token before, unless the access token has ended
+}
+
 // String returns the token's state and expiry, and no credentials.
 func (t Token) String() string {
 	switch {
 	case t.Disconnected != nil:
 		return "pinterest.Token(disconnected)"
+	case t.Quarantined != nil:
+		return "pinterest.Token(quarantined)"
 	case t.Expiry.IsZero():
 		return "pinterest.Token"
 	}
@@ -92,6 +107,12 @@ func (t *Token) OAuth2() *oauth2.Token {
 
 // expired reports whether the access token is known to have expired.
 func (t *Token) expired(now time.Time) bool { return !t.Expiry.IsZero() && !now.Before(t.Expiry) }
+
+// waits reports whether the account is quarantined and its token not to be refreshed
+// yet.
+func (t *Token) waits(now time.Time) bool {
+	return t.Quarantined != nil && now.Before(t.Quarantined.RetryAt)
+}
 
 // expiresBefore reports whether the access or the refresh token expires before
 // that time, or the access token is missing.

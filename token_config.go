@@ -135,7 +135,7 @@ func (s *refreshConfigStore) Load(context.Context, string) (*Token, error) {
 }
 
 func (s *refreshConfigStore) Save(ctx context.Context, _ string, tok *Token) (string, error) {
-	if tok.Disconnected == nil { // else there is no new token to keep
+	if tok.Disconnected == nil && tok.Quarantined == nil { // else there is no new token to keep
 		if err := s.save(ctx, tok.OAuth2()); err != nil {
 			return "", err
 		}

@@ -12,7 +12,7 @@ import (
 type RefreshReport struct {
 	Refreshed int              // accounts with a new token
 	Current   int              // accounts that needed none any more, such as those that another process refreshed
-	Failed    map[string]error // by account; one that is an [ErrDisconnected] has to be connected again
+	Failed    map[string]error // by account; one that is an [ErrDisconnected] has to be connected again, one of a quarantined account is to be looked at
 }
 
 const (
@@ -33,8 +33,11 @@ var errEndpointDown = errors.New("too many refreshes in a row have failed: the t
 // and calls do not wait for a refresh. Any number of processes may run it at once.
 //
 // It returns an error when ctx ends, when the store cannot be read, when the token
-// endpoint is down, and when [WithOAuth] is missing. The failures of single
-// accounts are in the report only, which is valid in any case.
+// endpoint is down, and when [WithOAuth] is missing. It is an [ErrRefreshPaused] if the
+// refresh tokens of several accounts in a row were refused and no refresh has
+// succeeded since: then no account is disconnected. The run ends after 20 failures in
+// a row. The failures of single accounts are in the report only, which is valid in any
+// case.
 func (a *App) RefreshDue(ctx context.Context) (RefreshReport, error) {
 	r := &refreshRun{app: a, before: a.clock.Now().Add(a.oauth.refreshWithin())}
 	r.report.Failed = map[string]error{}
@@ -44,6 +47,7 @@ func (a *App) RefreshDue(ctx context.Context) (RefreshReport, error) {
 	if a.oauth.ClientID == "" {
 		return r.report, errNoOAuth
 	}
+	caller := ctx
 	ctx, r.stop = context.WithCancelCause(ctx)
 	defer r.stop(nil)
 	queue := make(chan string)
@@ -58,6 +62,12 @@ func (a *App) RefreshDue(ctx context.Context) (RefreshReport, error) {
 	err := r.feed(ctx, queue)
 	close(queue)
 	workers.Wait()
+	if r.paused {
+		r.reconsider(caller)
+	}
+	if a.refusals.isPaused() && (err == nil || errors.Is(err, errEndpointDown)) {
+		err = ErrRefreshPaused
+	}
 	if err != nil {
 		return r.report, fmt.Errorf("pinterest: refreshing due tokens: %w", err)
 	}
@@ -72,7 +82,8 @@ type refreshRun struct {
 
 	mu       sync.Mutex
 	report   RefreshReport
-	failures int // in a row, other than disconnected accounts
+	failures int  // in a row, other than disconnected accounts
+	paused   bool // refreshes were paused during the run, see refusals
 }
 
 // feed hands the due accounts to the workers, at the pace of refreshSpacing.
@@ -93,6 +104,18 @@ func (r *refreshRun) feed(ctx context.Context, queue chan<- string) error {
 	return context.Cause(ctx)
 }
 
+// reconsider replaces the errors of accounts whose disconnection was undone.
+func (r *refreshRun) reconsider(ctx context.Context) {
+	for account, err := range r.report.Failed {
+		if !errors.Is(err, ErrDisconnected) {
+			continue
+		}
+		if tok, loadErr := r.app.store.Load(ctx, account); loadErr == nil && tok != nil && tok.Disconnected == nil {
+			r.report.Failed[account] = r.app.client(account).refreshError(pausedError{"the disconnection was undone"})
+		}
+	}
+}
+
 func (r *refreshRun) refresh(ctx context.Context, account string) {
 	refreshed, err := r.app.client(account).refreshBefore(ctx, r.before)
 	r.mu.Lock()
@@ -105,6 +128,10 @@ func (r *refreshRun) refresh(ctx context.Context, account string) {
 		r.report.Current++
 	default:
 		r.report.Failed[account] = err
+		r.paused = r.paused || r.app.refusals.isPaused()
+		if _, quarantined := errors.AsType[quarantinedError](err); quarantined {
+			return // which says nothing about the endpoint
+		}
 		if r.failures++; errors.Is(err, ErrDisconnected) {
 			r.failures = 0
 		} else if r.failures >= refreshGiveUp {
@@ -118,33 +145,39 @@ func (c *Client) refreshBefore(ctx context.Context, before time.Time) (refreshed
 	source := c.tokens.source.(*storedToken) // as every account of an App has
 	c.tokens.mu.Lock()
 	last := c.tokens.current.token.AccessToken
-	pending := c.tokens.begin(ctx, false, func(ctx context.Context, _ *Token, _ bool) (*Token, bool, error) {
-		tok, stored, err := source.refreshBefore(ctx, before)
-		last = stored
-		return tok, true, err
+	joined := c.tokens.pending != nil
+	pending := c.tokens.begin(ctx, false, func(ctx context.Context, _ *Token, _ bool) (tok *Token, granted bool, err error) {
+		tok, last, granted, err = source.refreshBefore(ctx, before)
+		return tok, granted, err
 	})
+	if !joined {
+		pending.early = true
+	}
 	c.tokens.mu.Unlock()
 	cred, err := pending.wait(ctx)
 	if err != nil {
 		return false, c.refreshError(err)
+	}
+	if q := cred.token.Quarantined; q != nil {
+		return false, c.refreshError(quarantinedError{*q})
 	}
 	return cred.token.AccessToken != last, nil
 }
 
 // refreshBefore refreshes the stored token if it expires before that time. It
 // also returns the access token that was stored before.
-func (s *storedToken) refreshBefore(ctx context.Context, before time.Time) (tok *Token, was string, err error) {
+func (s *storedToken) refreshBefore(ctx context.Context, before time.Time) (tok *Token, was string, granted bool, err error) {
 	tok, err = s.store.Load(ctx, s.client.name)
 	switch {
 	case err != nil:
-		return nil, "", loadError{err}
+		return nil, "", false, loadError{err}
 	case tok == nil, tok.Disconnected != nil:
 		tok, err = s.usable(ctx, tok, nil, false)
-		return tok, "", err
+		return tok, "", false, err
 	case tok.RefreshToken == "", !tok.expiresBefore(before):
-		return tok, tok.AccessToken, nil
+		return tok, tok.AccessToken, false, nil
 	}
 	was = tok.AccessToken
-	tok, _, err = s.refreshWithLock(ctx, tok, false)
-	return tok, was, err
+	tok, granted, err = s.refreshWithLock(ctx, tok, false)
+	return tok, was, granted, err
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -38,9 +39,36 @@ func (d *Disconnection) error() error {
 	return disconnectedError{fmt.Sprintf("the account was disconnected at %s: %s", d.At.UTC().Format(time.RFC3339), d.Reason)}
 }
 
+// quarantinedError says why an account's token was not refreshed although it is
+// used further.
+type quarantinedError struct{ quarantine Quarantine }
+
+func (e quarantinedError) Error() string {
+	return fmt.Sprintf("the account is quarantined since %s, its access token is used until it ends: %s",
+		e.quarantine.Since.UTC().Format(time.RFC3339), e.quarantine.Reason)
+}
+
+// pausedError says why a refused refresh token does not disconnect its account. It
+// hides the refusal itself, which does not say what to do.
+type pausedError struct{ reason string }
+
+func (e pausedError) Error() string {
+	return "the refresh tokens of several accounts in a row were refused, and no account is disconnected until a refresh succeeds: " + e.reason
+}
+
+func (e pausedError) Is(target error) bool { return target == ErrRefreshPaused }
+
+// notRenewedError says that a token which was just granted was refused.
+type notRenewedError struct{ until time.Time }
+
+func (e notRenewedError) Error() string {
+	return "the access token was refused although it was just granted: no other one is asked for before " + e.until.UTC().Format(time.RFC3339)
+}
+
 var (
-	errNoRefresh = errors.New("the access token was refused, and there is no way to refresh it")
-	errSameToken = errors.New("the access token was refused, and the token source gave the same one again")
+	errNoRefreshToken = errors.New("the access token was refused, and there is no refresh token")
+	errNoRefresh      = errors.New("the access token was refused, and there is no way to refresh it")
+	errSameToken      = errors.New("the access token was refused, and the token source gave the same one again")
 	// errNoNewerToken never reaches the caller: the refusal itself does.
 	errNoNewerToken = errors.New("there is no newer token")
 )
@@ -58,6 +86,8 @@ func (c *Client) tokenRule(rule Rule, err error, refused bool) Rule {
 	)
 	out := Rule{Name: rule.Name, Action: ActionFail, Class: ClassUnauthenticated, Disposition: DispositionReauthorize}
 	switch {
+	case errors.Is(err, ErrRefreshPaused):
+		out.Class, out.Disposition, out.ParkFor = ClassUnavailable, DispositionPark, shareRefusal
 	case errors.As(err, &malformed):
 		return c.table.classify(&Failure{Operation: OpOAuthToken, Phase: PhaseNotSent, Reason: ReasonRequest})
 	case errors.As(err, &call):
@@ -66,7 +96,7 @@ func (c *Client) tokenRule(rule Rule, err error, refused bool) Rule {
 		if !call.RetryAt.IsZero() {
 			out.ParkFor = max(0, call.RetryAt.Sub(c.clock.Now()))
 		}
-	case errors.Is(err, ErrDisconnected):
+	case errors.Is(err, ErrDisconnected), errors.Is(err, errNoRefreshToken):
 	case errors.As(err, &unsaved):
 		out.Class, out.Disposition = ClassTokenStore, DispositionReview
 	case errors.As(err, &unloaded):
@@ -87,14 +117,19 @@ func (c *Client) tokenRule(rule Rule, err error, refused bool) Rule {
 // retrieveRule passes the answer that an oauth2 source met through the table.
 func (c *Client) retrieveRule(e *oauth2.RetrieveError) Rule {
 	body := errbody.Parse(e.Body)
-	return c.table.classify(&Failure{
-		Operation: OpOAuthToken, Phase: PhaseAnswered, Status: e.Response.StatusCode, Code: body.Code, Message: body.Message,
+	rule := c.table.classify(&Failure{
+		Operation: OpOAuthToken, Phase: PhaseAnswered, Status: e.Response.StatusCode,
+		Code: body.Code, CodeName: body.CodeName, Message: strings.TrimSpace(body.Message + " " + body.Detail),
 	})
+	if rule.Disposition == DispositionFix {
+		rule.Class, rule.Disposition = ClassUnauthenticated, DispositionReview
+	}
+	return rule
 }
 
 // refreshError is the failure of a refresh that no call was waiting for.
 func (c *Client) refreshError(err error) error {
-	if e, ok := errors.AsType[*Error](err); ok && !errors.Is(err, ErrDisconnected) {
+	if e, ok := err.(*Error); ok { //nolint:errorlint // what wraps it says more
 		return e
 	}
 	rule := c.tokenRule(Rule{Name: "no token"}, err, false)
@@ -105,20 +140,17 @@ func (c *Client) refreshError(err error) error {
 	return newError(c.secrets, e, err)
 }
 
-// codeAuthentication is the inner code of a failed authentication.
-const codeAuthentication = 2
-
-// refusedGrant returns why an account is disconnected when its refresh failed
-// for good, "" otherwise. Code 2 is also what a wrong app secret gives: a wrong
-// configuration must not disconnect every account.
-func refusedGrant(err error) (reason string) {
+// refusal returns what the token endpoint said against a refresh, "" if the failure
+// says nothing but that it failed. gone says that it is evidence against this one
+// grant, not against the app or the request.
+func refusal(err error) (reason string, gone bool) {
 	e, ok := errors.AsType[*Error](err)
-	if !ok || e.Disposition != DispositionReauthorize || e.Code == codeAuthentication {
-		return ""
+	if !ok || e.Phase != PhaseAnswered || e.Disposition == DispositionPark {
+		return "", false
 	}
 	reason = fmt.Sprintf("the refresh token was refused (%d/%d)", e.Status, e.Code)
 	if e.Message != "" {
 		reason += ": " + e.Message
 	}
-	return reason
+	return reason, e.Disposition == DispositionReauthorize
 }

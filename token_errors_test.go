@@ -170,7 +170,7 @@ func TestWhatDoesNotDisconnect(t *testing.T) {
 		"401/3":                  {fault(401, 3, "Your token does not have sufficient permissions"), granted(), fix, 0},
 		"401/7":                  {fault(401, 7, "Not authorized to access board or Pin."), granted(), fix, 0},
 		"401/29":                 {fault(401, 29, "You are not permitted to access that resource."), granted(), fix, 0},
-		"a wrong app secret":     {refused, refused, reauthorize, 1},
+		"a wrong app secret":     {refused, refused, review, 1},
 		"token endpoint is down": {refused, bare(503), park, 1},
 		"token endpoint is busy": {refused, fault(429, 8, "").with("Retry-After", "3600"), park, 1},
 		"no answer":              {refused, hangUp(), park, 1},

@@ -136,5 +136,10 @@ func copyToken(tok *Token) *Token {
 		d.At = d.At.UTC().Round(0)
 		t.Disconnected = &d
 	}
+	if t.Quarantined != nil {
+		q := *t.Quarantined
+		q.Since, q.RetryAt = q.Since.UTC().Round(0), q.RetryAt.UTC().Round(0)
+		t.Quarantined = &q
+	}
 	return &t
 }

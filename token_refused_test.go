@@ -2,6 +2,7 @@ package pinterest_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -71,7 +72,7 @@ func TestSecond401AfterARefreshFails(t *testing.T) {
 	err := get(t.Context(), newAccount(t, s, nil).Client)
 	e := failure(t, err)
 	assert.ErrorIs(t, err, pinterest.ErrUnauthenticated)
-	assert.Equal(t, reauthorize, e.Disposition)
+	assert.Equal(t, review, e.Disposition, "an account that was just granted a token is connected")
 	assert.Equal(t, []string{toCall, toToken, toCall}, s.kinds())
 	assert.Len(t, e.Attempts, 2)
 	assert.Equal(t, pinterest.ActionRefresh, e.Attempts[0].Action)
@@ -225,6 +226,7 @@ func TestNewerTokenIsTriedAfterTheSecond401(t *testing.T) {
 			i := newIssuer(t)
 			one, other := pair(t, i, newTokenStore(t, oldToken()))
 			i.during[2] = func() {
+				assert.NoError(t, get(context.Background(), other), "the new token is accepted")
 				i.end()
 				assert.NoError(t, get(context.Background(), other))
 			}
@@ -308,13 +310,14 @@ func TestCallTriesThreeTokensAtMost(t *testing.T) {
 	assertSlept(t, s, nil)
 }
 
-// An API that answers 401 to everything makes no call loop, however many there
-// are and however many new tokens are granted.
+// An API that answers 401 to everything gets one new token, then none until the
+// cooldown ends. Nobody is asked to connect the account again.
 func TestAPIThatRefusesEveryToken(t *testing.T) {
 	t.Parallel()
 	i := newIssuer(t)
 	i.granting = func(int) { i.end() }
-	app := storedApp(t, i.server, newTokenStore(t, oldToken()))
+	store := newTokenStore(t, oldToken())
+	app := storedApp(t, i.server, store)
 	var wg sync.WaitGroup
 	const calls = 50
 	for range calls {
@@ -323,12 +326,82 @@ func TestAPIThatRefusesEveryToken(t *testing.T) {
 			assert.ErrorIs(t, err, pinterest.ErrUnauthenticated)
 			var e *pinterest.Error
 			if assert.ErrorAs(t, err, &e) {
-				assert.Equal(t, reauthorize, e.Disposition)
+				assert.Equal(t, review, e.Disposition)
 				assert.LessOrEqual(t, len(e.Attempts), 3)
 			}
 		})
 	}
 	wg.Wait()
 	assert.LessOrEqual(t, i.count(toCall), 3*calls)
-	assert.LessOrEqual(t, i.count(toToken), calls)
+	assert.Equal(t, 1, i.count(toToken))
+	assert.Nil(t, store.stored(t).Disconnected)
+}
+
+// The cooldown after the refusal of a token that was just granted doubles up to an
+// hour, and ends with the first call that succeeds.
+func TestCooldownAfterARefusedGrant(t *testing.T) {
+	t.Parallel()
+	i := newIssuer(t)
+	i.granting = func(int) { i.end() }
+	app := storedApp(t, i.server, newTokenStore(t, oldToken()))
+	try := func() {
+		e := failure(t, get(t.Context(), shop(app)))
+		require.ErrorIs(t, e, pinterest.ErrUnauthenticated)
+		require.Equal(t, review, e.Disposition)
+	}
+	for n, cooldown := range []time.Duration{time.Minute, 2 * time.Minute, 4 * time.Minute, 8 * time.Minute, 16 * time.Minute, 32 * time.Minute, time.Hour, time.Hour} {
+		try()
+		require.Equal(t, n+1, i.count(toToken))
+		for range 4 {
+			i.clock.advance(cooldown/4 - time.Second)
+			try()
+		}
+		require.Equal(t, n+1, i.count(toToken), "no new token for %v", cooldown)
+		i.clock.advance(cooldown/2 + 4*time.Second) // the random part
+	}
+	i.granting = nil
+	require.NoError(t, get(t.Context(), shop(app)), "the API is well again")
+	granted := i.count(toToken)
+	i.end()
+	require.NoError(t, get(t.Context(), shop(app)))
+	require.NoError(t, get(t.Context(), shop(app)))
+	assert.Equal(t, granted+1, i.count(toToken), "a token that was accepted and has ended is refreshed at once")
+
+	i.end()
+	i.granting = func(int) { i.end() }
+	try()
+	i.clock.advance(2 * time.Minute)
+	try()
+	assert.Equal(t, granted+3, i.count(toToken), "the cooldown is short again")
+}
+
+// During the cooldown a token that another process has stored is used.
+func TestCooldownTakesAStoredToken(t *testing.T) {
+	t.Parallel()
+	i := newIssuer(t)
+	i.granting = func(int) { i.end() }
+	store := newTokenStore(t, oldToken())
+	app := storedApp(t, i.server, store)
+	require.Equal(t, review, failure(t, get(t.Context(), shop(app))).Disposition)
+	i.granting = nil
+	i.clock.advance(2 * time.Minute)
+	require.NoError(t, get(t.Context(), shop(storedApp(t, i.server, store))), "another process refreshes it")
+	require.NoError(t, get(t.Context(), shop(app)))
+	assert.Equal(t, 2, i.count(toToken))
+}
+
+// Whether there is a newer token than the second one that is refused cannot be told
+// while the store fails. That is no reason to connect the account again.
+func TestStoreThatFailsAtTheSecond401(t *testing.T) {
+	t.Parallel()
+	i := newIssuer(t)
+	store := newTokenStore(t, oldToken())
+	app := storedApp(t, i.server, store)
+	i.during[2] = func() {
+		i.end()
+		store.set("Load", errors.New("no connection to the database"))
+	}
+	err := get(t.Context(), shop(app))
+	require.ErrorIs(t, err, pinterest.ErrTokenStore)
+	assert.Equal(t, park, failure(t, err).Disposition)
 }

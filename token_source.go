@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -24,12 +25,15 @@ type tokens struct {
 
 	mu           sync.Mutex
 	current      credential
-	pending      *refreshCall // the refresh under way
-	failure      error        // of the last refresh, shared with those who come ...
-	failureUntil time.Time    // ... before this time
-	nextAhead    time.Time    // when a refresh ahead of time may be tried again
-	reloaded     time.Time    // when the store was last asked for a newer token
-	replacements int          // how often the token was replaced from outside
+	pending      *refreshCall  // the refresh under way
+	failure      error         // of the last refresh, shared with those who come ...
+	failureUntil time.Time     // ... before this time
+	nextAhead    time.Time     // when a refresh ahead of time may be tried again
+	reloaded     time.Time     // when the store was last asked for a newer token
+	replacements int           // how often the token was replaced from outside
+	cooldown     time.Duration // the last one, after a token was refused that was just granted; 0: none
+	coolUntil    time.Time     // when it ends
+	coolFor      *grant        // the token that began it
 }
 
 // tokenSource is where tokens come from.
@@ -49,11 +53,26 @@ type credential struct {
 	token  *Token
 	header []string
 	due    time.Time // when to refresh it although it can still be used; zero: not before it is refused
+	grant  *grant    // nil for a token from elsewhere
+}
+
+// grant is what is known of a token that this process was granted by a refresh.
+type grant struct {
+	at       time.Time
+	accepted atomic.Bool // by the API, in any call
+}
+
+// accept takes note that the API has accepted the token.
+func (c *credential) accept() {
+	if c.grant != nil && !c.grant.accepted.Load() {
+		c.grant.accepted.Store(true)
+	}
 }
 
 // refreshCall is one refresh, for which any number of calls wait.
 type refreshCall struct {
 	refused      bool // the token to replace was refused by the API
+	early        bool // begun by RefreshDue: the stored token may be good, although it was not refreshed
 	replacements int  // tokens.replacements when it began
 	done         chan struct{}
 	cred         credential
@@ -73,9 +92,19 @@ const (
 	// shareFailure is how long the failure of a refresh is returned to those who come
 	// later, so that a thousand waiting calls do not make a thousand token calls.
 	shareFailure = time.Second
+	// shareRefusal is how long a refresh token that was refused is not sent again, if
+	// the account was not marked.
+	shareRefusal = 30 * time.Second
 	// aheadPause is the pause between two refreshes ahead of time: no call waits for
 	// them.
 	aheadPause = time.Minute
+	// justGranted is how long after its grant a token that is refused shows that new
+	// tokens do not help: the API refuses them all, or does not know this one yet.
+	justGranted = time.Minute
+	// longestCooldown bounds the time without a refresh after that. The first cooldown
+	// is as long as justGranted, and each further one twice as long, with up to a half
+	// added at random.
+	longestCooldown = time.Hour
 )
 
 func newCredential(tok *Token) credential {
@@ -90,6 +119,9 @@ func (t *tokens) set(tok *Token) {
 		// of the time left keeps a short-lived token from being refreshed over and over.
 		early := t.early + time.Duration(rand.Float64()*float64(t.early))
 		t.current.due = tok.Expiry.Add(-min(early, tok.Expiry.Sub(t.clock.Now())/2))
+	}
+	if tok.Quarantined != nil {
+		t.current.due = tok.Quarantined.RetryAt
 	}
 	t.secrets.AddToken(tok.AccessToken, tok.RefreshToken)
 }
@@ -107,9 +139,13 @@ func (t *tokens) token(ctx context.Context) (credential, error) {
 		t.mu.Unlock()
 		return cred, nil
 	}
-	pending, _ := t.join(ctx, false, t.source.refresh)
+	pending, began := t.join(ctx, false, t.source.refresh)
 	t.mu.Unlock()
-	return pending.wait(ctx)
+	cred, err := pending.wait(ctx)
+	if err != nil && !began && pending.early && ctx.Err() == nil {
+		return t.token(ctx) // the stored token may be good
+	}
+	return cred, err
 }
 
 // replaced reports whether the current token is another than the refused one. It
@@ -140,6 +176,25 @@ func (t *tokens) refresh(ctx context.Context, refused credential) (granted bool,
 		}
 		// A refresh was under way that did not know of the refusal. Try once more.
 	}
+}
+
+// cools reports that the account gets no new token for now, although the API refused
+// this one, because it also refuses what was just granted. It returns nil if a new
+// token may help.
+func (t *tokens) cools(refused credential) error {
+	g := refused.grant
+	if g == nil || g.accepted.Load() {
+		return nil
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if now := t.clock.Now(); g != t.coolFor && now.Before(g.at.Add(justGranted)) {
+		t.cooldown = min(max(2*t.cooldown, justGranted), longestCooldown)
+		t.coolFor, t.coolUntil = g, now.Add(t.cooldown+rand.N(t.cooldown/2))
+	} else if !now.Before(t.coolUntil) {
+		return nil
+	}
+	return notRenewedError{t.coolUntil}
 }
 
 // awaitNewer waits until a token that the API refused is replaced by another call
@@ -222,10 +277,10 @@ func (t *tokens) run(ctx context.Context, r *refreshCall, old *Token, refresh re
 	t.failure = nil
 	if err == nil {
 		if r.replacements == t.replacements && tok != old { // else there is a newer one by now, or no other
-			t.set(tok)
+			t.change(tok, granted)
 		}
 		r.cred, r.granted = t.current, granted
-	} else if _, unsaved := errors.AsType[saveError](err); !unsaved { // the next call saves it again, at once
+	} else if _, unsaved := errors.AsType[saveError](err); !unsaved && !r.early { // the next call saves it again, at once
 		t.failure, t.failureUntil = err, t.clock.Now().Add(shareFailure)
 	}
 	if errors.Is(err, ErrDisconnected) && r.replacements == t.replacements { // the old token is not used any more
@@ -234,6 +289,23 @@ func (t *tokens) run(ctx context.Context, r *refreshCall, old *Token, refresh re
 	r.err = err
 	t.pending = nil
 	close(r.done)
+}
+
+// change makes the result of a refresh the current token. It is called with the lock
+// held.
+func (t *tokens) change(tok *Token, granted bool) {
+	before := t.current
+	_, ours := t.source.(*storedToken) // what a caller's source brings may be an old one
+	t.set(tok)
+	switch {
+	case tok.AccessToken == before.token.AccessToken:
+		t.current.grant = before.grant
+	case granted && ours:
+		t.current.grant = &grant{at: t.clock.Now()}
+		if before.grant != nil && before.grant.accepted.Load() {
+			t.cooldown = 0
+		}
+	}
 }
 
 // replace makes tok the current token, whatever was before.

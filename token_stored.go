@@ -1,8 +1,11 @@
 package pinterest
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"math/rand/v2"
+	"time"
 )
 
 // storedToken is the source of an account whose token is in a [TokenStore]. Only
@@ -18,6 +21,12 @@ type storedToken struct {
 	spent   string // the refresh token that it was granted for
 
 	announced string // the version whose coming expiry was announced
+	refusedIn uint64 // the round of refusals in which its refresh token was refused; 0: it was not
+
+	// The last refusal that did not mark the account, and the refresh token.
+	refusal      error
+	refusedToken string
+	refusedUntil time.Time // the refusal stands for another one before this time
 }
 
 // refresh returns the stored token if it is newer than old, or the first one of a
@@ -53,11 +62,12 @@ func (s *storedToken) refreshWithLock(ctx context.Context, old *Token, refused b
 
 // reload returns the stored token if it is another than old, and old otherwise.
 func (s *storedToken) reload(ctx context.Context, old *Token, _ bool) (tok *Token, granted bool, err error) {
-	tok, err = s.store.Load(ctx, s.client.name)
-	if err != nil || tok == nil || tok.AccessToken == old.AccessToken {
-		return old, false, nil //nolint:nilerr // a store that fails has no newer one
-	}
-	if tok.Disconnected != nil {
+	switch tok, err = s.store.Load(ctx, s.client.name); {
+	case err != nil:
+		return nil, false, loadError{err}
+	case tok == nil || tok.AccessToken == old.AccessToken:
+		return old, false, nil
+	case tok.Disconnected != nil:
 		return nil, false, tok.Disconnected.error()
 	}
 	return tok, false, nil
@@ -82,13 +92,16 @@ func (s *storedToken) usable(ctx context.Context, stored, old *Token, refused bo
 	case stored.Disconnected != nil:
 		return nil, stored.Disconnected.error()
 	}
-	known := old != nil && stored.AccessToken == old.AccessToken
+	known, now := old != nil && stored.AccessToken == old.AccessToken, s.client.clock.Now()
 	switch {
 	case stored.AccessToken == "", known && refused:
-	case stored.RefreshToken == "", !known && !stored.expired(s.client.clock.Now()):
+	case stored.RefreshToken == "", !stored.expired(now) && (!known || stored.waits(now)):
 		// Without a refresh token, only the API can tell that it has ended.
 		s.reportExpiry(ctx, stored)
 		return stored, nil
+	}
+	if stored.RefreshToken == s.refusedToken && now.Before(s.refusedUntil) {
+		return nil, s.refusal
 	}
 	return nil, nil
 }
@@ -110,7 +123,7 @@ func (s *storedToken) refreshLocked(ctx context.Context, old *Token, refused boo
 	}
 	switch {
 	case stored.RefreshToken == "":
-		return nil, false, s.disconnect(ctx, stored, "the access token was refused, and there is no refresh token")
+		return nil, false, errNoRefreshToken // which does not say that the grant is gone
 	case s.client.appAuth == nil:
 		return nil, false, errNoRefresh
 	}
@@ -120,16 +133,20 @@ func (s *storedToken) refreshLocked(ctx context.Context, old *Token, refused boo
 	began := s.client.clock.Now()
 	tok, err = s.client.refreshGrant(ctx, stored.RefreshToken)
 	if err != nil {
-		if reason := refusedGrant(err); reason != "" {
-			why := s.disconnect(ctx, stored, reason)
-			if errors.Is(why, ErrTokenConflict) {
-				return nil, false, why
-			}
-			err = withError(err, why)
+		known := old != nil && stored.AccessToken == old.AccessToken
+		ended := stored.AccessToken == "" || stored.expired(began) || known && refused
+		tok, after := s.notRefreshed(ctx, stored, ended, err)
+		if errors.Is(after, ErrTokenConflict) {
+			return nil, false, after
 		}
-		s.client.reportRefresh(ctx, began, err)
-		return nil, false, err
+		if reason, _ := refusal(err); reason != "" && after != nil && !errors.Is(after, ErrDisconnected) {
+			s.refusal, s.refusedToken, s.refusedUntil = after, stored.RefreshToken, s.client.clock.Now().Add(shareRefusal)
+		}
+		s.client.reportRefresh(ctx, began, cmp.Or(after, err))
+		return tok, false, after
 	}
+	s.refusedIn = 0
+	s.client.refusals.succeed()
 	tok = tok.completedFrom(stored)
 	s.client.secrets.AddToken(tok.AccessToken, tok.RefreshToken)
 	tok, err = s.save(ctx, stored, tok)
@@ -165,21 +182,66 @@ func (s *storedToken) dropUnsaved() {
 	}
 }
 
+// notRefreshed says what follows from the failure of a refresh. ended says that the
+// access token cannot be used any more. The account is disconnected only if it has
+// ended, and only for a refusal that is about this account. It returns stored, with
+// its mark, if that is used further.
+func (s *storedToken) notRefreshed(ctx context.Context, stored *Token, ended bool, failure error) (*Token, error) {
+	reason, gone := refusal(failure)
+	paused := reason != "" && s.refuse(ctx, stored, reason)
+	switch {
+	case !ended && (stored.Quarantined != nil || gone && !paused):
+		return s.quarantine(ctx, stored, reason)
+	case !gone:
+		return nil, failure
+	case paused:
+		return nil, pausedError{reason}
+	}
+	return nil, s.disconnect(ctx, stored, reason, failure)
+}
+
+// quarantinePause is the least time between two refreshes of a quarantined account.
+// Up to a quarter is added at random.
+const quarantinePause = time.Hour
+
+// quarantine marks the account as quarantined, and tells the observers the first
+// time.
+func (s *storedToken) quarantine(ctx context.Context, stored *Token, reason string) (*Token, error) {
+	c, marked := s.client, *stored
+	now := c.clock.Now().UTC()
+	q := Quarantine{Since: now, Reason: reason}
+	if stored.Quarantined != nil {
+		q = *stored.Quarantined
+	}
+	q.RetryAt = now.Add(quarantinePause + rand.N(quarantinePause/4))
+	marked.Quarantined = &q
+	if err := s.saveMark(ctx, stored, &marked); err != nil {
+		return nil, err
+	}
+	if stored.Quarantined == nil {
+		e := Event{Type: EventQuarantined, Time: now, Err: quarantinedError{q}}
+		if !stored.Expiry.IsZero() {
+			e.Wait = stored.Expiry.Sub(now)
+		}
+		c.reportToken(ctx, e)
+	}
+	return &marked, nil
+}
+
 // disconnect marks the account as disconnected, if the token that was refused is
 // still the stored one, and tells the observers.
-func (s *storedToken) disconnect(ctx context.Context, stored *Token, reason string) error {
-	c := s.client
-	marked := *stored
+func (s *storedToken) disconnect(ctx context.Context, stored *Token, reason string, failure error) error {
+	c, marked := s.client, *stored
 	marked.Disconnected = &Disconnection{At: c.clock.Now().UTC(), Reason: reason}
-	if _, err := s.store.Save(ctx, c.name, &marked); err != nil {
+	if err := s.saveMark(ctx, stored, &marked); err != nil {
 		if errors.Is(err, ErrTokenConflict) {
 			return err
 		}
-		return loadError{err}
+		return withError(failure, err)
 	}
 	err := marked.Disconnected.error()
 	c.reportToken(ctx, Event{Type: EventDisconnected, Time: marked.Disconnected.At, Err: err})
-	return err
+	return withError(failure, err)
 }
 
 // reportLostScopes tells the observers of scopes that a refresh has lost.

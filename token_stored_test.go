@@ -250,15 +250,30 @@ func TestNewConnectionWinsOverARefusedRefresh(t *testing.T) {
 	assert.Equal(t, newRefresh, store.stored(t).RefreshToken)
 }
 
+// An access token without a refresh token was the caller's to choose: the account
+// has to be connected, but nothing says that it was disconnected.
 func TestAccessTokenAloneThatIsRefused(t *testing.T) {
 	t.Parallel()
-	s := newServer(t, byToken())
+	s := newServer(t, refused, okPin(), refused)
 	store := newTokenStore(t, pinterest.Token{AccessToken: accessToken, Expiry: time.Now().Add(-time.Hour)})
-	app := storedApp(t, s, store)
-	require.ErrorIs(t, get(t.Context(), shop(app)), pinterest.ErrDisconnected)
-	assert.Equal(t, 1, s.count(toCall), "only the API can tell that a token which seems old is refused")
-	require.ErrorIs(t, get(t.Context(), shop(app)), pinterest.ErrDisconnected)
-	assert.Equal(t, 1, s.count(toCall))
+	var seen recorder
+	app := storedApp(t, s, store, pinterest.WithObserver(seen.observe))
+	for _, ok := range []bool{false, true, false} {
+		err := get(t.Context(), shop(app))
+		if ok {
+			require.NoError(t, err, "the API takes it again")
+			continue
+		}
+		require.ErrorIs(t, err, pinterest.ErrUnauthenticated)
+		require.NotErrorIs(t, err, pinterest.ErrDisconnected)
+		assert.Equal(t, reauthorize, failure(t, err).Disposition)
+		assert.Nil(t, store.stored(t).Disconnected)
+		again := get(t.Context(), shop(app))
+		assert.Equal(t, reauthorize, failure(t, again).Disposition, "shared for a moment")
+		s.clock.advance(2 * time.Second)
+	}
+	assert.Equal(t, []string{toCall, toCall, toCall}, s.kinds())
+	assert.NotContains(t, seen.words(), "oauth/token disconnected")
 }
 
 // A clock that is wrong by an hour costs a refresh at the most.

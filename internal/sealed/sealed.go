@@ -128,6 +128,9 @@ func inUTC(tok pinterest.Token) pinterest.Token {
 	if tok.Disconnected != nil {
 		tok.Disconnected = &pinterest.Disconnection{At: tok.Disconnected.At.UTC(), Reason: tok.Disconnected.Reason}
 	}
+	if q := tok.Quarantined; q != nil {
+		tok.Quarantined = &pinterest.Quarantine{Since: q.Since.UTC(), Reason: q.Reason, RetryAt: q.RetryAt.UTC()}
+	}
 	return tok
 }
 

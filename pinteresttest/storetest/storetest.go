@@ -224,12 +224,24 @@ func compare(got, want *pinterest.Token) string {
 		return "Disconnected is nil, or should be"
 	case got.Disconnected != nil && got.Disconnected.Reason != want.Disconnected.Reason:
 		return "Disconnected.Reason is another"
+	case (got.Quarantined == nil) != (want.Quarantined == nil):
+		return "Quarantined is nil, or should be"
+	case got.Quarantined != nil && got.Quarantined.Reason != want.Quarantined.Reason:
+		return "Quarantined.Reason is another"
 	}
 	if difference := compareTime("Expiry", got.Expiry, want.Expiry); difference != "" {
 		return difference
 	}
 	if difference := compareTime("RefreshExpiry", got.RefreshExpiry, want.RefreshExpiry); difference != "" {
 		return difference
+	}
+	if q := want.Quarantined; q != nil {
+		if difference := compareTime("Quarantined.Since", got.Quarantined.Since, q.Since); difference != "" {
+			return difference
+		}
+		if difference := compareTime("Quarantined.RetryAt", got.Quarantined.RetryAt, q.RetryAt); difference != "" {
+			return difference
+		}
 	}
 	if got.Disconnected == nil {
 		return ""

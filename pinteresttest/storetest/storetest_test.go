@@ -96,6 +96,9 @@ var breaks = map[string]struct {
 	"a disconnection is not kept": {"every field comes back", func(b *broken) {
 		b.change(func(tok *pinterest.Token) { tok.Disconnected = nil })
 	}},
+	"a quarantine is not kept": {"every field comes back", func(b *broken) {
+		b.change(func(tok *pinterest.Token) { tok.Quarantined = nil })
+	}},
 	"names in lower case":     {"accounts of any name", func(b *broken) { b.name = strings.ToLower }},
 	"names end at a zero":     {"accounts of any name", func(b *broken) { b.name = func(s string) string { s, _, _ = strings.Cut(s, "\x00"); return s } }},
 	"names are made valid":    {"accounts of any name", func(b *broken) { b.name = func(s string) string { return strings.ToValidUTF8(s, "?") } }},

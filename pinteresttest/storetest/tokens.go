@@ -31,6 +31,7 @@ func everyField(t *testing.T, s pinterest.TokenStore) {
 		"all": {
 			AccessToken: "access", RefreshToken: "refresh", Expiry: at, RefreshExpiry: at.Add(time.Hour),
 			Scopes: []pinterest.Scope{"pins:write", "boards:read"}, User: &pinterest.PinterestUser{ID: "549755885175", Username: "oakandlinen"}, Disconnected: &pinterest.Disconnection{At: at.Add(time.Minute), Reason: "for a reason, “so it says”"},
+			Quarantined: &pinterest.Quarantine{Since: at.Add(2 * time.Minute), Reason: "for “another”", RetryAt: at.Add(time.Hour)},
 		},
 		"none":                  {},
 		"no scope":              {AccessToken: "access", Scopes: []pinterest.Scope{}},
@@ -39,9 +40,13 @@ func everyField(t *testing.T, s pinterest.TokenStore) {
 		"refresh expiry alone":  {AccessToken: "access", RefreshExpiry: at},
 		"disconnected, no more": {Disconnected: &pinterest.Disconnection{}},
 		"fractions":             {Expiry: at.Add(999999999), RefreshExpiry: at.Add(1)},
-		"times of other zones":  {Expiry: at.In(elsewhere), RefreshExpiry: at.In(elsewhere), Disconnected: &pinterest.Disconnection{At: at.In(elsewhere)}},
-		"the clock's times":     {Expiry: time.Now(), RefreshExpiry: time.Now()},
-		"early and late":        {Expiry: time.Date(1970, 1, 1, 0, 0, 0, 0, time.UTC), RefreshExpiry: time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)},
+		"quarantined":           {AccessToken: "access", RefreshToken: "refresh", Quarantined: &pinterest.Quarantine{Since: at, Reason: "why", RetryAt: at}},
+		"times of other zones": {
+			Expiry: at.In(elsewhere), RefreshExpiry: at.In(elsewhere), Disconnected: &pinterest.Disconnection{At: at.In(elsewhere)},
+			Quarantined: &pinterest.Quarantine{Since: at.In(elsewhere), RetryAt: at.In(elsewhere)},
+		},
+		"the clock's times": {Expiry: time.Now(), RefreshExpiry: time.Now()},
+		"early and late":    {Expiry: time.Date(1970, 1, 1, 0, 0, 0, 0, time.UTC), RefreshExpiry: time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			tok.Version = save(t, s, name, tok)
@@ -92,10 +97,14 @@ func anyName(t *testing.T, s pinterest.TokenStore) {
 
 func tokensAreCopies(t *testing.T, s pinterest.TokenStore) {
 	fresh := func() pinterest.Token {
-		return pinterest.Token{AccessToken: "access", Scopes: []pinterest.Scope{"pins:write"}, User: &pinterest.PinterestUser{ID: "1"}, Disconnected: &pinterest.Disconnection{Reason: "why"}}
+		return pinterest.Token{
+			AccessToken: "access", Scopes: []pinterest.Scope{"pins:write"}, User: &pinterest.PinterestUser{ID: "1"},
+			Disconnected: &pinterest.Disconnection{Reason: "why"}, Quarantined: &pinterest.Quarantine{Reason: "why"},
+		}
 	}
 	spoil := func(tok *pinterest.Token) {
 		tok.AccessToken, tok.Scopes[0], tok.User.ID, tok.Disconnected.Reason = "spoiled", "spoiled", "spoiled", "spoiled"
+		tok.Quarantined.Reason = "spoiled"
 	}
 	saved, wanted := fresh(), fresh()
 	version, err := s.Save(t.Context(), "account", &saved)
