@@ -231,7 +231,7 @@ func (c *Client) resolve(ctx context.Context, cl *call, u *Uncertain) (verdict, 
 		in: u.timeframe(c.apiClock), opts: cl.sharedWithPolicy(),
 	}
 	if c.ledger == nil { // which would know what equal creates have made
-		open, resolved := c.registry.uncertain(cl.pending, s.owner)
+		open, resolved := c.registry.uncertainBefore(cl.pending, s.owner)
 		if s.unresolved = max(0, u.Equals-resolved); open > 0 {
 			s.unresolved = min(u.Equals, open)
 		}
@@ -239,7 +239,7 @@ func (c *Client) resolve(ctx context.Context, cl *call, u *Uncertain) (verdict, 
 	if now := c.clock.Now(); u.Until.IsZero() || u.Until.After(now) { // After: another process's clock is ahead of ours
 		u.Until = now
 	}
-	s.last = u.Until
+	s.last, s.in.last = u.Until, u.Until
 	verdict, err := s.prove(ctx)
 	if verdict == verdictUnknown {
 		return verdict, err
@@ -291,8 +291,7 @@ func (r *run) uncertainty() *Uncertain {
 		_, upper := r.c.apiClock.Bounds()
 		u.Before = u.Before.Add(upper + clockResolution)
 	}
-	equals, _ := r.c.registry.uncertain(r.cl.pending, u.owner())
-	u.NotIDs, u.Equals = r.c.registry.ids(r.cl.lookup.list, u.Since.Add(-nearStart-longestClockStep)), equals
+	u.NotIDs, u.Equals = r.c.registry.ids(r.cl.lookup.list, u.Since.Add(-nearStart-longestClockStep)), r.c.registry.uncertain(r.cl.pending, u.owner())
 	return u
 }
 
