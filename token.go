@@ -19,6 +19,9 @@ type Token struct {
 	RefreshExpiry time.Time `json:"refresh_expiry,omitzero"` // of the refresh token; zero: not known
 	Scopes        []Scope   `json:"scopes,omitzero"`         // what was granted; nil: not known
 
+	// User is the Pinterest user that gave access; nil: not known.
+	User *PinterestUser `json:"user,omitzero"`
+
 	// Disconnected is set when Pinterest has refused the account for good: its
 	// owner has to connect it again.
 	Disconnected *Disconnection `json:"disconnected,omitzero"`
@@ -26,6 +29,21 @@ type Token struct {
 	// Version belongs to the store. It changes with every Save and is never used
 	// twice; it is "" in a token that was not loaded from a store.
 	Version string `json:"-"`
+}
+
+// PinterestUser is a user of Pinterest, as opposed to an account, which the
+// application names.
+type PinterestUser struct {
+	ID       string `json:"id"`
+	Username string `json:"username,omitzero"` // its owner can change it
+}
+
+// String returns the name and the id, such as `oakandlinen (id 549755885175)`.
+func (u PinterestUser) String() string {
+	if u.Username == "" {
+		return "id " + u.ID
+	}
+	return u.Username + " (id " + u.ID + ")"
 }
 
 // Disconnection says when and why an account was disconnected.
@@ -78,6 +96,9 @@ func (t *Token) completedFrom(old *Token) *Token {
 	if tok.Scopes == nil {
 		tok.Scopes = slices.Clone(old.Scopes)
 	}
+	if tok.User == nil {
+		tok.User = old.User
+	}
 	return &tok
 }
 
@@ -100,6 +121,10 @@ type TokenStore interface {
 	// Load returns the account's token with its Version and with times in UTC, or
 	// nil when there is none.
 	Load(ctx context.Context, account string) (*Token, error)
+	// Version returns the Version of the account's token, or "" when there is none. It
+	// is asked for again and again for every account in use, so it should cost less
+	// than Load; it need not notice a record that Load cannot read.
+	Version(ctx context.Context, account string) (string, error)
 	// Save replaces the account's token if the stored one still has the Version of
 	// tok ("": there is none), and returns the new Version. Otherwise it changes
 	// nothing and returns [ErrTokenConflict]. It does not change tok. When it returns
@@ -112,4 +137,7 @@ type TokenStore interface {
 	// that is not known does not make an account due. Each account is yielded once,
 	// even one that is refreshed meanwhile. An error ends the sequence.
 	Due(ctx context.Context, before time.Time) iter.Seq2[string, error]
+	// Accounts yields every account that has a token, whatever its state. Each account
+	// that has one all the time is yielded once. An error ends the sequence.
+	Accounts(ctx context.Context) iter.Seq2[string, error]
 }

@@ -150,6 +150,16 @@ func (s *refreshConfigStore) Save(ctx context.Context, _ string, tok *Token) (st
 
 func (s *refreshConfigStore) Delete(context.Context, string) error { return nil }
 
+func (s *refreshConfigStore) Version(context.Context, string) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.token.Version, nil
+}
+
+func (s *refreshConfigStore) Accounts(context.Context) iter.Seq2[string, error] {
+	return func(func(string, error) bool) {}
+}
+
 func (s *refreshConfigStore) Due(context.Context, time.Time) iter.Seq2[string, error] {
 	return func(func(string, error) bool) {}
 }

@@ -31,6 +31,7 @@ func everyField(t *testing.T, s pinterest.TokenStore) {
 		"all": {
 			AccessToken: "access", RefreshToken: "refresh", Expiry: at, RefreshExpiry: at.Add(time.Hour),
 			Scopes: []pinterest.Scope{"pins:write", "boards:read"}, Disconnected: &pinterest.Disconnection{At: at.Add(time.Minute), Reason: "for a reason, “so it says”"},
+			User: &pinterest.PinterestUser{ID: "549755885175", Username: "küche & <co>"},
 		},
 		"none":                  {},
 		"no scope":              {AccessToken: "access", Scopes: []pinterest.Scope{}},
@@ -92,10 +93,10 @@ func anyName(t *testing.T, s pinterest.TokenStore) {
 
 func tokensAreCopies(t *testing.T, s pinterest.TokenStore) {
 	fresh := func() pinterest.Token {
-		return pinterest.Token{AccessToken: "access", Scopes: []pinterest.Scope{"pins:write"}, Disconnected: &pinterest.Disconnection{Reason: "why"}}
+		return pinterest.Token{AccessToken: "access", Scopes: []pinterest.Scope{"pins:write"}, Disconnected: &pinterest.Disconnection{Reason: "why"}, User: &pinterest.PinterestUser{ID: "1"}}
 	}
 	spoil := func(tok *pinterest.Token) {
-		tok.AccessToken, tok.Scopes[0], tok.Disconnected.Reason = "spoiled", "spoiled", "spoiled"
+		tok.AccessToken, tok.Scopes[0], tok.Disconnected.Reason, tok.User.ID = "spoiled", "spoiled", "spoiled", "spoiled"
 	}
 	saved, wanted := fresh(), fresh()
 	version, err := s.Save(t.Context(), "account", &saved)
