@@ -73,6 +73,10 @@ func New(opts ...Option) (*Client, error) {
 // Client returns a client for an account. It is cheap, so a program can call it
 // whenever it needs a client. All clients of an account share its tokens, its retry
 // budget and the record of its creates.
+//
+// A client calls for one Pinterest user. If the account is connected again to another
+// user, calls of the clients that were made before end with [ErrUserChanged]; those
+// of a new client are for the new user.
 func (a *App) Client(account string) *Client { return a.client(account) }
 
 // Usage returns how much of its rate limits an account has used: one entry for each
@@ -103,5 +107,6 @@ func (k *core) client(name string) *Client {
 	c.pins.client, c.boards.client, c.sections.client, c.acct.client = &c.Client, &c.Client, &c.Client, &c.Client
 	c.Pins, c.Boards, c.Sections, c.Account = &c.pins, &c.boards, &c.sections, &c.acct
 	c.account = k.accounts.get(name, &c.Client)
+	c.user.Store(c.tokens.user.Load())
 	return &c.Client
 }

@@ -3,6 +3,7 @@ package pinterest
 import (
 	"context"
 	"iter"
+	"sync/atomic"
 )
 
 // Client calls the Pinterest API for one account. It is safe for concurrent
@@ -15,6 +16,8 @@ type Client struct {
 
 	*core    // of the app
 	*account // of the account
+
+	user atomic.Pointer[PinterestUser] // whom it calls for; nil until that is known
 }
 
 // String returns the base URL, without credentials.

@@ -1,6 +1,7 @@
 package pinterest
 
 import (
+	"errors"
 	"regexp"
 	"strconv"
 	"strings"
@@ -54,6 +55,9 @@ func (e *Error) UserMessage() string {
 	}
 	if e.Operation == opAuthorize && e.Class == ClassUnauthenticated {
 		text.what = "The Pinterest account was not connected."
+	}
+	if errors.Is(e, ErrUserChanged) {
+		text.what = "Another Pinterest account is connected now."
 	}
 	switch e.Disposition {
 	case DispositionFix:

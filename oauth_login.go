@@ -236,7 +236,8 @@ func (c *Client) connect(ctx context.Context, tok *Token) error {
 		tok.Version, err = c.store.Save(ctx, c.name, tok)
 		switch {
 		case err == nil:
-			c.tokens.replace(tok)
+			former := c.tokens.replace(stored, tok)
+			c.reportUser(ctx, former, tok)
 			c.reportToken(ctx, Event{Type: EventConnected, Time: c.clock.Now()})
 			return nil
 		case !errors.Is(err, ErrTokenConflict), ctx.Err() != nil:
@@ -257,7 +258,7 @@ func (s *OAuthService) Disconnect(ctx context.Context, account string) error {
 	if err := c.store.Delete(ctx, account); err != nil {
 		return storeFailure(saveError{err})
 	}
-	c.tokens.replace(&Token{})
+	c.tokens.replace(nil, &Token{})
 	return nil
 }
 

@@ -52,9 +52,11 @@ const (
 	EventDisconnected // its refresh token was refused for good: Err says why. Sent once per account
 	EventExpiring     // its refresh token ends in Wait, less than 14 days. Sent once per token
 	EventScopesLost   // a refreshed token has lost Scopes
+	EventUserChanged  // the account belongs to User now, and to FormerUser before. Each process that uses it sends it once
+	EventStoreFailed  // the token store could not be looked at again (Err): the token at hand is used. Sent once per account and outage
 )
 
-var eventNames = [...]string{"pace", "attempt", "refresh", "lookup", "done", "connected", "disconnected", "expiring", "scopes lost"}
+var eventNames = [...]string{"pace", "attempt", "refresh", "lookup", "done", "connected", "disconnected", "expiring", "scopes lost", "user changed", "store failed"}
 
 // String returns the type in words, such as "attempt" or "disconnected".
 func (t EventType) String() string {
@@ -86,6 +88,8 @@ type Event struct {
 	Wait   time.Duration
 	Scopes []Scope // EventScopesLost: which
 	Found  bool    // EventLookup: the create had taken effect
+	// EventUserChanged: to whom the account belongs now, and did before.
+	User, FormerUser *PinterestUser
 	// Err is what went wrong, already redacted. EventAttempt: why there was no usable
 	// answer, or a field that could not be decoded; for an HTTP status that is an
 	// error it is nil, and Attempt.Class says what it was. EventDone: the error of the
@@ -272,7 +276,9 @@ func (c *Client) log(e Event) {
 		attrs = append(attrs, slog.Int("attempts", e.Attempts), slog.String("origin", string(e.Origin)))
 	case EventScopesLost:
 		attrs = append(attrs, slog.String("scopes", joinScopes(e.Scopes)))
-	case EventRefresh, EventConnected, EventDisconnected, EventExpiring:
+	case EventUserChanged:
+		attrs = append(attrs, slog.String("user", e.User.ID), slog.String("former_user", e.FormerUser.ID))
+	case EventRefresh, EventConnected, EventDisconnected, EventExpiring, EventStoreFailed:
 	}
 	if e.Wait > 0 {
 		attrs = append(attrs, slog.Duration("wait", e.Wait))

@@ -56,6 +56,8 @@ type config struct {
 	store   TokenStore
 	oauth   OAuth
 
+	follow    time.Duration
+	hasFollow bool
 	hasOAuth  bool
 	anyScope  bool
 	nilOption int // the number of an option that is nil; 0 if there is none
@@ -286,6 +288,9 @@ func (cfg *config) check() error {
 		if err := cfg.oauth.check(); err != nil {
 			return err
 		}
+	}
+	if cfg.hasFollow && cfg.follow <= 0 {
+		return errFollow
 	}
 	if err := cfg.policy.validate(); err != nil {
 		return fmt.Errorf("pinterest: WithRetry: %w", err)

@@ -93,6 +93,8 @@ func (cfg *config) tokens(c *Client) *tokens {
 	switch {
 	case cfg.store != nil:
 		t.source = &storedToken{client: c, store: cfg.store}
+		t.every = cfg.follow
+		setDefault(&t.every, defaultFollow)
 	case cfg.refresh != nil:
 		r := cfg.refresh
 		first = &Token{AccessToken: r.AccessToken, RefreshToken: r.RefreshToken, Expiry: r.Expiry}

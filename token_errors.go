@@ -66,6 +66,8 @@ func (c *Client) tokenRule(rule Rule, err error, refused bool) Rule {
 		if !call.RetryAt.IsZero() {
 			out.ParkFor = max(0, call.RetryAt.Sub(c.clock.Now()))
 		}
+	case errors.Is(err, ErrUserChanged):
+		out.Class, out.Disposition = ClassPrecondition, DispositionReview
 	case errors.Is(err, ErrDisconnected):
 	case errors.As(err, &unsaved):
 		out.Class, out.Disposition = ClassTokenStore, DispositionReview

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -19,6 +20,7 @@ type tokens struct {
 	option  string // that gave the source, such as "WithTokenStore"
 	source  tokenSource
 	early   time.Duration // how long before its expiry a token is refreshed
+	every   time.Duration // how often the store is looked at; 0: never
 	clock   Clock
 	secrets *redact.Secrets
 
@@ -30,6 +32,11 @@ type tokens struct {
 	nextAhead    time.Time    // when a refresh ahead of time may be tried again
 	reloaded     time.Time    // when the store was last asked for a newer token
 	replacements int          // how often the token was replaced from outside
+	looking      *look        // the look at the store under way
+	lookAt       time.Time    // when to look again
+	lookFailed   bool         // the last look has failed
+
+	user atomic.Pointer[PinterestUser] // the last that was known
 }
 
 // tokenSource is where tokens come from.
@@ -82,8 +89,9 @@ func newCredential(tok *Token) credential {
 	return credential{token: tok, header: []string{"Bearer " + tok.AccessToken}}
 }
 
-// set makes tok the current token. The caller holds the lock, or is alone.
-func (t *tokens) set(tok *Token) {
+// set makes tok the current token, and returns the user of the account before if
+// it belongs to another now. The caller holds the lock, or is alone.
+func (t *tokens) set(tok *Token) (former *PinterestUser) {
 	t.current = newCredential(tok)
 	if !tok.Expiry.IsZero() {
 		// The random part keeps the clients of one account from coming all at once. Half
@@ -92,12 +100,19 @@ func (t *tokens) set(tok *Token) {
 		t.current.due = tok.Expiry.Add(-min(early, tok.Expiry.Sub(t.clock.Now())/2))
 	}
 	t.secrets.AddToken(tok.AccessToken, tok.RefreshToken)
+	t.lookAt = t.clock.Now().Add(t.every)
+	return t.noteUser(tok.User)
 }
 
 // token returns the current token. One that is due is refreshed in the
 // background; one that has expired is waited for.
 func (t *tokens) token(ctx context.Context) (credential, error) {
 	t.mu.Lock()
+	if look := t.follow(ctx, t.clock.Now()); look != nil {
+		t.mu.Unlock()
+		look.wait(ctx)
+		t.mu.Lock()
+	}
 	cred, now := t.current, t.clock.Now()
 	if cred.token.AccessToken != "" && !cred.token.expired(now) {
 		if !cred.due.IsZero() && !now.Before(cred.due) && !now.Before(t.nextAhead) {
@@ -217,12 +232,12 @@ func (t *tokens) run(ctx context.Context, r *refreshCall, old *Token, refresh re
 	if _, ok := errors.AsType[malformedToken](err); ok {
 		err = fmt.Errorf("%s: %w", t.option, err)
 	}
+	var former *PinterestUser
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	t.failure = nil
 	if err == nil {
 		if r.replacements == t.replacements && tok != old { // else there is a newer one by now, or no other
-			t.set(tok)
+			former = t.set(tok)
 		}
 		r.cred, r.granted = t.current, granted
 	} else if _, unsaved := errors.AsType[saveError](err); !unsaved { // the next call saves it again, at once
@@ -233,16 +248,26 @@ func (t *tokens) run(ctx context.Context, r *refreshCall, old *Token, refresh re
 	}
 	r.err = err
 	t.pending = nil
+	t.mu.Unlock()
+	if former != nil {
+		t.source.(*storedToken).client.reportUser(ctx, former, tok) // no other source knows users
+	}
 	close(r.done)
 }
 
-// replace makes tok the current token, whatever was before.
-func (t *tokens) replace(tok *Token) {
+// replace makes tok the current token, whatever was before. stored is what was
+// stored before, nil if it is not known. It returns the user of the account before if
+// it belongs to another now.
+func (t *tokens) replace(stored, tok *Token) (former *PinterestUser) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.set(tok)
+	if stored != nil {
+		t.noteUser(stored.User)
+	}
+	former = t.set(tok)
 	t.replacements++
 	t.failure = nil
+	return former
 }
 
 // newer asks the store whether it has another token by now, such as that of a new

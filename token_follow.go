@@ -1,0 +1,176 @@
+package pinterest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// This file keeps the token that a process has in memory up with the one in the
+// store, which other processes replace, mark and delete.
+
+const (
+	// defaultFollow is how long a token is used before the store is looked at again.
+	defaultFollow = 30 * time.Second
+	// lookTimeout is how long calls wait for a look at the store. They have a good
+	// token at hand, so a store that is slow must not stop them.
+	lookTimeout = 5 * time.Second
+	// lookAgain is the part of the interval after which a look that failed is repeated.
+	lookAgain = 6
+)
+
+// ErrUserChanged says that the account was connected again, to another Pinterest
+// user than the one that the [Client] was made for. Nothing was sent. What is still
+// to be done for the old user, such as the pins of a queue, should be reviewed; a
+// new [App.Client] calls for the new user.
+const ErrUserChanged = constError("pinterest: the account belongs to another Pinterest user now")
+
+// userChangedError says which users they are.
+type userChangedError struct{ from, to PinterestUser }
+
+func (e userChangedError) Error() string {
+	return fmt.Sprintf("the account belongs to another Pinterest user now: to %v, and to %v before; take a new Client to call for the new one", e.to, e.from)
+}
+
+func (e userChangedError) Is(target error) bool { return target == ErrUserChanged }
+
+// look is one look at the store, for which any number of calls wait.
+type look struct {
+	done   chan struct{}
+	giveUp context.Context // ends when nobody waits for it any longer
+}
+
+// wait returns when the look is done or given up, or when the caller's own context
+// ends.
+func (l *look) wait(ctx context.Context) {
+	select {
+	case <-l.done:
+	case <-l.giveUp.Done():
+	case <-ctx.Done():
+	}
+}
+
+// follow begins a look at the store if it is time to, and returns the one that is
+// under way, or nil. It is called with the lock held.
+func (t *tokens) follow(ctx context.Context, now time.Time) *look {
+	source, ok := t.source.(*storedToken)
+	switch {
+	case !ok || t.every == 0, t.current.token.AccessToken == "": // without a token the store is read anyway
+		return nil
+	case t.looking == nil && now.Before(t.lookAt):
+		return nil
+	case t.looking == nil:
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookTimeout)
+		l, old := &look{done: make(chan struct{}), giveUp: ctx}, t.current.token
+		t.looking = l
+		go func() {
+			defer cancel()
+			t.look(l, source, old)
+		}()
+	}
+	return t.looking
+}
+
+// look takes over what the store has in place of old.
+func (t *tokens) look(l *look, source *storedToken, old *Token) {
+	found, err := source.look(l.giveUp, old)
+	t.mu.Lock()
+	t.looking = nil
+	next := t.every
+	if err != nil {
+		next /= lookAgain
+	}
+	t.lookAt = t.clock.Now().Add(next)
+	failed := err != nil && !t.lookFailed
+	t.lookFailed = err != nil
+	var former *PinterestUser
+	if err == nil && found != old && t.current.token == old { // else it was replaced while we looked
+		former = t.set(found)
+		t.replacements++
+		t.failure = nil
+	}
+	t.mu.Unlock()
+	if failed {
+		source.client.reportToken(l.giveUp, Event{Type: EventStoreFailed, Time: t.clock.Now(), Err: loadError{err}})
+	}
+	source.client.reportUser(l.giveUp, former, found)
+	close(l.done)
+}
+
+// look returns the stored token if it has another version than old, and old
+// otherwise. For an account that has no token any more, or is disconnected, it
+// returns an empty token: the refresh that follows says why.
+func (s *storedToken) look(ctx context.Context, old *Token) (found *Token, err error) {
+	found = old
+	defer func() {
+		if v := recover(); v != nil {
+			found, err = old, fmt.Errorf("it panicked: %v", v)
+		}
+	}()
+	version, err := s.store.Version(ctx, s.client.name)
+	if err != nil || version == old.Version {
+		return old, err
+	}
+	stored, err := s.store.Load(ctx, s.client.name)
+	switch {
+	case err != nil:
+		return old, err
+	case stored == nil, stored.Disconnected != nil, stored.check() != nil:
+		return &Token{}, nil
+	}
+	return stored, nil
+}
+
+// noteUser remembers the user of the account, and returns the one before if that
+// was another. A token whose user is not known says nothing.
+func (t *tokens) noteUser(u *PinterestUser) (former *PinterestUser) {
+	if u == nil {
+		return nil
+	}
+	if former = t.user.Swap(u); former != nil && former.ID == u.ID {
+		return nil
+	}
+	return former
+}
+
+// reportUser tells the observers that the account has another user, if there is a
+// former one.
+func (c *Client) reportUser(ctx context.Context, former *PinterestUser, tok *Token) {
+	if former != nil {
+		c.reportToken(ctx, Event{
+			Type: EventUserChanged, Time: c.clock.Now(), FormerUser: former, User: tok.User,
+			Err: userChangedError{from: *former, to: *tok.User},
+		})
+	}
+}
+
+// checkUser fails an attempt whose token belongs to another user than those before.
+// A client calls for one user: the one whose token was in use when the client was
+// made, or else the first that it meets.
+func (at *attempt) checkUser() {
+	user := at.credential.token.User
+	if at.failed || user == nil {
+		return
+	}
+	bound := &at.run.c.user
+	if bound.CompareAndSwap(nil, user) {
+		return
+	}
+	if of := bound.Load(); of.ID != user.ID {
+		at.fail(PhaseNotSent, ReasonToken, userChangedError{from: *of, to: *user})
+	}
+}
+
+var errFollow = errors.New("pinterest: WithFollowEvery: must be positive")
+
+// WithFollowEvery sets how long a token from a [TokenStore] is used before the store
+// is looked at again, which costs one [TokenStore].Version. Within this time, and
+// five seconds for a slow store, every process notices that an account was
+// disconnected, connected again or refreshed elsewhere. The look comes before the
+// next call of the account: accounts that are not in use cost nothing. If the store
+// fails, calls go on with the token at hand, as long as it is good. Default 30
+// seconds.
+func WithFollowEvery(d time.Duration) Option {
+	return func(c *config) { c.follow, c.hasFollow = d, true }
+}
