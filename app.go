@@ -44,6 +44,8 @@ type core struct {
 	oauth      OAuth
 	states     usedStates
 	accounts   accountRegistry
+	work       *work
+	renewals   chan struct{} // has room for as many renewals as may be under way
 }
 
 // NewApp returns an app. [WithTokenStore] sets the store of its accounts' tokens.
@@ -75,7 +77,7 @@ func New(opts ...Option) (*Client, error) {
 // budget and the record of its creates.
 //
 // A client calls for one Pinterest user. If the account is connected again to another
-// user, calls of the clients that were made before end with [ErrUserChanged]; those
+// user, calls of the clients that were made before end with [ErrOtherUser]; those
 // of a new client are for the new user.
 func (a *App) Client(account string) *Client { return a.client(account) }
 

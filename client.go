@@ -35,6 +35,9 @@ func (c *Client) do(ctx context.Context, cl *call) error {
 		cl.describe(ctx, c)
 		return nil
 	}
+	if err := c.admit(ctx, cl); err != nil { // once: not when the app is shut down
+		return c.refuse(ctx, cl, err)
+	}
 	return c.carryOut(ctx, cl)
 }
 

@@ -56,7 +56,7 @@ func (e *Error) UserMessage() string {
 	if e.Operation == opAuthorize && e.Class == ClassUnauthenticated {
 		text.what = "The Pinterest account was not connected."
 	}
-	if errors.Is(e, ErrUserChanged) {
+	if errors.Is(e, ErrOtherUser) {
 		text.what = "Another Pinterest account is connected now."
 	}
 	switch e.Disposition {

@@ -180,7 +180,7 @@ func (u *usedStates) use(state string, until, now time.Time) bool {
 // Callback finishes a login: it checks that the request answers a [Login] that this
 // browser began, exchanges the code for a token and saves it. An account that was
 // disconnected is connected again. The error is [ErrState], [ErrAccessDenied], that
-// of the token call, or an [ErrTokenStore].
+// of the token call, an [ErrTokenStore], or [ErrShutdown].
 func (s *OAuthService) Callback(ctx context.Context, r *http.Request) (*Connection, error) {
 	query := r.URL.Query()
 	login, err := s.open(r, query.Get("state"))
@@ -190,6 +190,11 @@ func (s *OAuthService) Callback(ctx context.Context, r *http.Request) (*Connecti
 	if query.Get("error") != "" || query.Get("code") == "" {
 		return nil, connectError(ErrAccessDenied, DispositionReauthorize)
 	}
+	if !s.work.begin(login.Account) {
+		return nil, newError(nil, Error{Operation: opAuthorize, Class: ClassCanceled, Disposition: DispositionPark, Phase: PhaseNotSent}, ErrShutdown)
+	}
+	defer s.work.end(login.Account)
+	ctx = s.underway(ctx)
 	c := s.client(login.Account)
 	tok, err := s.exchange(ctx, c, query.Get("code"), login.Verifier)
 	if err != nil {
@@ -236,8 +241,7 @@ func (c *Client) connect(ctx context.Context, tok *Token) error {
 		tok.Version, err = c.store.Save(ctx, c.name, tok)
 		switch {
 		case err == nil:
-			former := c.tokens.replace(stored, tok)
-			c.reportUser(ctx, former, tok)
+			c.reportUser(ctx, c.tokens.replace(stored, tok))
 			c.reportToken(ctx, Event{Type: EventConnected, Time: c.clock.Now()})
 			return nil
 		case !errors.Is(err, ErrTokenConflict), ctx.Err() != nil:

@@ -52,7 +52,7 @@ const (
 	EventDisconnected // its refresh token was refused for good: Err says why. Sent once per account
 	EventExpiring     // its refresh token ends in Wait, less than 14 days. Sent once per token
 	EventScopesLost   // a refreshed token has lost Scopes
-	EventUserChanged  // the account belongs to User now, and to FormerUser before. Each process that uses it sends it once
+	EventUserChanged  // the account was connected again to another Pinterest user: Err is an *OtherUserError with both. Each process that uses the account sends it once
 	EventStoreFailed  // the token store could not be looked at again (Err): the token at hand is used. Sent once per account and outage
 )
 
@@ -88,8 +88,6 @@ type Event struct {
 	Wait   time.Duration
 	Scopes []Scope // EventScopesLost: which
 	Found  bool    // EventLookup: the create had taken effect
-	// EventUserChanged: to whom the account belongs now, and did before.
-	User, FormerUser *PinterestUser
 	// Err is what went wrong, already redacted. EventAttempt: why there was no usable
 	// answer, or a field that could not be decoded; for an HTTP status that is an
 	// error it is nil, and Attempt.Class says what it was. EventDone: the error of the
@@ -276,9 +274,7 @@ func (c *Client) log(e Event) {
 		attrs = append(attrs, slog.Int("attempts", e.Attempts), slog.String("origin", string(e.Origin)))
 	case EventScopesLost:
 		attrs = append(attrs, slog.String("scopes", joinScopes(e.Scopes)))
-	case EventUserChanged:
-		attrs = append(attrs, slog.String("user", e.User.ID), slog.String("former_user", e.FormerUser.ID))
-	case EventRefresh, EventConnected, EventDisconnected, EventExpiring, EventStoreFailed:
+	case EventRefresh, EventConnected, EventDisconnected, EventExpiring, EventUserChanged, EventStoreFailed:
 	}
 	if e.Wait > 0 {
 		attrs = append(attrs, slog.Duration("wait", e.Wait))

@@ -218,6 +218,7 @@ func (cfg *config) core() (*core, error) {
 		clock: cfg.clock, apiClock: &apiclock.Offset{}, limiter: limiter, ledger: cfg.ledger, maxBody: cfg.maxBody,
 		observers: cfg.observers, logger: cfg.logger, newTokens: cfg.tokens,
 		anyScope: cfg.anyScope, store: cfg.store, oauth: cfg.oauth,
+		work: newWork(), renewals: make(chan struct{}, maxRenewals),
 	}
 	if cfg.hasOAuth {
 		k.appSecrets = append(k.appSecrets, cfg.oauth.ClientSecret)

@@ -19,37 +19,64 @@ type Token struct {
 	RefreshExpiry time.Time `json:"refresh_expiry,omitzero"` // of the refresh token; zero: not known
 	Scopes        []Scope   `json:"scopes,omitzero"`         // what was granted; nil: not known
 
-	// User is the Pinterest user that gave access; nil: not known.
+	// User is who the account is at Pinterest, read when it was connected; nil: not
+	// known.
 	User *PinterestUser `json:"user,omitzero"`
 
 	// Disconnected is set when Pinterest has refused the account for good: its
 	// owner has to connect it again.
 	Disconnected *Disconnection `json:"disconnected,omitzero"`
 
+	// Quarantined is set when Pinterest has refused the refresh token while the access
+	// token is good: the answer to an earlier refresh may have been lost. The access
+	// token is used until it ends. The account is disconnected if it has ended and the
+	// refresh token is refused again. A refresh that succeeds removes the mark.
+	Quarantined *Quarantine `json:"quarantined,omitzero"`
+
 	// Version belongs to the store. It changes with every Save and is never used
 	// twice; it is "" in a token that was not loaded from a store.
 	Version string `json:"-"`
 }
 
-// PinterestUser is a user of Pinterest, as opposed to an account, which the
-// application names.
+// PinterestUser is a user of Pinterest.
 type PinterestUser struct {
-	ID       string `json:"id"`
-	Username string `json:"username,omitzero"` // its owner can change it
+	ID       string `json:"id"`       // does not change
+	Username string `json:"username"` // can be changed by the user
 }
 
-// String returns the name and the id, such as `oakandlinen (id 549755885175)`.
+// String returns the name and the id, as far as they are known.
 func (u PinterestUser) String() string {
-	if u.Username == "" {
-		return "id " + u.ID
+	switch {
+	case u.ID == "":
+		return u.Username
+	case u.Username == "":
+		return u.ID
 	}
-	return u.Username + " (id " + u.ID + ")"
+	return u.Username + " (" + u.ID + ")"
+}
+
+// changedTo returns both users if they are known and not the same one.
+func (u *PinterestUser) changedTo(now *PinterestUser) *OtherUserError {
+	switch {
+	case u == nil || now == nil:
+		return nil
+	case u.ID != "" && u.ID == now.ID, (u.ID == "" || now.ID == "") && u.Username == now.Username:
+		return nil
+	}
+	return &OtherUserError{Connected: *u, Now: *now}
 }
 
 // Disconnection says when and why an account was disconnected.
 type Disconnection struct {
 	At     time.Time `json:"at"`
 	Reason string    `json:"reason"` // in words, without credentials
+}
+
+// Quarantine says since when and why the refresh token of an account is refused.
+type Quarantine struct {
+	Since   time.Time `json:"since"`
+	Reason  string    `json:"reason"`            // in words, without credentials
+	RetryAt time.Time `json:"retry_at,omitzero"` // no process refreshes the token before, unless the access token has ended
 }
 
 // String returns the token's state and expiry, and no credentials.

@@ -88,7 +88,7 @@ func (cfg *config) checkTokens() error {
 // tokens returns the tokens of one account, from the source that the options
 // name. c is a client of that account.
 func (cfg *config) tokens(c *Client) *tokens {
-	t := &tokens{option: cfg.sources[0], clock: cfg.clock, secrets: c.secrets, source: fixedToken{}, early: cfg.early()}
+	t := &tokens{option: cfg.sources[0], clock: cfg.clock, secrets: c.secrets, source: fixedToken{}, early: cfg.early(), name: c.name, work: c.work}
 	first := &Token{AccessToken: cfg.static}
 	switch {
 	case cfg.store != nil:

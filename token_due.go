@@ -13,7 +13,28 @@ type RefreshReport struct {
 	Refreshed int              // accounts with a new token
 	Current   int              // accounts that needed none any more, such as those that another process refreshed
 	Failed    map[string]error // by account; one that is an [ErrDisconnected] has to be connected again
+
+	// Accounts has every account that the run came to.
+	Accounts map[string]AccountRefresh
 }
+
+// AccountRefresh is what became of one account in [App.RefreshDue].
+type AccountRefresh struct {
+	Outcome RefreshOutcome
+	Class   Class // of Err
+	Err     error // an *[Error]; nil unless the outcome is quarantined or failed
+}
+
+// RefreshOutcome says how the refresh of an account has ended.
+type RefreshOutcome string
+
+// The outcomes of a refresh.
+const (
+	RefreshDone        RefreshOutcome = "refreshed"   // it has a new token
+	RefreshNotNeeded   RefreshOutcome = "current"     // its token was refreshed meanwhile, such as by another process
+	RefreshQuarantined RefreshOutcome = "quarantined" // its access token is good, and its refresh token is refused
+	RefreshFailed      RefreshOutcome = "failed"      // see the Class
+)
 
 const (
 	// refreshWorkers is how many accounts are refreshed at the same time.
@@ -28,16 +49,23 @@ const (
 var errEndpointDown = errors.New("too many refreshes in a row have failed: the token endpoint seems to be down")
 
 // RefreshDue refreshes the tokens of all accounts in the store that expire within
-// [OAuth].RefreshWithin, at most 20 a second. Run it in a job once or a few times
-// a day: then an account that nobody calls for does not lose its refresh token,
-// and calls do not wait for a refresh. Any number of processes may run it at once.
+// [OAuth].RefreshWithin, four at a time and at most 20 a second. Run it in a job once
+// or a few times a day, or with [App.RefreshEvery]: then an account that nobody calls
+// for does not lose its refresh token, and calls do not wait for a refresh. Any number
+// of processes may run it at once. A run that was cut short is resumed by the next
+// one: accounts that have a new token are not due any more.
 //
 // It returns an error when ctx ends, when the store cannot be read, when the token
-// endpoint is down, and when [WithOAuth] is missing. The failures of single
-// accounts are in the report only, which is valid in any case.
+// endpoint is down, when the app is shut down ([ErrShutdown]), and when [WithOAuth] is
+// missing. The failures of single accounts are in the report only, which is valid in
+// any case.
+//
+// When ctx ends, no further refresh begins, and RefreshDue returns when those under
+// way have ended and are saved. That takes up to two minutes when Pinterest is slow.
+// A process that does not wait for it loses these accounts.
 func (a *App) RefreshDue(ctx context.Context) (RefreshReport, error) {
 	r := &refreshRun{app: a, before: a.clock.Now().Add(a.oauth.refreshWithin())}
-	r.report.Failed = map[string]error{}
+	r.report.Failed, r.report.Accounts = map[string]error{}, map[string]AccountRefresh{}
 	if ctx == nil {
 		return r.report, fmt.Errorf("pinterest: refreshing due tokens: %w", errNilContext)
 	}
@@ -46,12 +74,13 @@ func (a *App) RefreshDue(ctx context.Context) (RefreshReport, error) {
 	}
 	ctx, r.stop = context.WithCancelCause(ctx)
 	defer r.stop(nil)
+	defer context.AfterFunc(a.work.ctx, func() { r.stop(ErrShutdown) })()
 	queue := make(chan string)
 	var workers sync.WaitGroup
 	for range refreshWorkers {
 		workers.Go(func() {
 			for account := range queue {
-				r.refresh(ctx, account)
+				r.refresh(context.WithoutCancel(ctx), account)
 			}
 		})
 	}
@@ -78,6 +107,9 @@ type refreshRun struct {
 // feed hands the due accounts to the workers, at the pace of refreshSpacing.
 func (r *refreshRun) feed(ctx context.Context, queue chan<- string) error {
 	for account, err := range r.app.store.Due(ctx, r.before) {
+		if cause := context.Cause(ctx); cause != nil {
+			return cause
+		}
 		if err != nil {
 			return loadError{err}
 		}
@@ -97,13 +129,19 @@ func (r *refreshRun) refresh(ctx context.Context, account string) {
 	refreshed, err := r.app.client(account).refreshBefore(ctx, r.before)
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	result := AccountRefresh{Outcome: RefreshNotNeeded, Err: err}
 	switch {
 	case err == nil && refreshed:
+		result.Outcome = RefreshDone
 		r.report.Refreshed++
 		r.failures = 0
 	case err == nil:
 		r.report.Current++
 	default:
+		result.Outcome = RefreshFailed
+		if e, ok := errors.AsType[*Error](err); ok {
+			result.Class = e.Class
+		}
 		r.report.Failed[account] = err
 		if r.failures++; errors.Is(err, ErrDisconnected) {
 			r.failures = 0
@@ -111,24 +149,31 @@ func (r *refreshRun) refresh(ctx context.Context, account string) {
 			r.stop(errEndpointDown)
 		}
 	}
+	r.report.Accounts[account] = result
 }
 
 // refreshBefore refreshes the account's token if it expires before that time.
 func (c *Client) refreshBefore(ctx context.Context, before time.Time) (refreshed bool, err error) {
 	source := c.tokens.source.(*storedToken) // as every account of an App has
-	c.tokens.mu.Lock()
-	last := c.tokens.current.token.AccessToken
-	pending := c.tokens.begin(ctx, false, func(ctx context.Context, _ *Token, _ bool) (*Token, bool, error) {
-		tok, stored, err := source.refreshBefore(ctx, before)
-		last = stored
-		return tok, true, err
-	})
-	c.tokens.mu.Unlock()
-	cred, err := pending.wait(ctx)
-	if err != nil {
-		return false, c.refreshError(err)
+	for {
+		c.tokens.mu.Lock()
+		began := c.tokens.pending == nil
+		last := c.tokens.current.token.AccessToken
+		pending := c.tokens.begin(ctx, false, func(ctx context.Context, _ *Token, _ bool) (*Token, bool, error) {
+			tok, stored, err := source.refreshBefore(ctx, before)
+			last = stored
+			return tok, true, err
+		})
+		c.tokens.mu.Unlock()
+		cred, err := pending.wait(ctx)
+		switch {
+		case err != nil:
+			return false, c.refreshError(err)
+		case began || cred.token.AccessToken != last:
+			return cred.token.AccessToken != last, nil
+		}
+		// What was under way has only read the store.
 	}
-	return cred.token.AccessToken != last, nil
 }
 
 // refreshBefore refreshes the stored token if it expires before that time. It

@@ -66,7 +66,9 @@ func (c *Client) tokenRule(rule Rule, err error, refused bool) Rule {
 		if !call.RetryAt.IsZero() {
 			out.ParkFor = max(0, call.RetryAt.Sub(c.clock.Now()))
 		}
-	case errors.Is(err, ErrUserChanged):
+	case errors.Is(err, ErrShutdown):
+		out.Class, out.Disposition = ClassCanceled, DispositionPark
+	case errors.Is(err, ErrOtherUser):
 		out.Class, out.Disposition = ClassPrecondition, DispositionReview
 	case errors.Is(err, ErrDisconnected):
 	case errors.As(err, &unsaved):

@@ -20,20 +20,24 @@ const (
 	lookAgain = 6
 )
 
-// ErrUserChanged says that the account was connected again, to another Pinterest
-// user than the one that the [Client] was made for. Nothing was sent. What is still
-// to be done for the old user, such as the pins of a queue, should be reviewed; a
-// new [App.Client] calls for the new user.
-const ErrUserChanged = constError("pinterest: the account belongs to another Pinterest user now")
+// ErrOtherUser says that the account belongs to another Pinterest user now than the
+// one that the [Client] was made for. Nothing was sent. What is still to be done for
+// the old user, such as the pins of a queue, should be reviewed; a new [App.Client]
+// calls for the new user. errors.As finds the [OtherUserError] with both.
+const ErrOtherUser = constError("pinterest: the account is connected to another Pinterest user")
 
-// userChangedError says which users they are.
-type userChangedError struct{ from, to PinterestUser }
+// OtherUserError names the Pinterest user that an account was connected to, and the
+// one that has given access now. It is an [ErrOtherUser], and the Err of an
+// [EventUserChanged].
+type OtherUserError struct{ Connected, Now PinterestUser }
 
-func (e userChangedError) Error() string {
-	return fmt.Sprintf("the account belongs to another Pinterest user now: to %v, and to %v before; take a new Client to call for the new one", e.to, e.from)
+// Error returns both users.
+func (e *OtherUserError) Error() string {
+	return "pinterest: the account is connected to the Pinterest user " + e.Connected.String() + ", and access was given by " + e.Now.String()
 }
 
-func (e userChangedError) Is(target error) bool { return target == ErrUserChanged }
+// Is makes an OtherUserError answer to ErrOtherUser.
+func (e *OtherUserError) Is(target error) bool { return target == ErrOtherUser }
 
 // look is one look at the store, for which any number of calls wait.
 type look struct {
@@ -84,9 +88,9 @@ func (t *tokens) look(l *look, source *storedToken, old *Token) {
 	t.lookAt = t.clock.Now().Add(next)
 	failed := err != nil && !t.lookFailed
 	t.lookFailed = err != nil
-	var former *PinterestUser
+	var changed *OtherUserError
 	if err == nil && found != old && t.current.token == old { // else it was replaced while we looked
-		former = t.set(found)
+		changed = t.set(found)
 		t.replacements++
 		t.failure = nil
 	}
@@ -94,7 +98,7 @@ func (t *tokens) look(l *look, source *storedToken, old *Token) {
 	if failed {
 		source.client.reportToken(l.giveUp, Event{Type: EventStoreFailed, Time: t.clock.Now(), Err: loadError{err}})
 	}
-	source.client.reportUser(l.giveUp, former, found)
+	source.client.reportUser(l.giveUp, changed)
 	close(l.done)
 }
 
@@ -122,26 +126,19 @@ func (s *storedToken) look(ctx context.Context, old *Token) (found *Token, err e
 	return stored, nil
 }
 
-// noteUser remembers the user of the account, and returns the one before if that
-// was another. A token whose user is not known says nothing.
-func (t *tokens) noteUser(u *PinterestUser) (former *PinterestUser) {
+// noteUser remembers the user of the account. It returns both if the one before was
+// another. A token whose user is not known says nothing.
+func (t *tokens) noteUser(u *PinterestUser) (changed *OtherUserError) {
 	if u == nil {
 		return nil
 	}
-	if former = t.user.Swap(u); former != nil && former.ID == u.ID {
-		return nil
-	}
-	return former
+	return t.user.Swap(u).changedTo(u)
 }
 
-// reportUser tells the observers that the account has another user, if there is a
-// former one.
-func (c *Client) reportUser(ctx context.Context, former *PinterestUser, tok *Token) {
-	if former != nil {
-		c.reportToken(ctx, Event{
-			Type: EventUserChanged, Time: c.clock.Now(), FormerUser: former, User: tok.User,
-			Err: userChangedError{from: *former, to: *tok.User},
-		})
+// reportUser tells the observers that the account belongs to another user.
+func (c *Client) reportUser(ctx context.Context, changed *OtherUserError) {
+	if changed != nil {
+		c.reportToken(ctx, Event{Type: EventUserChanged, Time: c.clock.Now(), Err: changed})
 	}
 }
 
@@ -149,16 +146,12 @@ func (c *Client) reportUser(ctx context.Context, former *PinterestUser, tok *Tok
 // A client calls for one user: the one whose token was in use when the client was
 // made, or else the first that it meets.
 func (at *attempt) checkUser() {
-	user := at.credential.token.User
-	if at.failed || user == nil {
+	user, bound := at.credential.token.User, &at.run.c.user
+	if at.failed || user == nil || bound.CompareAndSwap(nil, user) {
 		return
 	}
-	bound := &at.run.c.user
-	if bound.CompareAndSwap(nil, user) {
-		return
-	}
-	if of := bound.Load(); of.ID != user.ID {
-		at.fail(PhaseNotSent, ReasonToken, userChangedError{from: *of, to: *user})
+	if changed := bound.Load().changedTo(user); changed != nil {
+		at.fail(PhaseNotSent, ReasonToken, fmt.Errorf("the client was made for another user, take a new one: %w", changed))
 	}
 }
 

@@ -257,12 +257,12 @@ func TestAccountOfAnotherUser(t *testing.T) {
 	sent := s.count(toCall)
 	for _, c := range []*pinterest.Client{early, idle, late, early, idle} {
 		err := get(t.Context(), c)
-		require.ErrorIs(t, err, pinterest.ErrUserChanged)
+		require.ErrorIs(t, err, pinterest.ErrOtherUser)
 		e := failure(t, err)
 		assert.Equal(t, review, e.Disposition)
 		assert.ErrorIs(t, err, pinterest.ErrPrecondition)
-		assert.Contains(t, err.Error(), "linen (id 2002)")
-		assert.Contains(t, err.Error(), "oak (id 1001)")
+		assert.Contains(t, err.Error(), "linen (2002)")
+		assert.Contains(t, err.Error(), "oak (1001)")
 		assert.Contains(t, e.UserMessage(), "Another Pinterest account")
 	}
 	assert.Equal(t, sent, s.count(toCall), "nothing is sent")
@@ -270,9 +270,9 @@ func TestAccountOfAnotherUser(t *testing.T) {
 	events := seen.of(pinterest.EventUserChanged)
 	require.Len(t, events, 1, "once")
 	assert.Equal(t, "shop-1", events[0].Account)
-	assert.Equal(t, &oak, events[0].FormerUser)
-	assert.Equal(t, &linen, events[0].User)
-	assert.ErrorIs(t, events[0].Err, pinterest.ErrUserChanged)
+	var changed *pinterest.OtherUserError
+	require.ErrorAs(t, events[0].Err, &changed)
+	assert.Equal(t, pinterest.OtherUserError{Connected: oak, Now: linen}, *changed)
 
 	fresh := shop(app)
 	require.NoError(t, get(t.Context(), fresh), "a new client is for the new user")
@@ -291,7 +291,7 @@ func TestAccountOfAnotherUser(t *testing.T) {
 	// The old user comes back: its clients go on.
 	store.change(t, func(tok *pinterest.Token) { tok.User = &oak })
 	s.clock.advance(followEvery)
-	require.ErrorIs(t, get(t.Context(), fresh), pinterest.ErrUserChanged)
+	require.ErrorIs(t, get(t.Context(), fresh), pinterest.ErrOtherUser)
 	require.NoError(t, get(t.Context(), early))
 	assert.Len(t, seen.of(pinterest.EventUserChanged), 2)
 }
@@ -312,7 +312,7 @@ func TestAccountOfAnotherUserAfterADisconnect(t *testing.T) {
 	_, err := store.Save(t.Context(), "shop-1", &pinterest.Token{AccessToken: newAccess, User: &pinterest.PinterestUser{ID: "2002"}})
 	require.NoError(t, err)
 	s.clock.advance(followEvery)
-	require.ErrorIs(t, get(t.Context(), c), pinterest.ErrUserChanged)
+	require.ErrorIs(t, get(t.Context(), c), pinterest.ErrOtherUser)
 	require.NoError(t, get(t.Context(), shop(app)))
 }
 

@@ -23,6 +23,8 @@ type tokens struct {
 	every   time.Duration // how often the store is looked at; 0: never
 	clock   Clock
 	secrets *redact.Secrets
+	name    string // of the account
+	work    *work
 
 	mu           sync.Mutex
 	current      credential
@@ -83,15 +85,18 @@ const (
 	// aheadPause is the pause between two refreshes ahead of time: no call waits for
 	// them.
 	aheadPause = time.Minute
+	// maxRenewals is how many renewals an App has under way at the same time. Each of
+	// them may hold a lock of the store and a rotated token.
+	maxRenewals = 32
 )
 
 func newCredential(tok *Token) credential {
 	return credential{token: tok, header: []string{"Bearer " + tok.AccessToken}}
 }
 
-// set makes tok the current token, and returns the user of the account before if
-// it belongs to another now. The caller holds the lock, or is alone.
-func (t *tokens) set(tok *Token) (former *PinterestUser) {
+// set makes tok the current token, and returns both users of the account if it
+// belongs to another now. The caller holds the lock, or is alone.
+func (t *tokens) set(tok *Token) (changed *OtherUserError) {
 	t.current = newCredential(tok)
 	if !tok.Expiry.IsZero() {
 		// The random part keeps the clients of one account from coming all at once. Half
@@ -195,13 +200,32 @@ func (t *tokens) join(ctx context.Context, refused bool, refresh refreshFunc) (p
 	return t.begin(ctx, refused, refresh), began
 }
 
-// begin begins a refresh, unless one is under way.
+// begin begins a refresh, unless one is under way or the app is shut down.
 func (t *tokens) begin(ctx context.Context, refused bool, refresh refreshFunc) *refreshCall {
-	if t.pending == nil {
-		t.pending = &refreshCall{refused: refused, replacements: t.replacements, done: make(chan struct{})}
-		go t.run(context.WithoutCancel(ctx), t.pending, t.current.token, refresh)
+	switch {
+	case t.pending != nil:
+		return t.pending
+	case !t.work.begin(t.name):
+		return failedRefresh(ErrShutdown)
 	}
+	return t.start(ctx, refused, refresh)
+}
+
+// start starts a refresh whose work has begun.
+func (t *tokens) start(ctx context.Context, refused bool, refresh refreshFunc) *refreshCall {
+	t.pending = &refreshCall{refused: refused, replacements: t.replacements, done: make(chan struct{})}
+	go t.run(context.WithoutCancel(ctx), t.pending, t.current.token, refresh)
 	return t.pending
+}
+
+// saveAgain saves a refreshed token that could not be saved, in the background.
+func (t *tokens) saveAgain(ctx context.Context) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.pending == nil {
+		t.work.beginLast(t.name)
+		t.start(ctx, false, t.source.refresh)
+	}
 }
 
 // failedRefresh is a refresh that has failed already.
@@ -223,6 +247,7 @@ func (r *refreshCall) wait(ctx context.Context) (credential, error) {
 
 // run makes one refresh.
 func (t *tokens) run(ctx context.Context, r *refreshCall, old *Token, refresh refreshFunc) {
+	defer t.work.end(t.name)
 	ctx, cancel := context.WithTimeout(ctx, refreshTimeout)
 	defer cancel()
 	tok, granted, err := refresh(ctx, old, r.refused)
@@ -232,12 +257,12 @@ func (t *tokens) run(ctx context.Context, r *refreshCall, old *Token, refresh re
 	if _, ok := errors.AsType[malformedToken](err); ok {
 		err = fmt.Errorf("%s: %w", t.option, err)
 	}
-	var former *PinterestUser
+	var changed *OtherUserError
 	t.mu.Lock()
 	t.failure = nil
 	if err == nil {
 		if r.replacements == t.replacements && tok != old { // else there is a newer one by now, or no other
-			former = t.set(tok)
+			changed = t.set(tok)
 		}
 		r.cred, r.granted = t.current, granted
 	} else if _, unsaved := errors.AsType[saveError](err); !unsaved { // the next call saves it again, at once
@@ -249,25 +274,25 @@ func (t *tokens) run(ctx context.Context, r *refreshCall, old *Token, refresh re
 	r.err = err
 	t.pending = nil
 	t.mu.Unlock()
-	if former != nil {
-		t.source.(*storedToken).client.reportUser(ctx, former, tok) // no other source knows users
+	if changed != nil {
+		t.source.(*storedToken).client.reportUser(ctx, changed) // no other source knows users
 	}
 	close(r.done)
 }
 
 // replace makes tok the current token, whatever was before. stored is what was
-// stored before, nil if it is not known. It returns the user of the account before if
-// it belongs to another now.
-func (t *tokens) replace(stored, tok *Token) (former *PinterestUser) {
+// stored before, nil if it is not known. It returns both users of the account if it
+// belongs to another now.
+func (t *tokens) replace(stored, tok *Token) (changed *OtherUserError) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if stored != nil {
 		t.noteUser(stored.User)
 	}
-	former = t.set(tok)
+	changed = t.set(tok)
 	t.replacements++
 	t.failure = nil
-	return former
+	return changed
 }
 
 // newer asks the store whether it has another token by now, such as that of a new
