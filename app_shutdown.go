@@ -102,6 +102,19 @@ func newWork() *work {
 // over reports whether the app is shut down.
 func (w *work) over() bool { return w.ctx.Err() != nil }
 
+// bind returns a context that ends with the shutdown, too.
+func (w *work) bind(ctx context.Context) (_ context.Context, cancel context.CancelCauseFunc) {
+	ctx, end := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(w.ctx, func() { end(ErrShutdown) })
+	if w.over() { // AfterFunc does not wait for its function
+		end(ErrShutdown)
+	}
+	return ctx, func(cause error) {
+		stop()
+		end(cause)
+	}
+}
+
 // begin notes that work for an account begins, unless the app is shut down. Whoever
 // is let in calls end.
 func (w *work) begin(account string) bool {

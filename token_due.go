@@ -72,9 +72,8 @@ func (a *App) RefreshDue(ctx context.Context) (RefreshReport, error) {
 	if a.oauth.ClientID == "" {
 		return r.report, errNoOAuth
 	}
-	ctx, r.stop = context.WithCancelCause(ctx)
+	ctx, r.stop = a.work.bind(ctx)
 	defer r.stop(nil)
-	defer context.AfterFunc(a.work.ctx, func() { r.stop(ErrShutdown) })()
 	queue := make(chan string)
 	var workers sync.WaitGroup
 	for range refreshWorkers {

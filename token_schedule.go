@@ -44,20 +44,18 @@ func (a *App) RefreshEvery(ctx context.Context, every time.Duration, done func(R
 	case a.oauth.ClientID == "":
 		return errNoOAuth
 	}
-	ctx, stop := context.WithCancelCause(ctx)
+	ctx, stop := a.work.bind(ctx)
 	defer stop(nil)
-	defer context.AfterFunc(a.work.ctx, func() { stop(ErrShutdown) })()
 	s := schedule{app: a, every: every, done: done}
 	if done == nil {
 		s.done = func(RefreshReport, error) {}
 	}
-	for {
+	for ctx.Err() == nil {
 		// The processes of a fleet start at the same time, and wake at the same time.
 		wait := s.turn(ctx) + rand.N(every/turnShare)
-		if err := a.clock.Sleep(ctx, wait); err != nil || ctx.Err() != nil {
-			return fmt.Errorf("pinterest: refreshing on a schedule: %w", context.Cause(ctx))
-		}
+		_ = a.clock.Sleep(ctx, wait) // it fails when ctx has ended
 	}
+	return fmt.Errorf("pinterest: refreshing on a schedule: %w", context.Cause(ctx))
 }
 
 // schedule is one RefreshEvery.

@@ -154,7 +154,7 @@ func (t *tokens) refresh(ctx context.Context, refused credential) (granted bool,
 		cred, err := pending.wait(ctx)
 		switch {
 		case err != nil || cred.token.AccessToken != refused.token.AccessToken:
-			return began && pending.granted, err
+			return err == nil && began && pending.granted, err // a waiter that has left must not look at it
 		case pending.refused:
 			return false, errSameToken
 		}
