@@ -198,8 +198,10 @@ func TestShutdownSavesWhatCouldNotBeSaved(t *testing.T) {
 func TestCreateUnderWayIsLookedUpAfterShutdown(t *testing.T) {
 	t.Parallel()
 	for name, create := range map[string]func(c *pinterest.Client) (*pinterest.Pin, error){
-		"Create":     func(c *pinterest.Client) (*pinterest.Pin, error) { return c.Pins.Create(t.Context(), pinCreate()) },
-		"CreateOnce": func(c *pinterest.Client) (*pinterest.Pin, error) { return c.Pins.CreateOnce(t.Context(), "job-1", pinCreate()) },
+		"Create": func(c *pinterest.Client) (*pinterest.Pin, error) { return c.Pins.Create(t.Context(), pinCreate()) },
+		"CreateOnce": func(c *pinterest.Client) (*pinterest.Pin, error) {
+			return c.Pins.CreateOnce(t.Context(), "job-1", pinCreate())
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
