@@ -31,7 +31,7 @@ func (r *run) succeed(at *attempt) {
 // was deleted or moved need not be in its list any more.
 func (r *run) settle() {
 	if r.cl.lookup != nil {
-		id, created := r.cl.lookup.result()
+		id, created := r.cl.lookup.made()
 		r.c.registry.own(r.owner(), r.cl.lookup, id, created)
 		r.c.registry.fulfill(r.cl.pending, r.cl.name)
 		if r.origin == OriginAnswer && r.c.apiClock.Known() {

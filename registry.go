@@ -99,7 +99,7 @@ func (g *registry) enter(ctx context.Context, cl *call) (leave func(), err error
 func (g *registry) pendingOf(l *lookup) *pendingCreate {
 	p := g.pending[l.key]
 	if p == nil {
-		p = &pendingCreate{turn: make(chan struct{}, 1), list: l.list, matches: l.matches, uncertain: map[string]bool{}}
+		p = &pendingCreate{turn: make(chan struct{}, 1), list: l.list, matches: l.matches}
 		g.pending[l.key] = p
 	}
 	return p
@@ -119,18 +119,22 @@ func (g *registry) intend(l *lookup, id string) {
 // leaveOpen records that a create ended uncertain. What the caller has of it stands for
 // an intended one from now on.
 func (g *registry) leaveOpen(p *pendingCreate, u *Uncertain) {
-	g.mu.Lock()
-	p.uncertain[u.owner()] = false
-	g.mu.Unlock()
-	g.fulfill(p, u.id())
+	g.setUncertain(p, u, false)
 }
 
 // resolve records that the outcome of a create that ended uncertain is known.
 func (g *registry) resolve(p *pendingCreate, u *Uncertain) {
+	g.setUncertain(p, u, true)
+}
+
+func (g *registry) setUncertain(p *pendingCreate, u *Uncertain, resolved bool) {
 	g.mu.Lock()
-	p.uncertain[u.owner()] = true
-	g.mu.Unlock()
-	g.fulfill(p, u.id())
+	defer g.mu.Unlock()
+	if p.uncertain == nil {
+		p.uncertain = map[string]bool{}
+	}
+	p.uncertain[u.owner()] = resolved
+	p.fulfill(u.id())
 }
 
 // uncertain returns how many creates of the key, other than that of this owner, ended
@@ -160,6 +164,11 @@ func (p *pendingCreate) countUncertain(owner string) (open, resolved int) {
 func (g *registry) fulfill(p *pendingCreate, id string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	p.fulfill(id)
+}
+
+// fulfill is registry.fulfill. The caller holds the lock.
+func (p *pendingCreate) fulfill(id string) {
 	p.intents = slices.DeleteFunc(p.intents, func(intended string) bool { return intended == id })
 }
 

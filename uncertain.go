@@ -114,8 +114,9 @@ type Resolution[T any] struct {
 // lookup is the function that returns the [Lookup] of the operation. Resolve waits
 // until the settle time ([RetryPolicy].SettleTime) has passed since the create was
 // last sent, before it reports OutcomeAbsent. OutcomeUnknown comes with an error
-// that says why. After a [CreateOnce] whose [Ledger] the client has, the key follows the
-// outcome: it has the result, or is free again.
+// that says why. After a [CreateOnce] whose [Ledger] the client has, the answer is that
+// of the key, also if it was used again since, and the key follows the outcome: it has
+// the result, or is free again.
 func Resolve[W, T any](ctx context.Context, c *Client, u Uncertain, lookup func(want W) Lookup[T], opts ...CallOption) (*Resolution[T], error) {
 	unknown := &Resolution[T]{Outcome: OutcomeUnknown}
 	res := &Resolution[T]{Outcome: OutcomeCreated, Result: new(T)}
@@ -135,24 +136,35 @@ func Resolve[W, T any](ctx context.Context, c *Client, u Uncertain, lookup func(
 	// The locks are taken in the order of CreateOnce: first those of the ledger, so that
 	// no two processes adopt one result, and then the turn among the equal creates of
 	// this client, so that the result of one in flight is not adopted.
+	held := ctx
 	if c.ledger != nil {
 		names := []string{c.contentName(cl.lookup)}
 		if u.Key != "" {
 			names = append(names, c.keyName(u.Key))
 		}
-		held, unlock, err := c.ledger.Lock(ctx, names...)
-		if err != nil {
-			return unknown, c.refuse(ctx, cl, cl.ledgerError(err))
+		var unlock func()
+		var err error
+		if held, unlock, err = c.ledger.Lock(ctx, names...); err != nil {
+			return unknown, c.refuse(ctx, cl, cl.ledgerError(ctx, err))
 		}
 		defer unlock()
-		ctx = held
 	}
-	verdict, err := c.settle(ctx, cl, u, "resolving")
+	rec, done, e := c.resolveKey(held, cl, &u)
+	if e != nil {
+		return unknown, c.refuse(ctx, cl, e)
+	}
+	if done {
+		return res, nil
+	}
+	verdict, err := c.settle(held, cl, u, "resolving")
 	if verdict == verdictUnknown {
 		return unknown, err
 	}
-	if e := c.recordResolved(ctx, cl, &u, verdict == verdictFound); e != nil {
-		return unknown, c.refuse(ctx, cl, e)
+	if err = lostLock(ctx, held); err == nil {
+		err = c.recordResolved(held, cl, &u, rec, verdict == verdictFound)
+	}
+	if err != nil {
+		return unknown, c.refuse(ctx, cl, cl.ledgerError(ctx, err))
 	}
 	if verdict == verdictAbsent {
 		return &Resolution[T]{Outcome: OutcomeAbsent}, nil
@@ -233,7 +245,7 @@ func (c *Client) resolve(ctx context.Context, cl *call, u *Uncertain) (verdict, 
 		return verdict, err
 	}
 	if verdict == verdictFound {
-		id, created := cl.lookup.result()
+		id, created := cl.lookup.made()
 		c.registry.own(s.owner, cl.lookup, id, created)
 	}
 	c.registry.resolve(cl.pending, u)
