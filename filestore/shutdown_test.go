@@ -3,8 +3,6 @@
 package filestore_test
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"fmt"
 	"os/signal"
@@ -18,7 +16,6 @@ import (
 
 	"github.com/pinterest-go/pinterest"
 	"github.com/pinterest-go/pinterest/filestore"
-	"github.com/pinterest-go/pinterest/internal/testproc"
 	"github.com/pinterest-go/pinterest/pinteresttest"
 )
 
@@ -73,17 +70,9 @@ func TestNoAccountIsLostAtATermination(t *testing.T) {
 	r.Play, r.N = "drain", accounts
 	for range processes {
 		srv.ExpireAllTokens()
-		cmd := testproc.Command(t.Context(), t, r)
-		var errOut bytes.Buffer
-		cmd.Stderr = &errOut
-		out, err := cmd.StdoutPipe()
-		require.NoError(t, err)
-		require.NoError(t, cmd.Start())
-		line, err := bufio.NewReader(out).ReadString('\n')
-		require.NoError(t, err, "%v", &errOut)
-		require.Equal(t, "not saved\n", line)
+		cmd, wait := begin(t, r)
 		require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
-		require.NoError(t, cmd.Wait(), "%v", &errOut)
+		wait()
 	}
 	assert.Equal(t, processes*accounts, srv.CountTokenCalls(pinteresttest.Account{}, ""))
 	app, err := newApp(s, r)
