@@ -121,8 +121,10 @@
 // tokens before they expire and after a 401, once for all processes. If
 // Pinterest refuses a refresh token, the account is marked as disconnected: an
 // [EventDisconnected] reports it, and calls fail at once with [ErrDisconnected]
-// until its owner connects it again. [App.RefreshDue], run once a day, refreshes
-// the tokens of accounts that make no calls.
+// until its owner connects it again. [App.RefreshEvery], or [App.RefreshDue] run
+// once a day, refreshes the tokens of accounts that make no calls. Every process
+// looks at the store again before it uses a token for more than 30 seconds. Call
+// [App.Shutdown] before the process ends: it waits until rotated tokens are saved.
 //
 // # Testing
 //

@@ -147,6 +147,13 @@ func (c *Client) reportUser(ctx context.Context, changed *OtherUserError) {
 // made, or else the first that it meets.
 func (at *attempt) checkUser() {
 	user, bound := at.credential.token.User, &at.run.c.user
+	if want := at.run.cl.opts.user; !at.failed && want != nil && (user == nil || user.ID != *want) {
+		now := PinterestUser{Username: "somebody who is not known"}
+		if user != nil {
+			now = *user
+		}
+		at.fail(PhaseNotSent, ReasonToken, fmt.Errorf("the call is for another user: %w", &OtherUserError{Connected: PinterestUser{ID: *want}, Now: now}))
+	}
 	if at.failed || user == nil || bound.CompareAndSwap(nil, user) {
 		return
 	}

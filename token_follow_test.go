@@ -296,6 +296,54 @@ func TestAccountOfAnotherUser(t *testing.T) {
 	assert.Len(t, seen.of(pinterest.EventUserChanged), 2)
 }
 
+// A job says whom it is for, in a process that has never seen the user before.
+func TestCallForAUser(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		user *pinterest.PinterestUser
+		ok   bool
+	}{
+		"the same":  {&pinterest.PinterestUser{ID: "1001", Username: "renamed"}, true},
+		"another":   {&pinterest.PinterestUser{ID: "2002", Username: "linen"}, false},
+		"not known": {nil, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newServer(t, okPin().always())
+			tok := oldToken()
+			tok.User = tt.user
+			c := shop(storedApp(t, s, newTokenStore(t, tok)))
+			err := get(t.Context(), c, pinterest.ForUser("1001"))
+			if tt.ok {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorIs(t, err, pinterest.ErrOtherUser)
+			assert.Equal(t, review, failure(t, err).Disposition)
+			assert.Contains(t, err.Error(), "1001")
+			assert.Empty(t, s.kinds())
+			require.NoError(t, get(t.Context(), c), "a call that does not say")
+		})
+	}
+	c := newClient(t, newServer(t))
+	require.ErrorIs(t, get(t.Context(), c, pinterest.ForUser("")), pinterest.ErrInvalid)
+	require.ErrorIs(t, get(t.Context(), c, pinterest.ForUser("1"), pinterest.UsingToken(accessToken)), pinterest.ErrInvalid)
+}
+
+// The reads of a look-up are for the same user as their create.
+func TestLookupOfACreateForAUser(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, bare(500))
+	s.onLookup(s.madePin().always())
+	tok := oldToken()
+	tok.User = &pinterest.PinterestUser{ID: "1001"}
+	store := newTokenStore(t, tok)
+	c := shop(storedApp(t, s, store, pinterest.WithFollowEvery(time.Nanosecond)))
+	pin, err := c.Pins.Create(t.Context(), pinCreate(), pinterest.ForUser("1001"))
+	require.NoError(t, err)
+	assert.Equal(t, newPinID, pin.ID)
+}
+
 // The account is disconnected and then connected to another user: the process that
 // has seen the first remembers whom it worked for.
 func TestAccountOfAnotherUserAfterADisconnect(t *testing.T) {
