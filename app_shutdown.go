@@ -80,8 +80,8 @@ func (e *ShutdownError) Unwrap() error { return e.cause }
 
 // work is what an App has under way that must be ended before the process ends.
 type work struct {
-	ctx   context.Context // ends with Shutdown
-	close context.CancelFunc
+	ctx    context.Context // ends with Shutdown
+	cancel context.CancelFunc
 
 	mu      sync.Mutex
 	running map[string]int // by account
@@ -89,14 +89,16 @@ type work struct {
 }
 
 func newWork() *work {
-	ctx, cancel := context.WithCancel(context.Background())
-	w := &work{ctx: ctx, running: map[string]int{}}
-	w.close = func() {
-		w.mu.Lock() // what begins after this is refused
-		defer w.mu.Unlock()
-		cancel()
-	}
+	w := &work{running: map[string]int{}}
+	w.ctx, w.cancel = context.WithCancel(context.Background())
 	return w
+}
+
+// close lets nothing begin any more.
+func (w *work) close() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.cancel()
 }
 
 // over reports whether the app is shut down.

@@ -120,6 +120,6 @@ func TestAccountsThatCannotBeRead(t *testing.T) {
 	names, errs = collect(ended)
 	assert.Equal(t, []string{""}, names)
 	require.ErrorIs(t, errs[0], context.Canceled)
-	_, errs = collect(nil) //nolint:staticcheck // what it refuses
+	_, errs = collect(nil)
 	require.Error(t, errs[0])
 }

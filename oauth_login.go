@@ -241,7 +241,8 @@ func (c *Client) connect(ctx context.Context, tok *Token) error {
 		tok.Version, err = c.store.Save(ctx, c.name, tok)
 		switch {
 		case err == nil:
-			c.reportUser(ctx, c.tokens.replace(stored, tok))
+			c.tokens.replace(stored, tok)
+			c.tokens.reportUser(ctx)
 			c.reportToken(ctx, Event{Type: EventConnected, Time: c.clock.Now()})
 			return nil
 		case !errors.Is(err, ErrTokenConflict), ctx.Err() != nil:

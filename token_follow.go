@@ -1,6 +1,7 @@
 package pinterest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -43,6 +44,7 @@ func (e *OtherUserError) Is(target error) bool { return target == ErrOtherUser }
 type look struct {
 	done   chan struct{}
 	giveUp context.Context // ends when nobody waits for it any longer
+	cancel context.CancelFunc
 }
 
 // wait returns when the look is done or given up, or when the caller's own context
@@ -65,19 +67,17 @@ func (t *tokens) follow(ctx context.Context, now time.Time) *look {
 	case t.looking == nil && now.Before(t.lookAt):
 		return nil
 	case t.looking == nil:
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookTimeout)
-		l, old := &look{done: make(chan struct{}), giveUp: ctx}, t.current.token
+		l := &look{done: make(chan struct{})}
+		l.giveUp, l.cancel = context.WithTimeout(context.WithoutCancel(ctx), lookTimeout)
 		t.looking = l
-		go func() {
-			defer cancel()
-			t.look(l, source, old)
-		}()
+		go t.look(l, source, t.current.token)
 	}
 	return t.looking
 }
 
 // look takes over what the store has in place of old.
 func (t *tokens) look(l *look, source *storedToken, old *Token) {
+	defer l.cancel()
 	found, err := source.look(l.giveUp, old)
 	t.mu.Lock()
 	t.looking = nil
@@ -88,9 +88,8 @@ func (t *tokens) look(l *look, source *storedToken, old *Token) {
 	t.lookAt = t.clock.Now().Add(next)
 	failed := err != nil && !t.lookFailed
 	t.lookFailed = err != nil
-	var changed *OtherUserError
 	if err == nil && found != old && t.current.token == old { // else it was replaced while we looked
-		changed = t.set(found)
+		t.set(found)
 		t.replacements++
 		t.failure = nil
 	}
@@ -98,7 +97,7 @@ func (t *tokens) look(l *look, source *storedToken, old *Token) {
 	if failed {
 		source.client.reportToken(l.giveUp, Event{Type: EventStoreFailed, Time: t.clock.Now(), Err: loadError{err}})
 	}
-	source.client.reportUser(l.giveUp, changed)
+	t.reportUser(l.giveUp)
 	close(l.done)
 }
 
@@ -126,18 +125,23 @@ func (s *storedToken) look(ctx context.Context, old *Token) (found *Token, err e
 	return stored, nil
 }
 
-// noteUser remembers the user of the account. It returns both if the one before was
-// another. A token whose user is not known says nothing.
-func (t *tokens) noteUser(u *PinterestUser) (changed *OtherUserError) {
-	if u == nil {
-		return nil
+// noteUser remembers the user of the account, and whether it was another before. A
+// token whose user is not known says nothing. It is called with the lock held.
+func (t *tokens) noteUser(u *PinterestUser) {
+	if u != nil {
+		t.changed = cmp.Or(t.user.Swap(u).changedTo(u), t.changed)
 	}
-	return t.user.Swap(u).changedTo(u)
 }
 
-// reportUser tells the observers that the account belongs to another user.
-func (c *Client) reportUser(ctx context.Context, changed *OtherUserError) {
-	if changed != nil {
+// reportUser tells the observers if the account belongs to another user since the last
+// time. It is called without the lock, because observers may make calls.
+func (t *tokens) reportUser(ctx context.Context) {
+	t.mu.Lock()
+	changed := t.changed
+	t.changed = nil
+	t.mu.Unlock()
+	if changed != nil { // no other source knows users
+		c := t.source.(*storedToken).client
 		c.reportToken(ctx, Event{Type: EventUserChanged, Time: c.clock.Now(), Err: changed})
 	}
 }

@@ -330,18 +330,28 @@ func TestCallForAUser(t *testing.T) {
 	require.ErrorIs(t, get(t.Context(), c, pinterest.ForUser("1"), pinterest.UsingToken(accessToken)), pinterest.ErrInvalid)
 }
 
-// The reads of a look-up are for the same user as their create.
-func TestLookupOfACreateForAUser(t *testing.T) {
+// The account gets another user after a create was sent: it is not looked up there,
+// where its absence would prove nothing.
+func TestCreateWhoseAccountGetsAnotherUser(t *testing.T) {
 	t.Parallel()
-	s := newServer(t, bare(500))
-	s.onLookup(s.madePin().always())
-	tok := oldToken()
-	tok.User = &pinterest.PinterestUser{ID: "1001"}
-	store := newTokenStore(t, tok)
-	c := shop(storedApp(t, s, store, pinterest.WithFollowEvery(time.Nanosecond)))
-	pin, err := c.Pins.Create(t.Context(), pinCreate(), pinterest.ForUser("1001"))
-	require.NoError(t, err)
-	assert.Equal(t, newPinID, pin.ID)
+	for name, opts := range map[string][]pinterest.CallOption{"of a client": nil, "for a user": {pinterest.ForUser("1001")}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			tok := oldToken()
+			tok.User = &pinterest.PinterestUser{ID: "1001"}
+			store := newTokenStore(t, tok)
+			s := newServer(t, reply{act: func(_ *server, w http.ResponseWriter, _ *http.Request) {
+				store.change(t, func(tok *pinterest.Token) { tok.User = &pinterest.PinterestUser{ID: "2002"} })
+				w.WriteHeader(http.StatusInternalServerError)
+			}})
+			s.clock.advance(time.Hour)
+			c := shop(storedApp(t, s, store, pinterest.WithFollowEvery(time.Nanosecond)))
+			_, err := c.Pins.Create(t.Context(), pinCreate(), opts...)
+			require.ErrorIs(t, err, pinterest.ErrUncertain)
+			require.ErrorIs(t, err, pinterest.ErrOtherUser)
+			assert.Equal(t, 1, s.count(toCall), "it is not sent again")
+		})
+	}
 }
 
 // The account is disconnected and then connected to another user: the process that

@@ -38,7 +38,8 @@ type tokens struct {
 	lookAt       time.Time    // when to look again
 	lookFailed   bool         // the last look has failed
 
-	user atomic.Pointer[PinterestUser] // the last that was known
+	user    atomic.Pointer[PinterestUser] // the last that was known
+	changed *OtherUserError               // that it is another since, which observers are still to hear
 }
 
 // tokenSource is where tokens come from.
@@ -94,9 +95,8 @@ func newCredential(tok *Token) credential {
 	return credential{token: tok, header: []string{"Bearer " + tok.AccessToken}}
 }
 
-// set makes tok the current token, and returns both users of the account if it
-// belongs to another now. The caller holds the lock, or is alone.
-func (t *tokens) set(tok *Token) (changed *OtherUserError) {
+// set makes tok the current token. The caller holds the lock, or is alone.
+func (t *tokens) set(tok *Token) {
 	t.current = newCredential(tok)
 	if !tok.Expiry.IsZero() {
 		// The random part keeps the clients of one account from coming all at once. Half
@@ -106,7 +106,7 @@ func (t *tokens) set(tok *Token) (changed *OtherUserError) {
 	}
 	t.secrets.AddToken(tok.AccessToken, tok.RefreshToken)
 	t.lookAt = t.clock.Now().Add(t.every)
-	return t.noteUser(tok.User)
+	t.noteUser(tok.User)
 }
 
 // token returns the current token. One that is due is refreshed in the
@@ -257,12 +257,11 @@ func (t *tokens) run(ctx context.Context, r *refreshCall, old *Token, refresh re
 	if _, ok := errors.AsType[malformedToken](err); ok {
 		err = fmt.Errorf("%s: %w", t.option, err)
 	}
-	var changed *OtherUserError
 	t.mu.Lock()
 	t.failure = nil
 	if err == nil {
 		if r.replacements == t.replacements && tok != old { // else there is a newer one by now, or no other
-			changed = t.set(tok)
+			t.set(tok)
 		}
 		r.cred, r.granted = t.current, granted
 	} else if _, unsaved := errors.AsType[saveError](err); !unsaved { // the next call saves it again, at once
@@ -274,25 +273,21 @@ func (t *tokens) run(ctx context.Context, r *refreshCall, old *Token, refresh re
 	r.err = err
 	t.pending = nil
 	t.mu.Unlock()
-	if changed != nil {
-		t.source.(*storedToken).client.reportUser(ctx, changed) // no other source knows users
-	}
+	t.reportUser(ctx)
 	close(r.done)
 }
 
 // replace makes tok the current token, whatever was before. stored is what was
-// stored before, nil if it is not known. It returns both users of the account if it
-// belongs to another now.
-func (t *tokens) replace(stored, tok *Token) (changed *OtherUserError) {
+// stored before, nil if it is not known.
+func (t *tokens) replace(stored, tok *Token) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if stored != nil {
 		t.noteUser(stored.User)
 	}
-	changed = t.set(tok)
+	t.set(tok)
 	t.replacements++
 	t.failure = nil
-	return changed
 }
 
 // newer asks the store whether it has another token by now, such as that of a new
