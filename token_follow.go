@@ -78,6 +78,7 @@ func (t *tokens) follow(ctx context.Context, now time.Time) *look {
 // look takes over what the store has in place of old.
 func (t *tokens) look(l *look, source *storedToken, old *Token) {
 	defer l.cancel()
+	ctx := context.WithoutCancel(l.giveUp) // of the events
 	found, err := source.look(l.giveUp, old)
 	t.mu.Lock()
 	t.looking = nil
@@ -95,9 +96,9 @@ func (t *tokens) look(l *look, source *storedToken, old *Token) {
 	}
 	t.mu.Unlock()
 	if failed {
-		source.client.reportToken(l.giveUp, Event{Type: EventStoreFailed, Time: t.clock.Now(), Err: loadError{err}})
+		source.client.reportToken(ctx, Event{Type: EventStoreFailed, Time: t.clock.Now(), Err: loadError{err}})
 	}
-	t.reportUser(l.giveUp)
+	t.reportUser(ctx)
 	close(l.done)
 }
 
