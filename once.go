@@ -30,7 +30,8 @@ import (
 //
 // If the create succeeded and the ledger could not record it, CreateOnce returns
 // both the result and an error that wraps the ledger's. The next call with the key
-// finds the result.
+// finds the result. If the lock was lost, the call ends uncertain instead, because an
+// equal create with another key may have adopted the result.
 func CreateOnce[T any](ctx context.Context, c *Client, key string, op Operation, req Request, opts ...CallOption) (*T, error) {
 	out := new(T)
 	cl := &call{op: op, req: req, out: out, opts: callOptions{list: opts, jobKey: key}}
@@ -145,7 +146,7 @@ func (o *once) run(ctx context.Context) (made bool, err error) {
 		switch verdict {
 		case verdictFound:
 			o.c.adopt(ctx, o.cl, OriginLookup)
-			return o.finish(ctx, nil)
+			return o.finish(ctx, rec.Want, nil)
 		case verdictUnknown:
 			return false, err
 		case verdictAbsent:
@@ -159,7 +160,7 @@ func (o *once) run(ctx context.Context) (made bool, err error) {
 	if err := o.c.saveKey(ctx, o.cl, keyRecord{State: keyIntent, Content: o.content, Want: want}); err != nil {
 		return false, o.c.refuse(ctx, o.cl, o.cl.ledgerError(o.caller, err))
 	}
-	return o.finish(ctx, o.c.carryOut(ctx, o.cl))
+	return o.finish(ctx, want, o.c.carryOut(ctx, o.cl))
 }
 
 // load reads the key's record, and its result into that of the call.
@@ -226,14 +227,18 @@ func (cl *call) damaged(err error) *Error {
 	return cl.newError(ClassLedger, DispositionReview, fmt.Errorf("the record of key %q %w", cl.opts.jobKey, err))
 }
 
-// finish records the outcome of the create.
-func (o *once) finish(held context.Context, err error) (made bool, _ error) {
+// finish records the outcome of the create with this intent.
+func (o *once) finish(held context.Context, want *Uncertain, err error) (made bool, _ error) {
 	var e *Error
 	switch {
 	case err == nil:
 		if err := o.record(held, keyRecord{State: keyDone}); err != nil {
 			o.c.registry.disown(o.id())
-			return true, fmt.Errorf("%s made %s, but that was not recorded: %w", o.cl.op.ID, o.id(), err)
+			err = fmt.Errorf("%s made %s, but that was not recorded: %w", o.cl.op.ID, o.id(), err)
+			if lostLock(o.caller, held) != nil { // an equal create may have adopted it by now
+				return false, o.c.unresolved(o.cl, *want, err)
+			}
+			return true, err
 		}
 		return true, nil
 	case errors.As(err, &e) && e.Uncertain != nil:
@@ -256,7 +261,7 @@ func (o *once) record(held context.Context, rec keyRecord) error {
 		err = o.c.saveKey(ctx, o.cl, rec)
 	}
 	if err != nil {
-		return o.cl.ledgerError(held, err)
+		return o.cl.ledgerError(o.caller, err) // held ends with a lost lock, too
 	}
 	return nil
 }
