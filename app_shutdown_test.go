@@ -71,6 +71,8 @@ func TestNothingBeginsAfterShutdown(t *testing.T) {
 	for range 2 {
 		require.NoError(t, app.Shutdown(t.Context()))
 	}
+	intent, err := c.Pins.Intent(pinCreate())
+	require.NoError(t, err)
 	sent := len(s.kinds())
 	for _, c := range []*pinterest.Client{c, shop(app), app.Client("another")} {
 		requireShutdown(t, get(t.Context(), c))
@@ -78,11 +80,13 @@ func TestNothingBeginsAfterShutdown(t *testing.T) {
 		requireShutdown(t, err)
 		_, err = c.Pins.CreateOnce(t.Context(), "job-1", pinCreate())
 		requireShutdown(t, err)
+		_, err = c.Pins.Resolve(t.Context(), *intent)
+		requireShutdown(t, err)
 		for _, err := range c.Boards.All(t.Context(), nil) {
 			requireShutdown(t, err)
 		}
 	}
-	_, err := app.OAuth.Exchange(t.Context(), "code", "")
+	_, err = app.OAuth.Exchange(t.Context(), "code", "")
 	requireShutdown(t, err)
 	_, err = app.OAuth.Refresh(t.Context(), oldRefresh)
 	requireShutdown(t, err)
