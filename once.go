@@ -269,10 +269,12 @@ func (o *once) record(held context.Context, rec keyRecord) error {
 // lostLock returns why locks of the ledger were lost, nil if they are held. held is
 // their context, and caller the one that it is derived from.
 func lostLock(caller, held context.Context) error {
-	if caller.Err() != nil {
+	select {
+	case <-caller.Done():
 		return nil // that has ended both
+	default:
+		return context.Cause(held)
 	}
-	return context.Cause(held)
 }
 
 // saveKey saves the record of the call's key. With keyDone, the call has the result, and
