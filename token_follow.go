@@ -68,7 +68,7 @@ func (t *tokens) follow(ctx context.Context, now time.Time) *look {
 		return nil
 	case t.looking == nil:
 		l := &look{done: make(chan struct{})}
-		l.giveUp, l.cancel = context.WithTimeout(context.WithoutCancel(ctx), lookTimeout)
+		l.giveUp, l.cancel = context.WithTimeout(context.WithoutCancel(ctx), lookTimeout) //nolint:gosec // look calls it
 		t.looking = l
 		go t.look(l, source, t.current.token)
 	}
