@@ -13,7 +13,7 @@ func checkAccount(name string) error {
 	case !utf8.ValidString(name):
 		return FieldError{Field: "account", Problem: "must be valid UTF-8, is " + strconv.QuoteToASCII(name[:min(len(name), 100)])}
 	case reservedAccount(name):
-		return FieldError{Field: "account", Value: shortLine(name, 100), Problem: "must not begin with " + reservedPrefix + ": the library keeps records of its own under such names"}
+		return FieldError{Field: "account", Value: shortLine(name, 100), Problem: "is reserved: the library keeps a record of its own under this name"}
 	}
 	return nil
 }

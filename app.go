@@ -45,6 +45,8 @@ type core struct {
 	oauth      OAuth
 	accounts   accountRegistry
 	refusals   refusals // of refresh tokens
+	work       *work
+	renewals   chan struct{} // has room for as many renewals as may be under way
 }
 
 // NewApp returns an app. [WithTokenStore] sets the store of its accounts' tokens.
@@ -76,6 +78,10 @@ func New(opts ...Option) (*Client, error) {
 // budget and the record of its creates. A name that is not valid UTF-8, or one that
 // the library has reserved (see [TokenStore]), is the error of each call, an
 // [ErrInvalid].
+//
+// A client calls for one Pinterest user. If the account is connected again to another
+// user, calls of the clients that were made before end with [ErrOtherUser]; those
+// of a new client are for the new user.
 func (a *App) Client(account string) *Client { return a.client(account) }
 
 // Usage returns how much of its rate limits an account has used: one entry for each
@@ -110,5 +116,6 @@ func (k *core) client(name string) *Client {
 	c.pins.client, c.boards.client, c.sections.client, c.acct.client = &c.Client, &c.Client, &c.Client, &c.Client
 	c.Pins, c.Boards, c.Sections, c.Account = &c.pins, &c.boards, &c.sections, &c.acct
 	c.account = k.accounts.get(name, &c.Client)
+	c.user.Store(c.tokens.user.Load())
 	return &c.Client
 }

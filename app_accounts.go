@@ -76,6 +76,14 @@ func (r *accountRegistry) hold(acct *account) {
 	sh.Put(acct.name, acct)
 }
 
+// unsaved returns the accounts with a token that could not be saved.
+func (r *accountRegistry) unsaved() (accounts []*account) {
+	for acct := range r.pinned.Range {
+		accounts = append(accounts, acct.(*account))
+	}
+	return accounts
+}
+
 // find returns the account of this name that someone has a reference to, or nil.
 func (r *accountRegistry) find(name string) *account {
 	r.mu.Lock()

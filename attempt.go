@@ -120,6 +120,7 @@ func (at *attempt) authorize() {
 	case err == nil:
 		at.credential = cred
 		at.checkScopes()
+		at.checkUser()
 	case at.caller.Err() != nil:
 		at.fail(PhaseNotSent, ReasonCanceled, at.caller.Err())
 	case at.ctx.Err() != nil:

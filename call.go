@@ -247,7 +247,7 @@ func (cl *call) describe(ctx context.Context, c *Client) {
 }
 
 // shared returns the options of the create that also apply to the reads of a
-// look-up: ad account, token and priority.
+// look-up: ad account, token, user and priority.
 func (cl *call) shared() []CallOption {
 	opts := []CallOption{AtPriority(cl.opts.priority)}
 	if cl.opts.adAccount != "" {
@@ -255,6 +255,9 @@ func (cl *call) shared() []CallOption {
 	}
 	if cl.opts.token != "" {
 		opts = append(opts, UsingToken(cl.opts.token))
+	}
+	if cl.opts.user != nil {
+		opts = append(opts, ForUser(*cl.opts.user))
 	}
 	return opts
 }

@@ -3,6 +3,7 @@ package pinterest
 import (
 	"context"
 	"iter"
+	"sync/atomic"
 )
 
 // Client calls the Pinterest API for one account. It is safe for concurrent
@@ -15,6 +16,8 @@ type Client struct {
 
 	*core    // of the app
 	*account // of the account
+
+	user atomic.Pointer[PinterestUser] // whom it calls for; nil until that is known
 }
 
 // String returns the base URL, without credentials.
@@ -31,6 +34,9 @@ func (c *Client) do(ctx context.Context, cl *call) error {
 	if cl.opts.dryRun != nil {
 		cl.describe(ctx, c)
 		return nil
+	}
+	if err := c.admit(ctx, cl); err != nil { // once: not when the app is shut down
+		return c.refuse(ctx, cl, err)
 	}
 	return c.carryOut(ctx, cl)
 }

@@ -124,8 +124,10 @@
 // [EventDisconnected] reports it, and calls fail at once with [ErrDisconnected]
 // until its owner connects it again. If several accounts in a row are refused,
 // nobody is disconnected until a refresh succeeds: an [EventRefreshPaused] reports
-// that. [App.RefreshDue], run once a day, refreshes the tokens of accounts that
-// make no calls.
+// that. [App.RefreshEvery], or [App.RefreshDue] run once a day, refreshes the tokens
+// of accounts that make no calls. Every process looks at the store again before it
+// uses a token for more than 30 seconds. Call [App.Shutdown] before the process ends:
+// it waits until rotated tokens are saved.
 //
 // # Testing
 //

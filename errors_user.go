@@ -1,6 +1,7 @@
 package pinterest
 
 import (
+	"errors"
 	"regexp"
 	"strconv"
 	"strings"
@@ -53,8 +54,11 @@ func (e *Error) UserMessage() string {
 		text = userTexts[e.Class]
 	}
 	connecting := e.Operation == opAuthorize
-	if connecting && e.Class != ClassTokenStore {
+	switch {
+	case connecting && e.Class != ClassTokenStore:
 		text.what = "The Pinterest account was not connected."
+	case !connecting && errors.Is(e, ErrOtherUser):
+		text.what = "Another Pinterest account is connected now."
 	}
 	switch e.Disposition {
 	case DispositionFix:

@@ -5,9 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"os/signal"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/pinterest-go/pinterest"
@@ -60,6 +64,68 @@ func ExampleNewApp() {
 	// shop-1 has the board Kitchens
 	// shop-2 has the board Kitchens
 	// shop-3 has to be connected first
+}
+
+// A process that is told to end calls Shutdown before it leaves: a rotated refresh
+// token that is not saved yet would be lost, and its account with it.
+func ExampleApp_Shutdown() {
+	srv, _, app := fakeApp()
+	defer srv.Close()
+
+	term, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	stop() // here the program serves its users until term has ended
+	<-term.Done()
+
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	if err := app.Shutdown(ctx); err != nil {
+		log.Panic(err) // it names the accounts that are left
+	}
+
+	_, err := app.Client("shop-1").Account.Get(context.Background())
+	fmt.Println(errors.Is(err, pinterest.ErrShutdown))
+
+	// Output:
+	// true
+}
+
+// The accounts in the store, for a settings page or an operator.
+func ExampleApp_Accounts() {
+	ctx := context.Background()
+	srv, _, app := fakeApp()
+	defer srv.Close()
+
+	for acct, err := range app.Accounts(ctx) {
+		if err != nil {
+			log.Panic(err)
+		}
+		fmt.Println(acct.Account, acct.State, "until", acct.Expiry.Format(time.DateOnly))
+	}
+
+	// Output:
+	// shop-1 connected until 2026-07-10
+	// shop-2 connected until 2026-07-10
+}
+
+// Tokens are refreshed on a schedule, by one process of a fleet at a time.
+func ExampleApp_RefreshEvery() {
+	srv, _, app := fakeApp()
+	defer srv.Close()
+
+	ctx, stop := context.WithCancel(context.Background())
+	_ = app.RefreshEvery(ctx, 12*time.Hour, func(report pinterest.RefreshReport, err error) {
+		if err != nil {
+			log.Panic(err)
+		}
+		for _, account := range slices.Sorted(maps.Keys(report.Accounts)) {
+			fmt.Println(account, report.Accounts[account].Outcome)
+		}
+		stop() // the example ends here
+	})
+
+	// Output:
+	// shop-1 refreshed
+	// shop-2 refreshed
 }
 
 // Where an account stands with its limits. What was sent by other processes is

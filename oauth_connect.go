@@ -26,19 +26,6 @@ func storeFailure(err error) error {
 	return newError(nil, Error{Operation: opAuthorize, Class: ClassTokenStore, Disposition: DispositionReview, Phase: PhaseNotSent}, err)
 }
 
-// OtherUserError names the Pinterest user that an account was connected to, and the
-// one that has given access now. It is an [ErrOtherUser], and the Err of an
-// [EventUserChanged].
-type OtherUserError struct{ Connected, Now PinterestUser }
-
-// Error returns both users.
-func (e *OtherUserError) Error() string {
-	return "pinterest: the account is connected to the Pinterest user " + e.Connected.String() + ", and access was given by " + e.Now.String()
-}
-
-// Is makes an OtherUserError answer to ErrOtherUser.
-func (e *OtherUserError) Is(target error) bool { return target == ErrOtherUser }
-
 // readUser finds out whose token it is, and notes it in the token. The error is why
 // that could not be read.
 func (c *Client) readUser(ctx context.Context, tok *Token) error {
@@ -88,11 +75,9 @@ func (c *Client) connect(ctx context.Context, tok *Token, unread error) error {
 		tok.Version, err = c.store.Save(ctx, c.name, tok)
 		switch {
 		case err == nil:
-			c.tokens.replace(tok)
+			c.tokens.replace(stored, tok)
+			c.tokens.reportUser(ctx)
 			c.reportToken(ctx, Event{Type: EventConnected, Time: c.clock.Now()})
-			if changed != nil {
-				c.reportToken(ctx, Event{Type: EventUserChanged, Time: c.clock.Now(), Err: changed})
-			}
 			return nil
 		case !errors.Is(err, ErrTokenConflict):
 			return storeFailure(saveError{err})
@@ -108,7 +93,7 @@ func (c *Client) connect(ctx context.Context, tok *Token, unread error) error {
 // logins in it.
 
 const (
-	reservedPrefix = "pinterest:logins:"
+	loginsPrefix = "pinterest:logins:"
 	// stateSkew is how long after its end a login is still remembered: the clocks of
 	// other processes may be slow.
 	stateSkew = 10 * time.Minute
@@ -116,12 +101,14 @@ const (
 
 // reservedAccount reports whether the record of that name in a [TokenStore] is the
 // library's own, not that of an account.
-func reservedAccount(name string) bool { return strings.HasPrefix(name, reservedPrefix) }
+func reservedAccount(name string) bool {
+	return strings.HasPrefix(name, loginsPrefix) || name == scheduleRecord
+}
 
 // useState notes that a login is answered. If it was before, it returns an ErrState.
 func (s *OAuthService) useState(ctx context.Context, login *loginState) error {
 	sum := sha256.Sum256([]byte(login.State))
-	name := reservedPrefix + hex.EncodeToString(sum[:1])
+	name := loginsPrefix + hex.EncodeToString(sum[:1])
 	mark := base64.RawURLEncoding.EncodeToString(sum[1:17])
 	for range maxConflicts {
 		stored, err := s.store.Load(ctx, name)

@@ -391,7 +391,7 @@ func TestStateAndAStoreThatFails(t *testing.T) {
 // library's own.
 func TestNamesThatNoAccountCanHave(t *testing.T) {
 	t.Parallel()
-	for name, bad := range map[string]string{"bytes": "shop-\xff", "cut": "shop-\xe2\x82", "reserved": "pinterest:logins:3f"} {
+	for name, bad := range map[string]string{"bytes": "shop-\xff", "cut": "shop-\xe2\x82", "reserved": "pinterest:logins:3f", "the schedule": "pinterest:refresh-due"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newServer(t)
@@ -642,6 +642,7 @@ func TestConnectionOfAnotherUser(t *testing.T) {
 		assert.Contains(t, s.err.Error(), "alice")
 		assert.Contains(t, s.err.Error(), "bob")
 		assert.Equal(t, reauthorize, failure(t, s.err).Disposition)
+		assert.Equal(t, "The Pinterest account was not connected. Please connect the Pinterest account again.", failure(t, s.err).UserMessage())
 		after, err := s.store.Load(t.Context(), "shop-1")
 		require.NoError(t, err)
 		assert.Equal(t, before, after, "nothing has changed")

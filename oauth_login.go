@@ -22,9 +22,6 @@ const (
 	ErrState = constError("pinterest: the login was not begun in this browser, is over, or was answered before")
 	// ErrAccessDenied says that the account's owner has not given access.
 	ErrAccessDenied = constError("pinterest: the owner of the account has not given access")
-	// ErrOtherUser says that an account which is connected to one Pinterest user was
-	// to be connected to another. errors.As finds the [OtherUserError] with both.
-	ErrOtherUser = constError("pinterest: the account is connected to another Pinterest user")
 )
 
 // Login is a login that has begun. It ends after ten minutes.
@@ -121,16 +118,20 @@ func (s *OAuthService) LoginAccount(r *http.Request) (account string, err error)
 // login is used once, by all processes that share the [TokenStore].
 //
 // The error is [ErrState], [ErrAccessDenied], [ErrOtherUser], that of the token call,
-// or an [ErrTokenStore]. When Pinterest itself has failed (error=server_error and
-// temporarily_unavailable) the disposition is park; where it refuses the app's
-// request (invalid_scope and others, see Error.CodeName) it is review. If the
-// account is known to be that of a Pinterest user, and who has given access now
-// cannot be read, the error is that of the reading.
+// an [ErrTokenStore], or [ErrShutdown]. When Pinterest itself has failed
+// (error=server_error and temporarily_unavailable) the disposition is park; where it
+// refuses the app's request (invalid_scope and others, see Error.CodeName) it is
+// review. If the account is known to be that of a Pinterest user, and who has given
+// access now cannot be read, the error is that of the reading.
 //
 // A code can be exchanged only once. So ctx ends Callback only before the token call;
 // from then on it has bounds of its own, 50 seconds in all, and the token is saved
 // even if the browser is gone.
 func (s *OAuthService) Callback(ctx context.Context, r *http.Request, account string) (*Connection, error) {
+	if !s.work.begin(account) {
+		return nil, newError(nil, Error{Operation: opAuthorize, Class: ClassCanceled, Disposition: DispositionPark, Phase: PhaseNotSent}, ErrShutdown)
+	}
+	defer s.work.end(account)
 	login, err := s.begun(ctx, r, account)
 	if err != nil {
 		return nil, err
@@ -140,7 +141,7 @@ func (s *OAuthService) Callback(ctx context.Context, r *http.Request, account st
 		return nil, err
 	}
 	c := s.client(account)
-	ctx = context.WithoutCancel(ctx)
+	ctx = s.underway(context.WithoutCancel(ctx))
 	tok, err := s.exchangeFor(ctx, c, query.Get("code"), login.Verifier)
 	if err != nil {
 		return nil, err
@@ -241,7 +242,7 @@ func (s *OAuthService) Disconnect(ctx context.Context, account string) error {
 	if err := c.store.Delete(ctx, account); err != nil {
 		return storeFailure(saveError{err})
 	}
-	c.tokens.replace(&Token{})
+	c.tokens.replace(nil, &Token{})
 	return nil
 }
 

@@ -65,11 +65,14 @@ const (
 	// once per outage.
 	EventRefreshPaused
 	// EventUserChanged: the account was connected again to another Pinterest user: Err is
-	// an *OtherUserError with both.
+	// an *OtherUserError with both. Each process that uses the account sends it once.
 	EventUserChanged
+	// EventStoreFailed: the token store could not be looked at again (Err): the token at
+	// hand is used. Sent once per account and outage.
+	EventStoreFailed
 )
 
-var eventNames = [...]string{"pace", "attempt", "refresh", "lookup", "done", "connected", "disconnected", "expiring", "scopes lost", "quarantined", "refresh paused", "user changed"}
+var eventNames = [...]string{"pace", "attempt", "refresh", "lookup", "done", "connected", "disconnected", "expiring", "scopes lost", "quarantined", "refresh paused", "user changed", "store failed"}
 
 // String returns the type in words, such as "attempt" or "disconnected".
 func (t EventType) String() string {
@@ -287,7 +290,7 @@ func (c *Client) log(e Event) {
 		attrs = append(attrs, slog.Int("attempts", e.Attempts), slog.String("origin", string(e.Origin)))
 	case EventScopesLost:
 		attrs = append(attrs, slog.String("scopes", joinScopes(e.Scopes)))
-	case EventRefresh, EventConnected, EventDisconnected, EventExpiring, EventQuarantined, EventRefreshPaused, EventUserChanged:
+	case EventRefresh, EventConnected, EventDisconnected, EventExpiring, EventQuarantined, EventRefreshPaused, EventUserChanged, EventStoreFailed:
 	}
 	if e.Wait > 0 {
 		attrs = append(attrs, slog.Duration("wait", e.Wait))

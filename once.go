@@ -46,6 +46,10 @@ func CreateOnce[T any](ctx context.Context, c *Client, key string, op Operation,
 		cl.describe(ctx, c)
 		return out, nil
 	}
+	if err := c.admit(ctx, cl); err != nil {
+		return nil, c.refuse(ctx, cl, err)
+	}
+	ctx = c.underway(ctx)
 	o, err := newOnce(c, cl)
 	if err != nil {
 		return nil, c.refuse(ctx, cl, cl.invalid(err))

@@ -56,6 +56,8 @@ type config struct {
 	store   TokenStore
 	oauth   OAuth
 
+	follow    time.Duration
+	hasFollow bool
 	hasOAuth  bool
 	anyScope  bool
 	nilOption int // the number of an option that is nil; 0 if there is none
@@ -216,6 +218,7 @@ func (cfg *config) core() (*core, error) {
 		clock: cfg.clock, apiClock: &apiclock.Offset{}, limiter: limiter, ledger: cfg.ledger, maxBody: cfg.maxBody,
 		observers: cfg.observers, logger: cfg.logger, newTokens: cfg.tokens,
 		anyScope: cfg.anyScope, store: cfg.store, oauth: cfg.oauth,
+		work: newWork(), renewals: make(chan struct{}, maxRenewals),
 	}
 	if cfg.hasOAuth {
 		k.appSecrets = append(k.appSecrets, cfg.oauth.ClientSecret)
@@ -288,6 +291,9 @@ func (cfg *config) check() error {
 		if err := cfg.oauth.check(); err != nil {
 			return err
 		}
+	}
+	if cfg.hasFollow && cfg.follow <= 0 {
+		return errFollow
 	}
 	if err := cfg.policy.validate(); err != nil {
 		return fmt.Errorf("pinterest: WithRetry: %w", err)

@@ -21,8 +21,9 @@ type callOptions struct {
 	priority  Priority
 	timeout   time.Duration
 	override  *RetryPolicy
-	token     string // used instead of the account's
-	ownToken  bool   // there is such a token
+	token     string  // used instead of the account's
+	ownToken  bool    // there is such a token
+	user      *string // the id of whom the call is for
 
 	withoutLookup bool
 	maxDownload   int64
@@ -69,6 +70,9 @@ func (o *callOptions) apply(c *Client) error {
 	if o.ownToken && o.token == "" {
 		check.Add("UsingToken", "", "must not be empty")
 	}
+	if o.user != nil && (*o.user == "" || o.ownToken) {
+		check.Add("ForUser", *o.user, "must not be empty, nor used with UsingToken")
+	}
 	return errors.Join(check.Err(), checkAccess("the token of UsingToken", o.token))
 }
 
@@ -103,6 +107,12 @@ func RawTo(b *[]byte) CallOption { return func(o *callOptions) { o.raw = b } }
 func UsingToken(token string) CallOption {
 	return func(o *callOptions) { o.token, o.ownToken = token, true }
 }
+
+// ForUser makes the call fail with [ErrOtherUser] if the account does not belong to the
+// Pinterest user with this id, or if its user is not known ([Token].User). Keep the
+// id with a job that may outlive its process: the account can be connected to another
+// user before the job is carried out.
+func ForUser(id string) CallOption { return func(o *callOptions) { o.user = &id } }
 
 // MaxDownload limits the file of a [Client.Download], in bytes, both compressed and
 // decompressed. Default 4 GiB.

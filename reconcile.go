@@ -38,7 +38,7 @@ func (r *run) reconcile(exists, final bool) (verdict, error) {
 	s := r.search()
 	s.exists, s.patient = exists, final
 	if r.ctx.Err() == nil {
-		verdict, err := s.prove(r.ctx)
+		verdict, err := s.prove(r.c.underway(r.ctx))
 		r.proved = verdict == verdictAbsent
 		if verdict == verdictFound {
 			r.origin = OriginLookup
@@ -59,7 +59,7 @@ func (r *run) lastLook() (verdict, error) {
 	if r.ctx.Err() == nil {
 		ctx = r.ctx
 	}
-	f, err := r.search().look(ctx)
+	f, err := r.search().look(r.c.underway(ctx))
 	switch {
 	case err == nil && f.found:
 		r.origin = OriginLookup

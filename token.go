@@ -147,9 +147,11 @@ const ErrTokenConflict = constError("pinterest: the stored token was changed by 
 // pinteresttest/storetest check an implementation against all that is said here.
 //
 // An account is named by any string of valid UTF-8 that the application chooses.
-// Names that begin with "pinterest:logins:" are the library's own: at most 256
-// records say which logins were answered lately, so that no process accepts one
-// again. They have no refresh token, and Due does not yield them.
+// The library has two kinds of records of its own. Names that begin with
+// "pinterest:logins:" are of at most 256 records that say which logins were answered
+// lately, so that no process accepts one again. "pinterest:refresh-due" says when
+// [App.RefreshEvery] runs next. They have no refresh token, and Due does not yield
+// them.
 type TokenStore interface {
 	// Lock waits for the account's lock, which excludes all other processes that use
 	// the store, and returns a function that releases it and may be called twice. It
@@ -159,6 +161,10 @@ type TokenStore interface {
 	// Load returns the account's token with its Version and with times in UTC, or
 	// nil when there is none.
 	Load(ctx context.Context, account string) (*Token, error)
+	// Version returns the Version of the account's token, or "" when there is none. It
+	// is asked for again and again for every account in use, so it should cost less
+	// than Load; it need not notice a record that Load cannot read.
+	Version(ctx context.Context, account string) (string, error)
 	// Save replaces the account's token if the stored one still has the Version of
 	// tok ("": there is none), and returns the new Version. Otherwise it changes
 	// nothing and returns [ErrTokenConflict]. It does not change tok. When it returns
@@ -171,4 +177,7 @@ type TokenStore interface {
 	// that is not known does not make an account due. Each account is yielded once,
 	// even one that is refreshed meanwhile. An error ends the sequence.
 	Due(ctx context.Context, before time.Time) iter.Seq2[string, error]
+	// Accounts yields every account that has a token, whatever its state. Each account
+	// that has one all the time is yielded once. An error ends the sequence.
+	Accounts(ctx context.Context) iter.Seq2[string, error]
 }

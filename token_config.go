@@ -88,11 +88,13 @@ func (cfg *config) checkTokens() error {
 // tokens returns the tokens of one account, from the source that the options
 // name. c is a client of that account.
 func (cfg *config) tokens(c *Client) *tokens {
-	t := &tokens{option: cfg.sources[0], clock: cfg.clock, secrets: c.secrets, source: fixedToken{}, early: cfg.early()}
+	t := &tokens{option: cfg.sources[0], clock: cfg.clock, secrets: c.secrets, source: fixedToken{}, early: cfg.early(), name: c.name, work: c.work}
 	first := &Token{AccessToken: cfg.static}
 	switch {
 	case cfg.store != nil:
 		t.source = &storedToken{client: c, store: cfg.store}
+		t.every = cfg.follow
+		setDefault(&t.every, defaultFollow)
 	case cfg.refresh != nil:
 		r := cfg.refresh
 		first = &Token{AccessToken: r.AccessToken, RefreshToken: r.RefreshToken, Expiry: r.Expiry}
@@ -149,6 +151,16 @@ func (s *refreshConfigStore) Save(ctx context.Context, _ string, tok *Token) (st
 }
 
 func (s *refreshConfigStore) Delete(context.Context, string) error { return nil }
+
+func (s *refreshConfigStore) Version(context.Context, string) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.token.Version, nil
+}
+
+func (s *refreshConfigStore) Accounts(context.Context) iter.Seq2[string, error] {
+	return func(func(string, error) bool) {}
+}
 
 func (s *refreshConfigStore) Due(context.Context, time.Time) iter.Seq2[string, error] {
 	return func(func(string, error) bool) {}

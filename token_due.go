@@ -13,7 +13,28 @@ type RefreshReport struct {
 	Refreshed int              // accounts with a new token
 	Current   int              // accounts that needed none any more, such as those that another process refreshed
 	Failed    map[string]error // by account; one that is an [ErrDisconnected] has to be connected again, one of a quarantined account is to be looked at
+
+	// Accounts has every account that the run came to.
+	Accounts map[string]AccountRefresh
 }
+
+// AccountRefresh is what became of one account in [App.RefreshDue].
+type AccountRefresh struct {
+	Outcome RefreshOutcome
+	Class   Class // of Err
+	Err     error // an *[Error]; nil unless the outcome is quarantined or failed
+}
+
+// RefreshOutcome says how the refresh of an account has ended.
+type RefreshOutcome string
+
+// The outcomes of a refresh.
+const (
+	RefreshDone        RefreshOutcome = "refreshed"   // it has a new token
+	RefreshNotNeeded   RefreshOutcome = "current"     // its token was refreshed meanwhile, such as by another process
+	RefreshQuarantined RefreshOutcome = "quarantined" // its access token is good, and its refresh token is refused
+	RefreshFailed      RefreshOutcome = "failed"      // see the Class
+)
 
 const (
 	// refreshWorkers is how many accounts are refreshed at the same time.
@@ -28,41 +49,47 @@ const (
 var errEndpointDown = errors.New("too many refreshes in a row have failed: the token endpoint seems to be down")
 
 // RefreshDue refreshes the tokens of all accounts in the store that expire within
-// [OAuth].RefreshWithin, at most 20 a second. Run it in a job once or a few times
-// a day: then an account that nobody calls for does not lose its refresh token,
-// and calls do not wait for a refresh. Any number of processes may run it at once.
+// [OAuth].RefreshWithin, four at a time and at most 20 a second. Run it in a job once
+// or a few times a day, or with [App.RefreshEvery]: then an account that nobody calls
+// for does not lose its refresh token, and calls do not wait for a refresh. Any number
+// of processes may run it at once. A run that was cut short is resumed by the next
+// one: accounts that have a new token are not due any more.
 //
 // It returns an error when ctx ends, when the store cannot be read, when the token
-// endpoint is down, and when [WithOAuth] is missing. It is an [ErrRefreshPaused] if the
-// refresh tokens of several accounts in a row were refused and no refresh has
-// succeeded since: then no account is disconnected. The run ends after 20 failures in
-// a row. The failures of single accounts are in the report only, which is valid in any
-// case.
+// endpoint is down, when the app is shut down ([ErrShutdown]), and when [WithOAuth] is
+// missing. It is an [ErrRefreshPaused] if the refresh tokens of several accounts in a
+// row were refused and no refresh has succeeded since: then no account is
+// disconnected. The run ends after 20 failures in a row. The failures of single
+// accounts are in the report only, which is valid in any case.
+//
+// When ctx ends, no further refresh begins, and RefreshDue returns when those under
+// way have ended and are saved. That takes up to two minutes when Pinterest is slow.
+// A process that does not wait for it loses these accounts.
 func (a *App) RefreshDue(ctx context.Context) (RefreshReport, error) {
 	r := &refreshRun{app: a, before: a.clock.Now().Add(a.oauth.refreshWithin())}
-	r.report.Failed = map[string]error{}
+	r.report.Failed, r.report.Accounts = map[string]error{}, map[string]AccountRefresh{}
 	if ctx == nil {
 		return r.report, fmt.Errorf("pinterest: refreshing due tokens: %w", errNilContext)
 	}
 	if a.oauth.ClientID == "" {
 		return r.report, errNoOAuth
 	}
-	caller := ctx
-	ctx, r.stop = context.WithCancelCause(ctx)
+	caller, pauses := ctx, a.refusals.seen()
+	ctx, r.stop = a.work.bind(ctx)
 	defer r.stop(nil)
 	queue := make(chan string)
 	var workers sync.WaitGroup
 	for range refreshWorkers {
 		workers.Go(func() {
 			for account := range queue {
-				r.refresh(ctx, account)
+				r.refresh(context.WithoutCancel(ctx), account)
 			}
 		})
 	}
 	err := r.feed(ctx, queue)
 	close(queue)
 	workers.Wait()
-	if r.paused {
+	if a.refusals.pausedSince(pauses) { // it may be over again
 		r.reconsider(caller)
 	}
 	if a.refusals.isPaused() && (err == nil || errors.Is(err, errEndpointDown)) {
@@ -82,13 +109,15 @@ type refreshRun struct {
 
 	mu       sync.Mutex
 	report   RefreshReport
-	failures int  // in a row, other than disconnected accounts
-	paused   bool // refreshes were paused during the run, see refusals
+	failures int // in a row, other than disconnected accounts
 }
 
 // feed hands the due accounts to the workers, at the pace of refreshSpacing.
 func (r *refreshRun) feed(ctx context.Context, queue chan<- string) error {
 	for account, err := range r.app.store.Due(ctx, r.before) {
+		if cause := context.Cause(ctx); cause != nil {
+			return cause
+		}
 		if err != nil {
 			return loadError{err}
 		}
@@ -111,25 +140,38 @@ func (r *refreshRun) reconsider(ctx context.Context) {
 			continue
 		}
 		if tok, loadErr := r.app.store.Load(ctx, account); loadErr == nil && tok != nil && tok.Disconnected == nil {
-			r.report.Failed[account] = r.app.client(account).refreshError(pausedError{"the disconnection was undone"})
+			r.fail(account, r.app.client(account).refreshError(pausedError{"the disconnection was undone"}))
 		}
 	}
+}
+
+// fail puts an account that has no new token into the report.
+func (r *refreshRun) fail(account string, err error) {
+	result := AccountRefresh{Outcome: RefreshFailed, Err: err}
+	if e, ok := errors.AsType[*Error](err); ok {
+		result.Class = e.Class
+	}
+	if _, ok := errors.AsType[quarantinedError](err); ok {
+		result.Outcome = RefreshQuarantined
+	}
+	r.report.Failed[account], r.report.Accounts[account] = err, result
 }
 
 func (r *refreshRun) refresh(ctx context.Context, account string) {
 	refreshed, err := r.app.client(account).refreshBefore(ctx, r.before)
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	result := AccountRefresh{Outcome: RefreshNotNeeded}
 	switch {
 	case err == nil && refreshed:
+		result.Outcome = RefreshDone
 		r.report.Refreshed++
 		r.failures = 0
 	case err == nil:
 		r.report.Current++
 	default:
-		r.report.Failed[account] = err
-		r.paused = r.paused || r.app.refusals.isPaused()
-		if _, quarantined := errors.AsType[quarantinedError](err); quarantined {
+		r.fail(account, err)
+		if r.report.Accounts[account].Outcome == RefreshQuarantined {
 			return // which says nothing about the endpoint
 		}
 		if r.failures++; errors.Is(err, ErrDisconnected) {
@@ -137,31 +179,37 @@ func (r *refreshRun) refresh(ctx context.Context, account string) {
 		} else if r.failures >= refreshGiveUp {
 			r.stop(errEndpointDown)
 		}
+		return
 	}
+	r.report.Accounts[account] = result
 }
 
 // refreshBefore refreshes the account's token if it expires before that time.
 func (c *Client) refreshBefore(ctx context.Context, before time.Time) (refreshed bool, err error) {
 	source := c.tokens.source.(*storedToken) // as every account of an App has
-	c.tokens.mu.Lock()
-	last := c.tokens.current.token.AccessToken
-	joined := c.tokens.pending != nil
-	pending := c.tokens.begin(ctx, false, func(ctx context.Context, _ *Token, _ bool) (tok *Token, granted bool, err error) {
-		tok, last, granted, err = source.refreshBefore(ctx, before)
-		return tok, granted, err
-	})
-	if !joined {
-		pending.early = true
+	for {
+		c.tokens.mu.Lock()
+		joined := c.tokens.pending != nil
+		last := c.tokens.current.token.AccessToken
+		pending := c.tokens.begin(ctx, false, func(ctx context.Context, _ *Token, _ bool) (tok *Token, granted bool, err error) {
+			tok, last, granted, err = source.refreshBefore(ctx, before)
+			return tok, granted, err
+		})
+		if !joined {
+			pending.early = true
+		}
+		c.tokens.mu.Unlock()
+		cred, err := pending.wait(ctx)
+		switch {
+		case err != nil:
+			return false, c.refreshError(err)
+		case joined && cred.token.AccessToken == last:
+			continue // what was under way has only read the store
+		case cred.token.Quarantined != nil:
+			return false, c.refreshError(quarantinedError{*cred.token.Quarantined})
+		}
+		return cred.token.AccessToken != last, nil
 	}
-	c.tokens.mu.Unlock()
-	cred, err := pending.wait(ctx)
-	if err != nil {
-		return false, c.refreshError(err)
-	}
-	if q := cred.token.Quarantined; q != nil {
-		return false, c.refreshError(quarantinedError{*q})
-	}
-	return cred.token.AccessToken != last, nil
 }
 
 // refreshBefore refreshes the stored token if it expires before that time. It

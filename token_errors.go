@@ -96,6 +96,10 @@ func (c *Client) tokenRule(rule Rule, err error, refused bool) Rule {
 		if !call.RetryAt.IsZero() {
 			out.ParkFor = max(0, call.RetryAt.Sub(c.clock.Now()))
 		}
+	case errors.Is(err, ErrShutdown):
+		out.Class, out.Disposition = ClassCanceled, DispositionPark
+	case errors.Is(err, ErrOtherUser):
+		out.Class, out.Disposition = ClassPrecondition, DispositionReview
 	case errors.Is(err, ErrDisconnected), errors.Is(err, errNoRefreshToken):
 	case errors.As(err, &unsaved):
 		out.Class, out.Disposition = ClassTokenStore, DispositionReview

@@ -54,6 +54,15 @@ func (s *MemoryTokenStore) Load(ctx context.Context, account string) (*Token, er
 	return copyToken(tok), nil
 }
 
+// Version implements [TokenStore].
+func (s *MemoryTokenStore) Version(ctx context.Context, account string) (string, error) {
+	tok, err := s.Load(ctx, account)
+	if tok == nil {
+		return "", err
+	}
+	return tok.Version, nil
+}
+
 // Save implements [TokenStore].
 func (s *MemoryTokenStore) Save(ctx context.Context, account string, tok *Token) (version string, err error) {
 	if err := ctx.Err(); err != nil {
@@ -93,8 +102,22 @@ func (s *MemoryTokenStore) Delete(ctx context.Context, account string) error {
 // Due implements [TokenStore]. It yields the accounts in alphabetical order, as
 // they were when it began.
 func (s *MemoryTokenStore) Due(ctx context.Context, before time.Time) iter.Seq2[string, error] {
+	expires := func(at time.Time) bool { return !at.IsZero() && at.Before(before) }
+	return s.list(ctx, func(tok *Token) bool {
+		return tok.RefreshToken != "" && tok.Disconnected == nil && (expires(tok.Expiry) || expires(tok.RefreshExpiry))
+	})
+}
+
+// Accounts implements [TokenStore]. It yields the accounts in alphabetical order, as
+// they were when it began.
+func (s *MemoryTokenStore) Accounts(ctx context.Context) iter.Seq2[string, error] {
+	return s.list(ctx, func(*Token) bool { return true })
+}
+
+// list yields the accounts whose token is wanted.
+func (s *MemoryTokenStore) list(ctx context.Context, wanted func(tok *Token) bool) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
-		for accounts := s.due(before); ; accounts = accounts[1:] {
+		for accounts := s.names(wanted); ; accounts = accounts[1:] {
 			if err := ctx.Err(); err != nil {
 				yield("", err)
 				return
@@ -106,13 +129,12 @@ func (s *MemoryTokenStore) Due(ctx context.Context, before time.Time) iter.Seq2[
 	}
 }
 
-func (s *MemoryTokenStore) due(before time.Time) []string {
-	expires := func(at time.Time) bool { return !at.IsZero() && at.Before(before) }
+func (s *MemoryTokenStore) names(wanted func(tok *Token) bool) []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var accounts []string
 	for account, tok := range s.tokens {
-		if tok.RefreshToken != "" && tok.Disconnected == nil && (expires(tok.Expiry) || expires(tok.RefreshExpiry)) {
+		if wanted(tok) {
 			accounts = append(accounts, account)
 		}
 	}

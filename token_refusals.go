@@ -23,6 +23,7 @@ type refusals struct {
 	accounts map[string]bool // refused since the last success, until paused
 	marks    map[string]mark // by account: made since the last success
 	round    uint64          // how many refreshes have succeeded
+	pauses   uint64          // how many pauses have begun
 }
 
 // mark is a change of a stored token that can be undone.
@@ -56,7 +57,9 @@ func (r *refusals) add(account string, explained bool, last uint64) (round uint6
 		r.accounts = map[string]bool{}
 	}
 	r.accounts[account] = true
-	r.paused = len(r.accounts) == maxRefusals
+	if r.paused = len(r.accounts) == maxRefusals; r.paused {
+		r.pauses++
+	}
 	return round, r.paused
 }
 
@@ -64,6 +67,23 @@ func (r *refusals) isPaused() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.paused
+}
+
+// seen returns how many pauses there were before now, without one that goes on.
+func (r *refusals) seen() uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.paused {
+		return r.pauses - 1
+	}
+	return r.pauses
+}
+
+// pausedSince reports whether there was a pause since seen has returned n.
+func (r *refusals) pausedSince(n uint64) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.pauses > n
 }
 
 // marked takes note of a mark that may have to be undone.

@@ -364,6 +364,63 @@ func TestRefreshDueGoesOnPastDeadAccounts(t *testing.T) {
 	}
 }
 
+// A pause that is over before a worker looks is not forgotten: what it has undone is
+// not reported as disconnected.
+func TestRefreshDueAfterAShortPause(t *testing.T) {
+	t.Parallel()
+	marked, undoing, succeeded := make(chan struct{}, 2), make(chan struct{}), make(chan struct{})
+	await := func(ch <-chan struct{}) {
+		select {
+		case <-ch:
+		case <-t.Context().Done():
+		}
+	}
+	s := newServer(t).onToken(reply{sticky: true, act: func(_ *server, w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		form, _ := url.ParseQuery(string(body))
+		switch form.Get("refresh_token") {
+		case "pinr.03": // succeeds while the marks of the others are undone
+			await(undoing)
+			_, _ = io.WriteString(w, granted().body)
+			return
+		case "pinr.02": // is the third one in the row
+			await(marked)
+			await(marked)
+		}
+		w.WriteHeader(grantRefused.status)
+		_, _ = io.WriteString(w, grantRefused.body)
+	}})
+	store := &tokenStore{MemoryTokenStore: pinterest.NewMemoryTokenStore(), fail: map[string]error{}}
+	tokensOf(t, store, 4, func(_ int, tok *pinterest.Token) { tok.Expiry = s.clock.Now() })
+	undo := sync.OnceFunc(func() { close(undoing) })
+	store.before = func(tok *pinterest.Token) {
+		switch {
+		case tok.Disconnected != nil:
+			marked <- struct{}{}
+		case tok.AccessToken == newAccess:
+			close(succeeded)
+		default:
+			undo()
+			await(succeeded)
+		}
+	}
+	report, err := storedApp(t, s, store).RefreshDue(t.Context())
+	require.NoError(t, err, "the pause is over")
+	require.Len(t, report.Failed, 3)
+	undone := 0
+	for account, err := range report.Failed {
+		tok, loadErr := store.Load(t.Context(), account)
+		require.NoError(t, loadErr)
+		require.Equal(t, tok.Disconnected != nil, errors.Is(err, pinterest.ErrDisconnected), account)
+		require.Equal(t, err, report.Accounts[account].Err)
+		require.Equal(t, failure(t, err).Class, report.Accounts[account].Class)
+		if tok.Disconnected == nil {
+			undone++
+		}
+	}
+	assert.GreaterOrEqual(t, undone, 2, "the one that began the pause, and what it undid")
+}
+
 // lostAnswers are token endpoints that rotate the token, and whose answer is lost.
 var lostAnswers = map[string]func(body string) reply{
 	"cut":     func(body string) reply { return halfBody(200, body[:len(body)/2]) },
@@ -390,6 +447,9 @@ func TestLostRefreshAnswerQuarantines(t *testing.T) {
 			report, err := app.RefreshDue(t.Context())
 			require.NoError(t, err)
 			require.ErrorContains(t, report.Failed["shop-1"], "quarantined")
+			assert.Equal(t, pinterest.AccountRefresh{
+				Outcome: pinterest.RefreshQuarantined, Class: failure(t, report.Failed["shop-1"]).Class, Err: report.Failed["shop-1"],
+			}, report.Accounts["shop-1"])
 			assert.Equal(t, review, failure(t, report.Failed["shop-1"]).Disposition)
 			assert.NotErrorIs(t, report.Failed["shop-1"], pinterest.ErrDisconnected)
 			stored := store.stored(t)

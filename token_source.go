@@ -20,8 +20,11 @@ type tokens struct {
 	option  string // that gave the source, such as "WithTokenStore"
 	source  tokenSource
 	early   time.Duration // how long before its expiry a token is refreshed
+	every   time.Duration // how often the store is looked at; 0: never
 	clock   Clock
 	secrets *redact.Secrets
+	name    string // of the account
+	work    *work
 
 	mu           sync.Mutex
 	current      credential
@@ -34,6 +37,12 @@ type tokens struct {
 	cooldown     time.Duration // the last one, after a token was refused that was just granted; 0: none
 	coolUntil    time.Time     // when it ends
 	coolFor      *grant        // the token that began it
+	looking      *look         // the look at the store under way
+	lookAt       time.Time     // when to look again
+	lookFailed   bool          // the last look has failed
+
+	user    atomic.Pointer[PinterestUser] // the last that was known
+	changed *OtherUserError               // that it is another since, which observers are still to hear
 }
 
 // tokenSource is where tokens come from.
@@ -105,6 +114,9 @@ const (
 	// is as long as justGranted, and each further one twice as long, with up to a half
 	// added at random.
 	longestCooldown = time.Hour
+	// maxRenewals is how many renewals an App has under way at the same time. Each of
+	// them may hold a lock of the store and a rotated token.
+	maxRenewals = 32
 )
 
 func newCredential(tok *Token) credential {
@@ -124,12 +136,19 @@ func (t *tokens) set(tok *Token) {
 		t.current.due = tok.Quarantined.RetryAt
 	}
 	t.secrets.AddToken(tok.AccessToken, tok.RefreshToken)
+	t.lookAt = t.clock.Now().Add(t.every)
+	t.noteUser(tok.User)
 }
 
 // token returns the current token. One that is due is refreshed in the
 // background; one that has expired is waited for.
 func (t *tokens) token(ctx context.Context) (credential, error) {
 	t.mu.Lock()
+	if look := t.follow(ctx, t.clock.Now()); look != nil {
+		t.mu.Unlock()
+		look.wait(ctx)
+		t.mu.Lock()
+	}
 	cred, now := t.current, t.clock.Now()
 	if cred.token.AccessToken != "" && !cred.token.expired(now) {
 		if !cred.due.IsZero() && !now.Before(cred.due) && !now.Before(t.nextAhead) {
@@ -170,7 +189,7 @@ func (t *tokens) refresh(ctx context.Context, refused credential) (granted bool,
 		cred, err := pending.wait(ctx)
 		switch {
 		case err != nil || cred.token.AccessToken != refused.token.AccessToken:
-			return began && pending.granted, err
+			return err == nil && began && pending.granted, err // a waiter that has left must not look at it
 		case pending.refused:
 			return false, errSameToken
 		}
@@ -235,13 +254,32 @@ func (t *tokens) join(ctx context.Context, refused bool, refresh refreshFunc) (p
 	return t.begin(ctx, refused, refresh), began
 }
 
-// begin begins a refresh, unless one is under way.
+// begin begins a refresh, unless one is under way or the app is shut down.
 func (t *tokens) begin(ctx context.Context, refused bool, refresh refreshFunc) *refreshCall {
-	if t.pending == nil {
-		t.pending = &refreshCall{refused: refused, replacements: t.replacements, done: make(chan struct{})}
-		go t.run(context.WithoutCancel(ctx), t.pending, t.current.token, refresh)
+	switch {
+	case t.pending != nil:
+		return t.pending
+	case !t.work.begin(t.name):
+		return failedRefresh(ErrShutdown)
 	}
+	return t.start(ctx, refused, refresh)
+}
+
+// start starts a refresh whose work has begun.
+func (t *tokens) start(ctx context.Context, refused bool, refresh refreshFunc) *refreshCall {
+	t.pending = &refreshCall{refused: refused, replacements: t.replacements, done: make(chan struct{})}
+	go t.run(context.WithoutCancel(ctx), t.pending, t.current.token, refresh)
 	return t.pending
+}
+
+// saveAgain saves a refreshed token that could not be saved, in the background.
+func (t *tokens) saveAgain(ctx context.Context) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.pending == nil {
+		t.work.beginLast(t.name)
+		t.start(ctx, false, t.source.refresh)
+	}
 }
 
 // failedRefresh is a refresh that has failed already.
@@ -263,6 +301,7 @@ func (r *refreshCall) wait(ctx context.Context) (credential, error) {
 
 // run makes one refresh.
 func (t *tokens) run(ctx context.Context, r *refreshCall, old *Token, refresh refreshFunc) {
+	defer t.work.end(t.name)
 	ctx, cancel := context.WithTimeout(ctx, refreshTimeout)
 	defer cancel()
 	tok, granted, err := refresh(ctx, old, r.refused)
@@ -273,7 +312,6 @@ func (t *tokens) run(ctx context.Context, r *refreshCall, old *Token, refresh re
 		err = fmt.Errorf("%s: %w", t.option, err)
 	}
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	t.failure = nil
 	if err == nil {
 		if r.replacements == t.replacements && tok != old { // else there is a newer one by now, or no other
@@ -288,11 +326,13 @@ func (t *tokens) run(ctx context.Context, r *refreshCall, old *Token, refresh re
 	}
 	r.err = err
 	t.pending = nil
+	t.mu.Unlock()
+	t.reportUser(ctx)
 	close(r.done)
 }
 
-// change makes the result of a refresh the current token. It is called with the lock
-// held.
+// change makes the result of a refresh, or of a look at the store, the current token. It
+// is called with the lock held.
 func (t *tokens) change(tok *Token, granted bool) {
 	before := t.current
 	_, ours := t.source.(*storedToken) // what a caller's source brings may be an old one
@@ -308,10 +348,14 @@ func (t *tokens) change(tok *Token, granted bool) {
 	}
 }
 
-// replace makes tok the current token, whatever was before.
-func (t *tokens) replace(tok *Token) {
+// replace makes tok the current token, whatever was before. stored is what was
+// stored before, nil if it is not known.
+func (t *tokens) replace(stored, tok *Token) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if stored != nil {
+		t.noteUser(stored.User)
+	}
 	t.set(tok)
 	t.replacements++
 	t.failure = nil

@@ -46,6 +46,12 @@ func (s *storedToken) refresh(ctx context.Context, old *Token, refused bool) (to
 
 // refreshWithLock refreshes while it holds the account's lock.
 func (s *storedToken) refreshWithLock(ctx context.Context, old *Token, refused bool) (tok *Token, granted bool, err error) {
+	select {
+	case s.client.renewals <- struct{}{}:
+		defer func() { <-s.client.renewals }()
+	case <-ctx.Done():
+		return nil, false, ctx.Err()
+	}
 	unlock, err := s.store.Lock(ctx, s.client.name)
 	if err != nil {
 		return nil, false, loadError{err}

@@ -133,6 +133,10 @@ func Resolve[W, T any](ctx context.Context, c *Client, u Uncertain, lookup func(
 	}); err != nil {
 		return unknown, c.refuse(ctx, cl, cl.invalid(err))
 	}
+	if e := c.admit(ctx, cl); e != nil {
+		return unknown, c.refuse(ctx, cl, e)
+	}
+	ctx = c.underway(ctx)
 	// The locks are taken in the order of CreateOnce: first those of the ledger, so that
 	// no two processes adopt one result, and then the turn among the equal creates of
 	// this client, so that the result of one in flight is not adopted.

@@ -196,6 +196,21 @@ func (s *Store) stands() error {
 	return err
 }
 
+// Version implements pinterest.TokenStore. It reads the file, and decrypts nothing.
+func (s *Store) Version(ctx context.Context, account string) (string, error) {
+	if err := ctx.Err(); err != nil {
+		return "", err
+	}
+	rec, err := readRecord(s.path(account))
+	if errors.Is(err, fs.ErrNotExist) {
+		rec, err = record{}, s.stands()
+	}
+	if err != nil {
+		return "", s.wrapAccount(account, err)
+	}
+	return rec.version, nil
+}
+
 // Save implements pinterest.TokenStore.
 func (s *Store) Save(ctx context.Context, account string, tok *pinterest.Token) (version string, err error) {
 	payload, err := s.keys.Seal(account, tok)
@@ -251,15 +266,35 @@ func (s *Store) Delete(ctx context.Context, account string) error {
 // order. If a record cannot be read, the accounts after it are still yielded; its
 // error comes last.
 func (s *Store) Due(ctx context.Context, before time.Time) iter.Seq2[string, error] {
+	return s.list(ctx, func(rec record) (bool, error) {
+		tok, err := rec.token(s.keys)
+		if err != nil {
+			return false, err
+		}
+		at := sealed.DueAt(tok)
+		return !at.IsZero() && at.Before(before), nil
+	})
+}
+
+// Accounts implements pinterest.TokenStore. It reads every file once, in no
+// particular order, and decrypts nothing. If a record cannot be read, the accounts
+// after it are still yielded; its error comes last.
+func (s *Store) Accounts(ctx context.Context) iter.Seq2[string, error] {
+	return s.list(ctx, func(record) (bool, error) { return true, nil })
+}
+
+// list yields the accounts whose record is wanted.
+func (s *Store) list(ctx context.Context, wanted func(rec record) (bool, error)) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
-		if err := s.due(ctx, before, func(account string) bool { return yield(account, nil) }); err != nil {
+		if err := s.walk(ctx, wanted, func(account string) bool { return yield(account, nil) }); err != nil {
 			yield("", err)
 		}
 	}
 }
 
-// due calls yield with every account that is due, until yield returns false.
-func (s *Store) due(ctx context.Context, before time.Time, yield func(account string) bool) error {
+// walk calls yield with every account whose record is wanted, until yield returns
+// false.
+func (s *Store) walk(ctx context.Context, wanted func(rec record) (bool, error), yield func(account string) bool) error {
 	if err := errors.Join(ctx.Err(), s.wrap(s.stands())); err != nil {
 		return err
 	}
@@ -275,35 +310,24 @@ func (s *Store) due(ctx context.Context, before time.Time, yield func(account st
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		account, at, err := s.dueAt(e.Name())
+		rec, err := readRecord(filepath.Join(s.dir, e.Name()))
+		if err == nil && fileName(rec.account)+recordEnd != e.Name() {
+			err = sealed.ErrDamaged
+		}
+		yes := false
+		if err == nil {
+			yes, err = wanted(rec)
+		}
 		switch {
 		case errors.Is(err, fs.ErrNotExist): // deleted in the meantime
 		case err != nil:
 			unreadable = append(unreadable, fmt.Errorf("%s: %w", e.Name(), err))
-		case !at.IsZero() && at.Before(before):
-			if !yield(account) {
-				return nil
-			}
+		case yes && !yield(rec.account):
+			return nil
 		}
 	}
 	if n := len(unreadable); n > 1 {
 		return s.wrap(fmt.Errorf("%w (and %d more that cannot be read)", unreadable[0], n-1))
 	}
 	return s.wrap(errors.Join(unreadable...))
-}
-
-// dueAt returns the account of a file and when its token must be refreshed.
-func (s *Store) dueAt(name string) (account string, at time.Time, err error) {
-	rec, err := readRecord(filepath.Join(s.dir, name))
-	if err != nil {
-		return "", time.Time{}, err
-	}
-	if fileName(rec.account)+recordEnd != name {
-		return "", time.Time{}, sealed.ErrDamaged
-	}
-	tok, err := rec.token(s.keys)
-	if err != nil {
-		return "", time.Time{}, err
-	}
-	return rec.account, sealed.DueAt(tok), nil
 }

@@ -33,6 +33,7 @@ type role struct {
 var roles = map[string]func(ctx context.Context, s *filestore.Store, r role) error{
 	"count": playCount, "count without the lock": playCountUnlocked, "hold": playHold, "save": playSave,
 	"call": playCall, "die before the save": playDieBefore, "die after the save": playDieAfter,
+	"drain": playDrain, "follow": playFollow,
 }
 
 func TestMain(m *testing.M) {

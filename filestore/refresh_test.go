@@ -3,7 +3,10 @@
 package filestore_test
 
 import (
+	"bufio"
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os/exec"
 	"sync"
@@ -25,11 +28,11 @@ import (
 // many processes call for it and die.
 
 // newApp makes an App of the role's store and API.
-func newApp(s pinterest.TokenStore, r role) (*pinterest.App, error) {
-	return pinterest.NewApp(
+func newApp(s pinterest.TokenStore, r role, opts ...pinterest.Option) (*pinterest.App, error) {
+	return pinterest.NewApp(append(opts,
 		pinterest.WithTokenStore(s), pinterest.WithBaseURL(r.URL), pinterest.WithoutPacing(),
 		pinterest.WithOAuth(pinterest.OAuth{ClientID: r.ID, ClientSecret: r.Secret}),
-	)
+	)...)
 }
 
 const callsEach = 12
@@ -131,6 +134,71 @@ func TestOneTokenCallOfManyProcesses(t *testing.T) {
 	assert.Empty(t, srv.Reuses(), "a refresh token is used once")
 	assert.GreaterOrEqual(t, srv.Count("user_account/get"), total)
 	t.Logf("%d calls of %d goroutines in %d processes, %d requests", total, processes*callers, processes, srv.Count("user_account/get"))
+}
+
+// begin starts a process and returns when it has printed a line. wait waits for its
+// end, which must be a success.
+func begin(t *testing.T, r role) (cmd *exec.Cmd, wait func()) {
+	t.Helper()
+	cmd = testproc.Command(t.Context(), t, r)
+	var errOut bytes.Buffer
+	cmd.Stderr = &errOut
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	_, err = bufio.NewReader(out).ReadString('\n')
+	require.NoError(t, err, "%v", &errOut)
+	return cmd, func() {
+		t.Helper()
+		require.NoError(t, cmd.Wait(), "%v", &errOut)
+	}
+}
+
+// playFollow calls until the account is disconnected, and prints a line when it was
+// connected first.
+func playFollow(ctx context.Context, s *filestore.Store, r role) error {
+	app, err := newApp(s, r, pinterest.WithFollowEvery(time.Millisecond))
+	if err != nil {
+		return err
+	}
+	for n := 0; ; n++ {
+		_, err := app.Client("shop-1").Account.Get(ctx)
+		switch {
+		case errors.Is(err, pinterest.ErrDisconnected) && n > 0:
+			return nil
+		case err != nil:
+			return err
+		case n == 0:
+			fmt.Println("connected")
+		}
+	}
+}
+
+// A process notices what another one has done to an account, although its own token
+// is good.
+func TestProcessFollowsAnother(t *testing.T) {
+	for name, end := range map[string]func(t *testing.T, s *filestore.Store, app *pinterest.App){
+		"it is disconnected": func(t *testing.T, _ *filestore.Store, app *pinterest.App) {
+			require.NoError(t, app.OAuth.Disconnect(t.Context(), "shop-1"))
+		},
+		"it is marked": func(t *testing.T, s *filestore.Store, _ *pinterest.App) {
+			tok, err := s.Load(t.Context(), "shop-1")
+			require.NoError(t, err)
+			tok.Disconnected = &pinterest.Disconnection{Reason: "revoked by its owner"}
+			save(t, s, "shop-1", *tok)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, s, r := connected(t)
+			app, err := newApp(s, r)
+			require.NoError(t, err)
+			r.Play = "follow"
+			_, wait := begin(t, r)
+			end(t, s, app)
+			wait()
+		})
+	}
 }
 
 func died(t *testing.T, err error) {

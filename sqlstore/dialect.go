@@ -85,16 +85,18 @@ func (w *writer) schema(probe, create []string) schema {
 
 // tokenStatements are those of a token store.
 type tokenStatements struct {
-	load, insert, update, remove, due string
+	load, version, insert, update, remove, due, accounts string
 }
 
 func (w *writer) tokens() tokenStatements {
 	return tokenStatements{
-		load:   w.write(`SELECT version, record FROM "{table}" WHERE id = ?1`),
-		insert: w.write(`INSERT INTO "{table}" (id, account, version, due_at, record) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (id) DO NOTHING`),
-		update: w.write(`UPDATE "{table}" SET version = ?3, due_at = ?4, record = ?5 WHERE id = ?1 AND version = ?2`),
-		remove: w.write(`DELETE FROM "{table}" WHERE id = ?1`),
-		due:    w.write(`SELECT id, account FROM "{table}" WHERE id > ?1 AND due_at < ?2 ORDER BY id LIMIT ?3`),
+		load:     w.write(`SELECT version, record FROM "{table}" WHERE id = ?1`),
+		version:  w.write(`SELECT version FROM "{table}" WHERE id = ?1`),
+		insert:   w.write(`INSERT INTO "{table}" (id, account, version, due_at, record) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (id) DO NOTHING`),
+		update:   w.write(`UPDATE "{table}" SET version = ?3, due_at = ?4, record = ?5 WHERE id = ?1 AND version = ?2`),
+		remove:   w.write(`DELETE FROM "{table}" WHERE id = ?1`),
+		due:      w.write(`SELECT id, account FROM "{table}" WHERE id > ?1 AND due_at < ?3 ORDER BY id LIMIT ?2`),
+		accounts: w.write(`SELECT id, account FROM "{table}" WHERE id > ?1 ORDER BY id LIMIT ?2`),
 	}
 }
 

@@ -145,6 +145,16 @@ func (s *Store) Load(ctx context.Context, account string) (*pinterest.Token, err
 	return tok, nil
 }
 
+// Version implements pinterest.TokenStore. It reads one row by its primary key.
+func (s *Store) Version(ctx context.Context, account string) (string, error) {
+	var version string
+	err := s.row(ctx, s.sql.version, []any{id(account)}, &version)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return "", wrapAccount(ctx, "looking at", account, err)
+	}
+	return version, nil
+}
+
 // Save implements pinterest.TokenStore. After an error that is not
 // pinterest.ErrTokenConflict the token may have been saved, as when the connection
 // breaks before the answer: Load tells.
@@ -179,8 +189,7 @@ func (s *Store) Save(ctx context.Context, account string, tok *pinterest.Token) 
 // stands tells whether the stored token has this version.
 func (s *Store) stands(ctx context.Context, key []byte, version string) bool {
 	var stored string
-	var record []byte
-	err := s.row(ctx, s.sql.load, []any{key}, &stored, &record)
+	err := s.row(ctx, s.sql.version, []any{key}, &stored)
 	return err == nil && stored == version
 }
 
@@ -192,7 +201,7 @@ func (s *Store) Delete(ctx context.Context, account string) error {
 	return nil
 }
 
-// page is how many accounts Due reads at a time.
+// page is how many accounts Due and Accounts read at a time.
 const page = 500
 
 // Due implements pinterest.TokenStore. It reads some hundred accounts at a time,
@@ -200,12 +209,23 @@ const page = 500
 // on. The order is not that of expiry, because a token that is refreshed meanwhile
 // would move to where it is met again.
 func (s *Store) Due(ctx context.Context, before time.Time) iter.Seq2[string, error] {
+	return s.list(ctx, "listing what is due", s.sql.due, before.UnixMicro())
+}
+
+// Accounts implements pinterest.TokenStore. It reads as Due does.
+func (s *Store) Accounts(ctx context.Context) iter.Seq2[string, error] {
+	return s.list(ctx, "listing the accounts", s.sql.accounts)
+}
+
+// list yields the accounts of a query, which takes a key after which to begin, a
+// number of rows, and args.
+func (s *Store) list(ctx context.Context, doing, query string, args ...any) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
-		var after []byte
+		after := []byte{} // not nil: NULL is not less than anything
 		for {
-			accounts, last, err := s.duePage(ctx, after, before)
+			accounts, last, err := s.listPage(ctx, query, append([]any{after, page}, args...))
 			if err != nil {
-				yield("", wrap(ctx, fmt.Errorf("listing what is due: %w", err)))
+				yield("", wrap(ctx, fmt.Errorf("%s: %w", doing, err)))
 				return
 			}
 			for _, account := range accounts {
@@ -225,14 +245,11 @@ func (s *Store) Due(ctx context.Context, before time.Time) iter.Seq2[string, err
 	}
 }
 
-// duePage returns the next accounts after a key, and the last one's key.
-func (s *Store) duePage(ctx context.Context, after []byte, before time.Time) (accounts []string, last []byte, err error) {
-	if after == nil {
-		after = []byte{} // NULL is not less than anything
-	}
+// listPage returns the accounts of one page, and the last one's key.
+func (s *Store) listPage(ctx context.Context, query string, args []any) (accounts []string, last []byte, err error) {
 	err = s.try(ctx, func() error {
 		accounts, last = nil, nil
-		rows, err := s.db.QueryContext(ctx, s.sql.due, after, before.UnixMicro(), page)
+		rows, err := s.db.QueryContext(ctx, query, args...)
 		if err != nil {
 			return err
 		}

@@ -22,6 +22,7 @@ import (
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
 	"github.com/pinterest-go/pinterest"
+	"github.com/pinterest-go/pinterest/pinteresttest"
 	"github.com/pinterest-go/pinterest/pinteresttest/storetest"
 	"github.com/pinterest-go/pinterest/sqlstore"
 )
@@ -227,7 +228,58 @@ func TestDueOfManyPages(t *testing.T) {
 				}
 				require.Len(t, seen, due)
 			}
+			seen := map[string]bool{}
+			for account, err := range s.Accounts(t.Context()) {
+				require.NoError(t, err)
+				require.False(t, seen[account])
+				seen[account] = true
+			}
+			require.Len(t, seen, n)
 		}
+	})
+}
+
+// Apps with connections of their own, as processes have them, follow each other.
+func TestAppsFollowEachOther(t *testing.T) {
+	each(t, func(t *testing.T, d database) {
+		clock := pinteresttest.NewClock(time.Now())
+		srv := pinteresttest.NewServer(pinteresttest.WithClock(clock))
+		t.Cleanup(srv.Close)
+		process := func() (*sqlstore.Store, *pinterest.App) {
+			s := d.openOn(t, d.connect(t))
+			app, err := pinterest.NewApp(pinterest.WithTokenStore(s), pinterest.WithBaseURL(srv.URL), pinterest.WithClock(clock),
+				pinterest.WithOAuth(pinterest.OAuth{ClientID: srv.App().ID, ClientSecret: srv.App().Secret}))
+			require.NoError(t, err)
+			return s, app
+		}
+		store, web := process()
+		_, worker := process()
+		alice, bob := srv.AddAccount("alice"), srv.AddAccount("bob")
+		save(t, store, "shop-1", pinterest.Token{AccessToken: alice.AccessToken, User: &pinterest.PinterestUser{ID: "1", Username: "alice"}})
+		c := worker.Client("shop-1")
+		username := func(c *pinterest.Client) (string, error) {
+			account, err := c.Account.Get(t.Context())
+			if err != nil {
+				return "", err
+			}
+			return account.Username, nil
+		}
+		name, err := username(c)
+		require.NoError(t, err)
+		require.Equal(t, "alice", name)
+
+		require.NoError(t, web.OAuth.Disconnect(t.Context(), "shop-1"))
+		clock.Advance(30 * time.Second)
+		_, err = username(c)
+		require.ErrorIs(t, err, pinterest.ErrDisconnected)
+
+		save(t, store, "shop-1", pinterest.Token{AccessToken: bob.AccessToken, User: &pinterest.PinterestUser{ID: "2", Username: "bob"}})
+		clock.Advance(30 * time.Second)
+		_, err = username(c)
+		require.ErrorIs(t, err, pinterest.ErrOtherUser)
+		name, err = username(worker.Client("shop-1"))
+		require.NoError(t, err)
+		require.Equal(t, "bob", name)
 	})
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/pinterest-go/pinterest"
 	"github.com/pinterest-go/pinterest/pinteresttest"
 )
 
@@ -229,16 +230,19 @@ func TestRefresh(t *testing.T) {
 	v.connect("alice")
 	before := v.token()
 	f.clock.Advance(25 * 24 * time.Hour)
-	f.refresh(t.Context())
+	f.logRefresh(f.app.RefreshDue(t.Context()))
 	after := v.token()
 	assert.NotEqual(t, before.AccessToken, after.AccessToken)
 	assert.Contains(t, f.logs.String(), `msg="refreshing tokens" refreshed=1 current=0 failed=0`)
 	v.open("/").has(t, "(in 30 days)", "(in 60 days)")
 
 	require.NoError(t, os.RemoveAll(f.dir))
-	f.refresh(t.Context())
+	f.logRefresh(f.app.RefreshDue(t.Context()))
 	assert.Contains(t, f.logs.String(), `level=ERROR msg="refreshing tokens"`)
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	f.refreshOften(ended)
+	require.NoError(t, f.drain(ended))
+	_, err := f.app.RefreshDue(t.Context())
+	require.ErrorIs(t, err, pinterest.ErrShutdown)
 }

@@ -65,7 +65,8 @@ func run(ctx context.Context, args []string, env func(string) string, stdout, st
 	if s.open {
 		openBrowser(ctx, base, log)
 	}
-	return serve(ctx, listener, site.handler())
+	err = serve(ctx, listener, site.handler())
+	return errors.Join(err, site.drain(ctx))
 }
 
 // newSite shows how an application sets the library up: it makes an App with the
@@ -102,26 +103,26 @@ func newSite(s settings, base string, d *demo, log *slog.Logger) (*site, error) 
 // refreshOften keeps accounts connected that make no calls. A cron job that calls
 // RefreshDue once a day works as well.
 func (s *site) refreshOften(ctx context.Context) {
-	for {
-		s.refresh(ctx)
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(12 * time.Hour):
-		}
-	}
+	_ = s.app.RefreshEvery(ctx, 12*time.Hour, s.logRefresh) // it ends with the program
 }
 
-// refresh refreshes the tokens of all accounts that expire soon.
-func (s *site) refresh(ctx context.Context) {
-	report, err := s.app.RefreshDue(ctx)
+// logRefresh tells the operator what became of the accounts.
+func (s *site) logRefresh(report pinterest.RefreshReport, err error) {
 	switch {
-	case ctx.Err() != nil:
+	case errors.Is(err, context.Canceled), errors.Is(err, pinterest.ErrShutdown):
 	case err != nil:
 		s.log.Error("refreshing tokens", "error", err)
 	default:
 		s.log.Info("refreshing tokens", "refreshed", report.Refreshed, "current", report.Current, "failed", len(report.Failed))
 	}
+}
+
+// drain lets renewals end whose rotated tokens are not saved yet. A process that left
+// without it would lose these accounts.
+func (s *site) drain(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
+	defer cancel()
+	return s.app.Shutdown(ctx)
 }
 
 // serve answers requests until ctx ends, and lets requests in progress finish.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"runtime"
 	"strconv"
 	"sync"
@@ -209,16 +210,21 @@ func contextEnded(t *testing.T, s pinterest.TokenStore) {
 			t.Errorf("Load: %s", difference)
 		}
 	}
-	yielded := 0
-	for _, err := range s.Due(ctx, time.Now()) {
-		if !check("Due", err) {
-			yielded = 1
-			break
-		}
-		yielded++
+	if version, err := s.Version(ctx, "account"); check("Version", err) && version != first.Version {
+		t.Errorf("Version is %q, want %q", version, first.Version)
 	}
-	if yielded != 1 {
-		t.Errorf("Due yields %d accounts and no error, want the account or the error", yielded)
+	for name, list := range map[string]iter.Seq2[string, error]{"Due": s.Due(ctx, time.Now()), "Accounts": s.Accounts(ctx)} {
+		yielded := 0
+		for _, err := range list {
+			if !check(name, err) {
+				yielded = 1
+				break
+			}
+			yielded++
+		}
+		if yielded != 1 {
+			t.Errorf("%s yields %d accounts and no error, want the account or the error", name, yielded)
+		}
 	}
 	second := first
 	second.AccessToken = "second"

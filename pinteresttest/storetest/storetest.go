@@ -51,6 +51,11 @@ func Run(t *testing.T, open func(t *testing.T) pinterest.TokenStore) {
 		{"delete", deleteToken},
 		{"concurrent saves and loads", savesAndLoads},
 
+		{"version follows the token", versionFollows},
+		{"version of any name", versionOfAnyName},
+		{"accounts of any kind", accountsOfAnyKind},
+		{"accounts while they are changed", accountsWhileChanged},
+
 		{"what is due", whatIsDue},
 		{"due follows the last save", dueFollows},
 		{"due of many accounts", dueOfMany},
@@ -220,6 +225,10 @@ func compare(got, want *pinterest.Token) string {
 		return "Scopes is nil or empty, want the other: nil is not known, empty is none"
 	case !slices.Equal(got.Scopes, want.Scopes):
 		return "Scopes are others"
+	case (got.User == nil) != (want.User == nil):
+		return "User is nil, or should be"
+	case got.User != nil && *got.User != *want.User:
+		return "User is another"
 	case (got.Disconnected == nil) != (want.Disconnected == nil):
 		return "Disconnected is nil, or should be"
 	case got.Disconnected != nil && got.Disconnected.Reason != want.Disconnected.Reason:

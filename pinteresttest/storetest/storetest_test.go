@@ -31,7 +31,10 @@ type broken struct {
 	load func(tok *pinterest.Token)
 	save func(ctx context.Context, account string, tok *pinterest.Token) (string, error)
 	due  func(ctx context.Context, before time.Time) iter.Seq2[string, error]
-	name func(account string) string
+	// version replaces the correct one.
+	version  func(account, version string) string
+	accounts func(ctx context.Context) iter.Seq2[string, error]
+	name     func(account string) string
 }
 
 func (b *broken) Lock(ctx context.Context, account string) (func(), error) {
@@ -69,6 +72,21 @@ func (b *broken) Due(ctx context.Context, before time.Time) iter.Seq2[string, er
 	return b.MemoryTokenStore.Due(ctx, before)
 }
 
+func (b *broken) Version(ctx context.Context, account string) (string, error) {
+	version, err := b.MemoryTokenStore.Version(ctx, account)
+	if b.version != nil {
+		version = b.version(account, version)
+	}
+	return version, err
+}
+
+func (b *broken) Accounts(ctx context.Context) iter.Seq2[string, error] {
+	if b.accounts != nil {
+		return b.accounts(ctx)
+	}
+	return b.MemoryTokenStore.Accounts(ctx)
+}
+
 // change has Save save something else.
 func (b *broken) change(f func(tok *pinterest.Token)) {
 	b.save = func(ctx context.Context, account string, tok *pinterest.Token) (string, error) {
@@ -98,6 +116,23 @@ var breaks = map[string]struct {
 	}},
 	"a quarantine is not kept": {"every field comes back", func(b *broken) {
 		b.change(func(tok *pinterest.Token) { tok.Quarantined = nil })
+	}},
+	"the user is not kept": {"every field comes back", func(b *broken) {
+		b.change(func(tok *pinterest.Token) { tok.User = nil })
+	}},
+	"the first version is kept": {"version follows the token", func(b *broken) {
+		first := ""
+		b.version = func(_, version string) string {
+			if first == "" || version == "" {
+				first = version
+			}
+			return first
+		}
+	}},
+	"an account that is due is listed only": {"accounts of any kind", func(b *broken) {
+		b.accounts = func(ctx context.Context) iter.Seq2[string, error] {
+			return b.MemoryTokenStore.Due(ctx, time.Now().AddDate(1, 0, 0))
+		}
 	}},
 	"names in lower case":     {"accounts of any name", func(b *broken) { b.name = strings.ToLower }},
 	"names end at a zero":     {"accounts of any name", func(b *broken) { b.name = func(s string) string { s, _, _ = strings.Cut(s, "\x00"); return s } }},

@@ -30,8 +30,9 @@ func everyField(t *testing.T, s pinterest.TokenStore) {
 	for name, tok := range map[string]pinterest.Token{
 		"all": {
 			AccessToken: "access", RefreshToken: "refresh", Expiry: at, RefreshExpiry: at.Add(time.Hour),
-			Scopes: []pinterest.Scope{"pins:write", "boards:read"}, User: &pinterest.PinterestUser{ID: "549755885175", Username: "oakandlinen"}, Disconnected: &pinterest.Disconnection{At: at.Add(time.Minute), Reason: "for a reason, “so it says”"},
-			Quarantined: &pinterest.Quarantine{Since: at.Add(2 * time.Minute), Reason: "for “another”", RetryAt: at.Add(time.Hour)},
+			Scopes: []pinterest.Scope{"pins:write", "boards:read"}, User: &pinterest.PinterestUser{ID: "549755885175", Username: "küche & <co>"},
+			Disconnected: &pinterest.Disconnection{At: at.Add(time.Minute), Reason: "for a reason, “so it says”"},
+			Quarantined:  &pinterest.Quarantine{Since: at.Add(2 * time.Minute), Reason: "for “another”", RetryAt: at.Add(time.Hour)},
 		},
 		"none":                  {},
 		"no scope":              {AccessToken: "access", Scopes: []pinterest.Scope{}},

@@ -1,0 +1,126 @@
+package pinterest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+)
+
+// scheduleRecord is the name of the record in the [TokenStore] that says when
+// RefreshEvery runs next: the Expiry of a token without credentials.
+const scheduleRecord = "pinterest:refresh-due"
+
+const (
+	// turnWait is how long RefreshEvery waits for the store's lock. Another process
+	// holds it while it runs.
+	turnWait = 10 * time.Second
+	// turnAgain is how long after that it tries again, in case the other one dies.
+	turnAgain = time.Minute
+	// turnShare is the part of the interval that is added at random at most, and after
+	// which a run that failed is repeated.
+	turnShare = 10
+)
+
+// RefreshEvery runs [App.RefreshDue] every so often, with up to a tenth of that added
+// at random, until ctx ends or the app is shut down. It then returns the cause.
+// Every 12 hours is a good choice.
+//
+// Any number of processes of a fleet may call it with the same store: each run is made
+// by one of them. The time of the next run is in the store, in a record of its own
+// ("pinterest:refresh-due"), so it survives restarts. If the process dies that runs,
+// another one takes over within a minute or so. A run that ends with an error is
+// repeated after a tenth of the interval.
+//
+// done, if it is not nil, is called after each run of this process. It gets an error
+// without a report when the store fails.
+func (a *App) RefreshEvery(ctx context.Context, every time.Duration, done func(RefreshReport, error)) error {
+	switch {
+	case ctx == nil:
+		return fmt.Errorf("pinterest: refreshing on a schedule: %w", errNilContext)
+	case every < time.Minute:
+		return fmt.Errorf("pinterest: refreshing on a schedule: the interval must be at least a minute, is %v", every)
+	case a.oauth.ClientID == "":
+		return errNoOAuth
+	}
+	ctx, stop := a.work.bind(ctx)
+	defer stop(nil)
+	s := schedule{app: a, every: every, done: done}
+	if done == nil {
+		s.done = func(RefreshReport, error) {}
+	}
+	for ctx.Err() == nil {
+		// The processes of a fleet start at the same time, and wake at the same time.
+		wait := s.turn(ctx) + rand.N(every/turnShare)
+		_ = a.clock.Sleep(ctx, wait) // it fails when ctx has ended
+	}
+	return fmt.Errorf("pinterest: refreshing on a schedule: %w", context.Cause(ctx))
+}
+
+// schedule is one RefreshEvery.
+type schedule struct {
+	app   *App
+	every time.Duration
+	done  func(RefreshReport, error)
+}
+
+// turn makes a run if it is due and nobody else makes it. It returns how long to wait
+// before the next turn.
+func (s *schedule) turn(ctx context.Context) time.Duration {
+	if _, wait, err := s.load(ctx); err != nil || wait > 0 {
+		return s.failed(ctx, err, wait)
+	}
+	waiting, cancel := context.WithTimeout(ctx, turnWait)
+	unlock, err := s.app.store.Lock(waiting, scheduleRecord)
+	busy := waiting.Err() != nil
+	cancel()
+	switch {
+	case err != nil && busy:
+		return turnAgain
+	case err != nil:
+		return s.failed(ctx, err, 0)
+	}
+	defer unlock()
+	record, wait, err := s.load(ctx) // another process may have run meanwhile
+	if err != nil || wait > 0 {
+		return s.failed(ctx, err, wait)
+	}
+	next := s.app.clock.Now().Add(s.every)
+	report, err := s.app.RefreshDue(ctx)
+	if err == nil {
+		record.Expiry = next
+		_, err = s.app.store.Save(ctx, scheduleRecord, record)
+		if errors.Is(err, ErrTokenConflict) { // the lock was lost, and another process has run as well
+			err = nil
+		}
+	}
+	s.done(report, err)
+	if err != nil {
+		return s.every / turnShare
+	}
+	return max(0, next.Sub(s.app.clock.Now()))
+}
+
+// load returns the record, and how long it is until the next run.
+func (s *schedule) load(ctx context.Context) (record *Token, wait time.Duration, err error) {
+	record, err = s.app.store.Load(ctx, scheduleRecord)
+	if err != nil || record == nil {
+		return &Token{}, 0, err
+	}
+	if wait = record.Expiry.Sub(s.app.clock.Now()); wait > s.every { // by a clock that is wrong, or another interval
+		wait = 0
+	}
+	return record, max(0, wait), nil
+}
+
+// failed tells of a store that failed, if err says so, and returns how long to wait.
+func (s *schedule) failed(ctx context.Context, err error, wait time.Duration) time.Duration {
+	if err == nil {
+		return wait
+	}
+	if ctx.Err() == nil {
+		s.done(RefreshReport{}, fmt.Errorf("pinterest: refreshing on a schedule: %w", loadError{err}))
+	}
+	return s.every / turnShare
+}
