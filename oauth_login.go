@@ -218,12 +218,12 @@ func connectError(err error, d Disposition) error {
 }
 
 // connect saves the token of a new connection, whatever was stored before.
-func (c *Client) connect(ctx context.Context, tok *Token) error {
+func (c *Client) connect(ctx context.Context, tok *Token) (err error) {
 	unlock, err := c.store.Lock(ctx, c.name)
 	if err != nil {
 		return storeFailure(loadError{err})
 	}
-	defer unlock()
+	defer giveBack(unlock, &err, func(err error) error { return storeFailure(loadError{err}) })
 	for {
 		stored, err := c.store.Load(ctx, c.name)
 		if err != nil {

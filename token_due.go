@@ -79,7 +79,8 @@ type refreshRun struct {
 func (r *refreshRun) feed(ctx context.Context, queue chan<- string) error {
 	for account, err := range r.app.store.Due(ctx, r.before) {
 		if err != nil {
-			return loadError{err}
+			now := r.app.clock.Now()
+			return newError(nil, Error{Operation: OpOAuthToken.ID, Class: ClassTokenStore, Disposition: DispositionPark, RetryAt: now, Phase: PhaseNotSent}, loadError{err})
 		}
 		select {
 		case queue <- account:

@@ -206,11 +206,27 @@ func (r *refreshCall) wait(ctx context.Context) (credential, error) {
 	}
 }
 
-// run makes one refresh.
+// run makes one refresh, and ends it whatever happens: all who wait need an answer.
 func (t *tokens) run(ctx context.Context, r *refreshCall, old *Token, refresh refreshFunc) {
 	ctx, cancel := context.WithTimeout(ctx, refreshTimeout)
 	defer cancel()
-	tok, granted, err := refresh(ctx, old, r.refused)
+	var (
+		tok     *Token
+		granted bool
+		err     error = panicError{"the goroutine of the refresh was ended (runtime.Goexit)"}
+	)
+	defer func() { t.end(r, old, tok, granted, err) }()
+	tok, granted, err = refresh.guarded(ctx, old, r.refused)
+}
+
+// guarded calls f and returns a panic in it as an error.
+func (f refreshFunc) guarded(ctx context.Context, old *Token, refused bool) (tok *Token, granted bool, err error) {
+	defer recoverInto(&err, "a refresh")
+	return f(ctx, old, refused)
+}
+
+// end ends a refresh with its result.
+func (t *tokens) end(r *refreshCall, old, tok *Token, granted bool, err error) {
 	if err == nil && tok != old {
 		err = tok.check() // nothing is sent with it, and the source is asked again
 	}
@@ -301,11 +317,13 @@ func (s oauth2Source) ask(ctx context.Context) (*Token, error) {
 	}
 	done := make(chan answer, 1)
 	go func() {
-		tok, err := s.source.Token()
-		if err == nil && (tok == nil || tok.AccessToken == "") {
-			err = errors.New("the token source gave no access token")
+		a := answer{err: panicError{"the token source ended its goroutine (runtime.Goexit)"}}
+		defer func() { done <- a }()
+		defer recoverInto(&a.err, "the token source")
+		a.tok, a.err = s.source.Token()
+		if a.err == nil && (a.tok == nil || a.tok.AccessToken == "") {
+			a.err = errors.New("the token source gave no access token")
 		}
-		done <- answer{tok, err}
 	}()
 	select {
 	case a := <-done:

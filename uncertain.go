@@ -115,7 +115,7 @@ type Resolution[T any] struct {
 // until the settle time ([RetryPolicy].SettleTime) has passed since the create was
 // last sent, before it reports OutcomeAbsent. OutcomeUnknown comes with an error
 // that says why.
-func Resolve[W, T any](ctx context.Context, c *Client, u Uncertain, lookup func(want W) Lookup[T], opts ...CallOption) (*Resolution[T], error) {
+func Resolve[W, T any](ctx context.Context, c *Client, u Uncertain, lookup func(want W) Lookup[T], opts ...CallOption) (_ *Resolution[T], err error) {
 	unknown := &Resolution[T]{Outcome: OutcomeUnknown}
 	res := &Resolution[T]{Outcome: OutcomeCreated, Result: new(T)}
 	cl := &call{op: Operation{ID: u.Operation, Method: http.MethodPost, Kind: KindCreate}, out: res.Result, opts: callOptions{list: opts}}
@@ -139,11 +139,11 @@ func Resolve[W, T any](ctx context.Context, c *Client, u Uncertain, lookup func(
 		if u.Key != "" {
 			names = append(names, c.keyName(u.Key))
 		}
-		held, unlock, err := c.ledger.Lock(ctx, names...)
-		if err != nil {
-			return unknown, c.refuse(ctx, cl, cl.ledgerError(err))
+		held, unlock, failed := c.ledger.Lock(ctx, names...)
+		if failed != nil {
+			return unknown, c.refuse(ctx, cl, cl.ledgerError(failed))
 		}
-		defer unlock()
+		defer giveBack(unlock, &err, cl.asLedgerError)
 		ctx = held
 	}
 	verdict, err := c.settle(ctx, cl, u, "resolving")
