@@ -5,11 +5,12 @@
 // at any point leaves the old record or the new one. Locks are file locks of the
 // operating system, which releases the locks of a process that dies. The folder must
 // be on a local disk, because file locks are unreliable on network file systems. The
-// package needs Linux, macOS or a BSD. On other systems Open returns an error that is
-// errors.ErrUnsupported.
+// package needs Linux, macOS, a BSD or Windows. On other systems Open returns an error
+// that is errors.ErrUnsupported.
 //
-// Only their owner may read the files. [WithAEAD] encrypts the tokens in them, but
-// not the accounts' names.
+// Only their owner may read the files. On Windows those may whom the folder's access
+// control list allows it: use a folder in the profile of the program's user. [WithAEAD]
+// encrypts the tokens in the files, but not the accounts' names.
 //
 // To turn encryption on or off, or to change the key without a period in which both
 // keys are valid, load every token from a store opened the old way and save it to a
@@ -31,6 +32,7 @@ import (
 
 	"github.com/pinterest-go/pinterest"
 	"github.com/pinterest-go/pinterest/internal/filelock"
+	"github.com/pinterest-go/pinterest/internal/osfile"
 	"github.com/pinterest-go/pinterest/internal/sealed"
 )
 
@@ -65,19 +67,17 @@ func WithAEAD(current cipher.AEAD, old ...cipher.AEAD) Option {
 	return func(o *options) { o.keys, o.err = sealed.New(current, old...) }
 }
 
-// leftover is the age from which a temporary file cannot belong to a save in progress.
-const leftover = time.Hour
-
 const (
 	recordEnd = ".token"
-	tempEnd   = ".tmp"
+	tempEnd   = ".tmp"  // after recordEnd: what a save is writing
 	holderEnd = ".lock" // the lock file of Lock
 	writerEnd = ".save" // the lock file of Save and Delete
 )
 
 // Open opens the store in the folder dir. It creates the folder, accessible only to
-// its owner, if necessary. It refuses a folder that others may write to: they could
-// replace the tokens.
+// its owner, if necessary, and removes what processes that were killed in a save have
+// left. It refuses a folder that others may write to: they could replace the tokens. On
+// Windows it does not know who may.
 func Open(dir string, opts ...Option) (*Store, error) {
 	var o options
 	for _, opt := range opts {
@@ -87,7 +87,7 @@ func Open(dir string, opts ...Option) (*Store, error) {
 	switch {
 	case o.err != nil:
 		return nil, s.wrap(o.err)
-	case !supported:
+	case !filelock.Supported:
 		return nil, s.wrap(fmt.Errorf("keeping tokens in files on this operating system: %w", errors.ErrUnsupported))
 	}
 	if err := s.makeFolders(); err != nil {
@@ -98,7 +98,7 @@ func Open(dir string, opts ...Option) (*Store, error) {
 		if err != nil {
 			return nil, s.wrap(err)
 		}
-		if mode := info.Mode().Perm(); mode&0o022 != 0 {
+		if mode := info.Mode().Perm(); osfile.HasModes && mode&0o022 != 0 {
 			return nil, s.wrap(fmt.Errorf("others than its owner may write in %s (its mode is %#o): chmod it to 0700", folder, mode))
 		}
 	}
@@ -118,27 +118,33 @@ func (s *Store) makeFolders() error {
 	if !isNew {
 		return nil
 	}
-	err = syncFolder(filepath.Dir(filepath.Clean(s.dir)))
+	err = osfile.SyncFolder(filepath.Dir(filepath.Clean(s.dir)))
 	if errors.Is(err, fs.ErrPermission) {
 		return nil // the folder may be written but not read
 	}
 	return err
 }
 
-// clean removes the temporary files of saves that were killed.
+// clean removes the temporary files of saves that were killed. A save writes its file
+// while it holds the lock of those who write the account's record. So whoever has that
+// lock, without waiting, knows that the file belongs to nobody, however new it is.
 func (s *Store) clean() error {
 	entries, err := os.ReadDir(s.dir)
 	if err != nil {
 		return err
 	}
 	for _, e := range entries {
-		if !strings.HasSuffix(e.Name(), tempEnd) {
+		name, rest, _ := strings.Cut(e.Name(), recordEnd+".")
+		if len(name) != fileNameLength || !strings.HasSuffix("."+rest, tempEnd) {
 			continue
 		}
-		if info, err := e.Info(); err == nil && time.Since(info.ModTime()) > leftover {
-			// A file that cannot be removed does no harm.
-			_ = os.Remove(filepath.Join(s.dir, e.Name()))
+		unlock, err := filelock.TryLock(filepath.Join(s.lockDir, name+writerEnd))
+		if err != nil || unlock == nil {
+			continue // a save is in progress, or nothing may be written here
 		}
+		// A file that cannot be removed does no harm, and the next save replaces it.
+		_ = os.Remove(filepath.Join(s.dir, e.Name()))
+		unlock()
 	}
 	return nil
 }
@@ -168,6 +174,15 @@ func (s *Store) Load(ctx context.Context, account string) (*pinterest.Token, err
 		return nil, err
 	}
 	tok, err := s.load(account)
+	if err == nil && tok == nil && !osfile.AtomicReplace {
+		// A save may have been replacing the file.
+		unlock, failed := s.lock(ctx, account, writerEnd)
+		if failed != nil {
+			return nil, failed
+		}
+		defer unlock()
+		tok, err = s.load(account)
+	}
 	if err != nil {
 		return nil, s.wrapAccount(account, err)
 	}
@@ -234,12 +249,10 @@ func (s *Store) Delete(ctx context.Context, account string) error {
 		return err
 	}
 	defer unlock()
-	err = os.Remove(s.path(account))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
+	path := s.path(account)
+	err = errors.Join(removeFile(path+tempEnd), removeFile(path))
 	if err == nil {
-		err = syncFolder(s.dir)
+		err = osfile.SyncFolder(s.dir)
 	}
 	if err != nil {
 		return s.wrapAccount(account, err)

@@ -5,14 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"runtime"
-
-	"github.com/pinterest-go/pinterest/internal/filelock"
 )
-
-// supported reports whether stores work on this system. Windows has file locks, but
-// no file modes and no syncing of folders.
-const supported = filelock.Supported && runtime.GOOS != "windows"
 
 // Lock implements pinterest.TokenStore.
 func (s *Store) Lock(ctx context.Context, account string) (unlock func(), err error) {
