@@ -12,9 +12,9 @@
 // control list allows it: use a folder in the profile of the program's user. [WithAEAD]
 // encrypts the tokens in the files, but not the accounts' names.
 //
-// To turn encryption on or off, or to change the key without a period in which both
-// keys are valid, load every token from a store opened the old way and save it to a
-// store in another folder opened the new way.
+// To turn encryption on or off, load every token from a store opened the old way and
+// save it to a store in another folder opened the new way. [WithAEAD] says how to
+// change the key.
 package filestore
 
 import (
@@ -55,16 +55,22 @@ type options struct {
 	err  error
 }
 
-// WithAEAD encrypts the tokens on disk: with current when they are saved, and
-// with current or one of the old when they are read, so that keys can be
-// changed: open with WithAEAD(next, current), save every token once, then open
-// with WithAEAD(next). The account's name is the additional data. The nonce is
-// random, so an AES-GCM key is safe for 2^32 saves.
+// WithAEAD encrypts the tokens on disk: with current when they are saved, and with
+// current or one of the others when they are read. The account's name is the
+// additional data. The nonce is random, so an AES-GCM key is safe for 2^32 saves.
+//
+// To change the key while any number of processes use the store, take these steps, each
+// when all processes have taken the one before:
+//
+//  1. WithAEAD(current, next): all can read what the next key encrypts.
+//  2. WithAEAD(next, current): it encrypts what is saved.
+//  3. One process calls [Store.Reencrypt], for what was saved before.
+//  4. WithAEAD(next): the old key is not needed any more, except for backups.
 //
 // Load and Save return an error for a token that is not encrypted, or with none of
 // these keys. Such a token is not overwritten.
-func WithAEAD(current cipher.AEAD, old ...cipher.AEAD) Option {
-	return func(o *options) { o.keys, o.err = sealed.New(current, old...) }
+func WithAEAD(current cipher.AEAD, others ...cipher.AEAD) Option {
+	return func(o *options) { o.keys, o.err = sealed.New(current, others...) }
 }
 
 const (
@@ -191,14 +197,12 @@ func (s *Store) Load(ctx context.Context, account string) (*pinterest.Token, err
 
 // load returns an account's token, or nil when there is none.
 func (s *Store) load(account string) (*pinterest.Token, error) {
-	rec, err := readRecord(s.path(account))
+	rec, _, err := s.record(fileName(account))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, s.stands()
 	case err != nil:
 		return nil, err
-	case rec.account != account:
-		return nil, sealed.ErrDamaged // a file that was renamed by hand
 	}
 	return rec.token(s.keys)
 }
@@ -299,20 +303,14 @@ func (s *Store) due(ctx context.Context, before time.Time, yield func(account st
 			}
 		}
 	}
-	if n := len(unreadable); n > 1 {
-		return s.wrap(fmt.Errorf("%w (and %d more that cannot be read)", unreadable[0], n-1))
-	}
-	return s.wrap(errors.Join(unreadable...))
+	return s.wrap(firstOf(unreadable))
 }
 
 // dueAt returns the account of a file and when its token must be refreshed.
 func (s *Store) dueAt(name string) (account string, at time.Time, err error) {
-	rec, err := readRecord(filepath.Join(s.dir, name))
+	rec, _, err := s.record(strings.TrimSuffix(name, recordEnd))
 	if err != nil {
 		return "", time.Time{}, err
-	}
-	if fileName(rec.account)+recordEnd != name {
-		return "", time.Time{}, sealed.ErrDamaged
 	}
 	tok, err := rec.token(s.keys)
 	if err != nil {

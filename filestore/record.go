@@ -65,9 +65,10 @@ func fileName(account string) string {
 // fileNameLength is the length of such a name.
 const fileNameLength = 2 * sha256.Size
 
-func (s *Store) path(account string) string {
-	return filepath.Join(s.dir, fileName(account)+recordEnd)
-}
+// recordPath returns the path of the record whose file has this name.
+func (s *Store) recordPath(name string) string { return filepath.Join(s.dir, name+recordEnd) }
+
+func (s *Store) path(account string) string { return s.recordPath(fileName(account)) }
 
 // writeFile replaces the file at path. When it returns nil, data is on disk. Until
 // then the old content stays. The caller holds the lock of those who write this file,
