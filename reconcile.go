@@ -72,8 +72,9 @@ func (r *run) lastLook() (verdict, error) {
 
 // search returns the search for the result of the run's call.
 func (r *run) search() *search {
+	open, _ := r.c.registry.uncertain(r.cl.pending, r.owner())
 	return &search{
-		c: r.c, cl: r.cl, ctx: r.ctx, last: r.c.clock.Now(), owner: r.owner(), unresolved: r.cl.pending.unresolved,
+		c: r.c, cl: r.cl, ctx: r.ctx, last: r.c.clock.Now(), owner: r.owner(), unresolved: open,
 		in: timeframe{sent: r.sentAt, last: r.lastSent, offset: r.c.apiClock}, opts: r.cl.shared(),
 	}
 }
@@ -115,11 +116,11 @@ func (s *search) prove(ctx context.Context) (verdict, error) {
 		began := s.c.clock.Now()
 		f, err := s.look(ctx)
 		age := began.Sub(s.last)
-		_, ahead := s.c.apiClock.Bounds()
 		if err == nil && !f.found {
 			s.forgetDeleted(ctx, began.Add(-settle), f.listing)
 		}
-		proves := s.c.registry.proves(s.cl.lookup.list, s.last, began, s.last.Add(ahead), settle, f.listing)
+		// A list that was not read to where it had to be shows nothing about what it lacks.
+		proves := err == nil && !f.found && s.c.registry.proves(s.cl.lookup.list, s.last, began, settle, f.listing)
 		switch {
 		case err != nil:
 			return verdictUnknown, err
