@@ -278,7 +278,7 @@ func TestCreateOnceLockLostBeforeTheRecord(t *testing.T) {
 	ledger := pinterest.NewMemoryLedger()
 	stopped := s.newClient(pinterest.WithLedger(&leasedLedger{Ledger: ledger, n: 2})) // the first save is the intent
 	pin, err := stopped.Pins.CreateOnce(t.Context(), "job-1", s.pin())
-	requireUncertain(t, err)
+	assert.NotNil(t, requireUncertain(t, err).Uncertain)
 	require.ErrorIs(t, err, pinterest.ErrLedger)
 	require.ErrorIs(t, err, errLeaseOver)
 	assert.Nil(t, pin)

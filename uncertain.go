@@ -144,7 +144,7 @@ func Resolve[W, T any](ctx context.Context, c *Client, u Uncertain, lookup func(
 		}
 		var unlock func()
 		if held, unlock, err = c.ledger.Lock(ctx, names...); err != nil {
-			return unknown, c.refuse(ctx, cl, cl.ledgerError(ctx, err))
+			return unknown, c.refuse(ctx, cl, cl.ledgerError(err))
 		}
 		defer giveBack(unlock, &err, cl.asLedgerError)
 	}
@@ -159,11 +159,11 @@ func Resolve[W, T any](ctx context.Context, c *Client, u Uncertain, lookup func(
 	if verdict == verdictUnknown {
 		return unknown, err
 	}
-	if err = lostLock(ctx, held); err == nil {
+	if err = cl.lostLock(held); err == nil {
 		err = c.recordResolved(held, cl, &u, rec, verdict == verdictFound)
 	}
 	if err != nil {
-		return unknown, c.refuse(ctx, cl, cl.ledgerError(ctx, err))
+		return unknown, c.refuse(ctx, cl, cl.ledgerError(err))
 	}
 	if verdict == verdictAbsent {
 		return &Resolution[T]{Outcome: OutcomeAbsent}, nil
@@ -196,7 +196,7 @@ func (c *Client) unresolved(cl *call, u Uncertain, err error) *Error {
 
 // prepareResolve is prepare for the look-up of a stored create.
 func (cl *call) prepareResolve(ctx context.Context, c *Client, u *Uncertain, lookup func() (AnyLookup, error)) error {
-	cl.secrets = c.secrets
+	cl.secrets, cl.caller = c.secrets, ctx
 	if ctx == nil {
 		return errNilContext
 	}
