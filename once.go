@@ -304,8 +304,7 @@ func (cl *call) ledgerError(err error) *Error {
 	return cl.newError(ClassLedger, DispositionPark, fmt.Errorf("the ledger failed: %w", err))
 }
 
-// asLedgerError is ledgerError where the caller does not wait, so that it cannot leave.
-func (cl *call) asLedgerError(err error) error { return cl.ledgerError(context.Background(), err) }
+func (cl *call) asLedgerError(err error) error { return cl.ledgerError(err) }
 
 // ownerOf returns to which create a thing belongs, by what this client and the
 // ledger know; "" if nobody knows.
