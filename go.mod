@@ -8,6 +8,7 @@ require (
 	go.uber.org/goleak v1.3.0
 	golang.org/x/net v0.49.0
 	golang.org/x/oauth2 v0.36.0
+	golang.org/x/sys v0.41.0
 	golang.org/x/text v0.33.0
 	pgregory.net/rapid v1.3.0
 )

@@ -18,7 +18,7 @@ import (
 //     keeps them in PostgreSQL, for any number of machines, or in SQLite.
 //
 // The methods are for authors of ledgers. Package pinteresttest/ledgertest tests
-// implementations.
+// implementations. A panic in a method is an [ErrLedger] for the call.
 type Ledger interface {
 	// Lock locks the names exclusively, across all processes that use the ledger. It
 	// waits until it has all of them, or until ctx ends. It takes them in an order

@@ -32,10 +32,10 @@ import (
 // both the result and an error that wraps the ledger's. The next call with the key
 // finds the result. If the lock was lost, the call ends uncertain instead, because an
 // equal create with another key may have adopted the result.
-func CreateOnce[T any](ctx context.Context, c *Client, key string, op Operation, req Request, opts ...CallOption) (*T, error) {
+func CreateOnce[T any](ctx context.Context, c *Client, key string, op Operation, req Request, opts ...CallOption) (_ *T, err error) {
 	out := new(T)
 	cl := &call{op: op, req: req, out: out, opts: callOptions{list: opts, jobKey: key}}
-	err := cl.prepare(ctx, c)
+	err = cl.prepare(ctx, c)
 	if err == nil {
 		err = cl.checkOnce(c)
 	}
@@ -58,7 +58,7 @@ func CreateOnce[T any](ctx context.Context, c *Client, key string, op Operation,
 	if err != nil {
 		return nil, c.refuse(ctx, cl, cl.ledgerError(err))
 	}
-	defer unlock()
+	defer giveBack(unlock, &err, cl.asLedgerError)
 	made, err := o.run(held)
 	if !made {
 		return nil, err
@@ -311,6 +311,8 @@ func (cl *call) ledgerError(err error) *Error {
 	}
 	return cl.newError(ClassLedger, DispositionPark, fmt.Errorf("the ledger failed: %w", err))
 }
+
+func (cl *call) asLedgerError(err error) error { return cl.ledgerError(err) }
 
 // ownerOf returns to which create a thing belongs, by what this client and the
 // ledger know; "" if nobody knows.

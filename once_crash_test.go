@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -36,14 +37,14 @@ const (
 func (c *crashTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	now := req.Method == http.MethodPost && c.left.Add(-1) == 0
 	if now && c.point == crashBefore {
-		panic(errCrash)
+		runtime.Goexit()
 	}
 	resp, err := c.RoundTripper.RoundTrip(req)
 	if now && c.point == crashAnswer {
 		if err == nil {
 			resp.Body.Close()
 		}
-		panic(errCrash)
+		runtime.Goexit()
 	}
 	return resp, err
 }
@@ -60,21 +61,21 @@ func (s *studio) createOnce(l pinterest.Ledger, key string, pin pinterest.PinCre
 		l = &watchedLedger{Ledger: l, on: func(step, _ string) error {
 			if step == "save" {
 				if saves++; saves == 2 { // the first is the intent
-					panic(errCrash)
+					runtime.Goexit()
 				}
 			}
 			return nil
 		}}
 	}
 	client := s.newClient(pinterest.WithLedger(l), pinterest.WithHTTPClient(&http.Client{Transport: transport}))
-	defer func() {
-		if r := recover(); r != nil && r != any(errCrash) {
-			panic(r)
-		} else if r != nil {
-			made, err = nil, errCrash
-		}
+	err = errCrash
+	ended := make(chan struct{})
+	go func() { // which a crash ends in the middle: a panic in the ledger would be an error
+		defer close(ended)
+		made, err = client.Pins.CreateOnce(context.Background(), key, pin)
 	}()
-	return client.Pins.CreateOnce(context.Background(), key, pin)
+	<-ended
+	return made, err
 }
 
 // Equal content under different keys makes different pins, whatever the order and

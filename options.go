@@ -210,6 +210,7 @@ func (cfg *config) core() (*core, error) {
 	if err != nil {
 		return nil, err
 	}
+	cfg.store, cfg.ledger = guardStore(cfg.store), guardLedger(cfg.ledger)
 	h := *cfg.http
 	h.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	k := &core{

@@ -152,6 +152,8 @@ const ErrTokenConflict = constError("pinterest: the stored token was changed by 
 // lately, so that no process accepts one again. "pinterest:refresh-due" says when
 // [App.RefreshEvery] runs next. They have no refresh token, and Due does not yield
 // them.
+//
+// A panic in a method is an [ErrTokenStore] for all calls that wait for it.
 type TokenStore interface {
 	// Lock waits for the account's lock, which excludes all other processes that use
 	// the store, and returns a function that releases it and may be called twice. It

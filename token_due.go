@@ -119,7 +119,8 @@ func (r *refreshRun) feed(ctx context.Context, queue chan<- string) error {
 			return cause
 		}
 		if err != nil {
-			return loadError{err}
+			now := r.app.clock.Now()
+			return newError(nil, Error{Operation: OpOAuthToken.ID, Class: ClassTokenStore, Disposition: DispositionPark, RetryAt: now, Phase: PhaseNotSent}, loadError{err})
 		}
 		select {
 		case queue <- account:

@@ -27,6 +27,8 @@ type loadError struct{ err error }
 func (e loadError) Error() string { return "the token store failed: " + e.err.Error() }
 func (e loadError) Unwrap() error { return e.err }
 
+func asLoadError(err error) error { return loadError{err} }
+
 // disconnectedError says why the account has no token.
 type disconnectedError struct{ why string }
 
@@ -83,6 +85,7 @@ func (c *Client) tokenRule(rule Rule, err error, refused bool) Rule {
 		network   net.Error
 		unsaved   saveError
 		unloaded  loadError
+		panicked  panicError
 	)
 	out := Rule{Name: rule.Name, Action: ActionFail, Class: ClassUnauthenticated, Disposition: DispositionReauthorize}
 	switch {
@@ -111,6 +114,9 @@ func (c *Client) tokenRule(rule Rule, err error, refused bool) Rule {
 		out.Class, out.Disposition = ClassCanceled, DispositionPark
 	case errors.As(err, &network):
 		return c.table.classify(&Failure{Operation: OpOAuthToken, Phase: PhaseNotSent})
+	case errors.As(err, &panicked):
+		// In a token source, an observer or a transport: it says nothing of the account.
+		out.Disposition = DispositionReview
 	case !refused:
 		// An error of the caller's own token source: only its owner can read it.
 		out.Disposition = DispositionReview

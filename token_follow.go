@@ -49,16 +49,19 @@ type look struct {
 	done   chan struct{}
 	giveUp context.Context // ends when nobody waits for it any longer
 	cancel context.CancelFunc
+	err    error // a panic in an observer; a store that fails or panics stops no call
 }
 
 // wait returns when the look is done or given up, or when the caller's own context
 // ends.
-func (l *look) wait(ctx context.Context) {
+func (l *look) wait(ctx context.Context) error {
 	select {
 	case <-l.done:
+		return l.err
 	case <-l.giveUp.Done():
 	case <-ctx.Done():
 	}
+	return nil
 }
 
 // follow begins a look at the store if it is time to, and returns the one that is
@@ -79,11 +82,20 @@ func (t *tokens) follow(ctx context.Context, now time.Time) *look {
 	return t.looking
 }
 
-// look takes over what the store has in place of old.
+// look looks at the store, and ends the look whatever happens: calls wait for it.
 func (t *tokens) look(l *look, source *storedToken, old *Token) {
 	defer l.cancel()
+	var (
+		found *Token
+		err   error = panicError{"the goroutine of the look at the store was ended (runtime.Goexit)"}
+	)
+	defer func() { t.looked(l, source, old, found, err) }()
+	found, err = source.look(l.giveUp, old)
+}
+
+// looked takes over what the store has in place of old.
+func (t *tokens) looked(l *look, source *storedToken, old, found *Token, err error) {
 	ctx := context.WithoutCancel(l.giveUp) // of the events
-	found, err := source.look(l.giveUp, old)
 	t.mu.Lock()
 	t.looking = nil
 	next := t.every
@@ -100,9 +112,13 @@ func (t *tokens) look(l *look, source *storedToken, old *Token) {
 	}
 	t.mu.Unlock()
 	if failed {
-		source.client.reportToken(ctx, Event{Type: EventStoreFailed, Time: t.clock.Now(), Err: loadError{err}})
+		l.err = guarded("an observer", func() {
+			source.client.reportToken(ctx, Event{Type: EventStoreFailed, Time: t.clock.Now(), Err: loadError{err}})
+		})
 	}
-	t.reportUser(ctx)
+	if err := t.guardedReport(ctx); err != nil {
+		l.err = err
+	}
 	close(l.done)
 }
 
@@ -110,12 +126,6 @@ func (t *tokens) look(l *look, source *storedToken, old *Token) {
 // otherwise. For an account that has no token any more, or is disconnected, it
 // returns an empty token: the refresh that follows says why.
 func (s *storedToken) look(ctx context.Context, old *Token) (found *Token, err error) {
-	found = old
-	defer func() {
-		if v := recover(); v != nil {
-			found, err = old, fmt.Errorf("it panicked: %v", v)
-		}
-	}()
 	version, err := s.store.Version(ctx, s.client.name)
 	if err != nil || version == old.Version {
 		return old, err
@@ -149,6 +159,12 @@ func (t *tokens) reportUser(ctx context.Context) {
 		c := t.source.(*storedToken).client
 		c.reportToken(ctx, Event{Type: EventUserChanged, Time: c.clock.Now(), Err: changed})
 	}
+}
+
+// guardedReport is reportUser in a goroutine of this package's, where no caller could
+// recover from a panic in an observer.
+func (t *tokens) guardedReport(ctx context.Context) error {
+	return guarded("an observer", func() { t.reportUser(ctx) })
 }
 
 // checkUser fails an attempt whose token belongs to another user than those before.

@@ -81,25 +81,32 @@ func (s *schedule) turn(ctx context.Context) time.Duration {
 	case err != nil:
 		return s.failed(ctx, err, 0)
 	}
-	defer unlock()
-	record, wait, err := s.load(ctx) // another process may have run meanwhile
+	wait, err := s.run(ctx, unlock)
+	return s.failed(ctx, err, wait)
+}
+
+// run makes a run, unless another process has made it meanwhile, and gives the lock
+// back.
+func (s *schedule) run(ctx context.Context, unlock func()) (wait time.Duration, err error) {
+	defer giveBack(unlock, &err, func(err error) error { return err })
+	record, wait, err := s.load(ctx)
 	if err != nil || wait > 0 {
-		return s.failed(ctx, err, wait)
+		return wait, err
 	}
 	next := s.app.clock.Now().Add(s.every)
-	report, err := s.app.RefreshDue(ctx)
-	if err == nil {
+	report, failure := s.app.RefreshDue(ctx)
+	if failure == nil {
 		record.Expiry = next
-		_, err = s.app.store.Save(ctx, scheduleRecord, record)
-		if errors.Is(err, ErrTokenConflict) { // the lock was lost, and another process has run as well
-			err = nil
+		_, failure = s.app.store.Save(ctx, scheduleRecord, record)
+		if errors.Is(failure, ErrTokenConflict) { // the lock was lost, and another process has run as well
+			failure = nil
 		}
 	}
-	s.done(report, err)
-	if err != nil {
-		return s.every / turnShare
+	s.done(report, failure)
+	if failure != nil {
+		return s.every / turnShare, nil
 	}
-	return max(0, next.Sub(s.app.clock.Now()))
+	return max(0, next.Sub(s.app.clock.Now())), nil
 }
 
 // load returns the record, and how long it is until the next run.

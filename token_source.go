@@ -146,7 +146,9 @@ func (t *tokens) token(ctx context.Context) (credential, error) {
 	t.mu.Lock()
 	if look := t.follow(ctx, t.clock.Now()); look != nil {
 		t.mu.Unlock()
-		look.wait(ctx)
+		if err := look.wait(ctx); err != nil {
+			return credential{}, err
+		}
 		t.mu.Lock()
 	}
 	cred, now := t.current, t.clock.Now()
@@ -299,12 +301,28 @@ func (r *refreshCall) wait(ctx context.Context) (credential, error) {
 	}
 }
 
-// run makes one refresh.
+// run makes one refresh, and ends it whatever happens: all who wait need an answer.
 func (t *tokens) run(ctx context.Context, r *refreshCall, old *Token, refresh refreshFunc) {
 	defer t.work.end(t.name)
 	ctx, cancel := context.WithTimeout(ctx, refreshTimeout)
 	defer cancel()
-	tok, granted, err := refresh(ctx, old, r.refused)
+	var (
+		tok     *Token
+		granted bool
+		err     error = panicError{"the goroutine of the refresh was ended (runtime.Goexit)"}
+	)
+	defer func() { t.end(ctx, r, old, tok, granted, err) }()
+	tok, granted, err = refresh.guarded(ctx, old, r.refused)
+}
+
+// guarded calls f and returns a panic in it as an error.
+func (f refreshFunc) guarded(ctx context.Context, old *Token, refused bool) (tok *Token, granted bool, err error) {
+	defer recoverInto(&err, "a refresh")
+	return f(ctx, old, refused)
+}
+
+// end ends a refresh with its result.
+func (t *tokens) end(ctx context.Context, r *refreshCall, old, tok *Token, granted bool, err error) {
 	if err == nil && tok != old {
 		err = tok.check() // nothing is sent with it, and the source is asked again
 	}
@@ -327,7 +345,9 @@ func (t *tokens) run(ctx context.Context, r *refreshCall, old *Token, refresh re
 	r.err = err
 	t.pending = nil
 	t.mu.Unlock()
-	t.reportUser(ctx)
+	if err := t.guardedReport(ctx); err != nil && r.err == nil {
+		r.err = err
+	}
 	close(r.done)
 }
 
@@ -417,11 +437,13 @@ func (s oauth2Source) ask(ctx context.Context) (*Token, error) {
 	}
 	done := make(chan answer, 1)
 	go func() {
-		tok, err := s.source.Token()
-		if err == nil && (tok == nil || tok.AccessToken == "") {
-			err = errors.New("the token source gave no access token")
+		a := answer{err: panicError{"the token source ended its goroutine (runtime.Goexit)"}}
+		defer func() { done <- a }()
+		defer recoverInto(&a.err, "the token source")
+		a.tok, a.err = s.source.Token()
+		if a.err == nil && (a.tok == nil || a.tok.AccessToken == "") {
+			a.err = errors.New("the token source gave no access token")
 		}
-		done <- answer{tok, err}
 	}()
 	select {
 	case a := <-done:

@@ -56,7 +56,7 @@ func (s *storedToken) refreshWithLock(ctx context.Context, old *Token, refused b
 	if err != nil {
 		return nil, false, loadError{err}
 	}
-	defer unlock()
+	defer giveBack(unlock, &err, asLoadError)
 	for {
 		tok, granted, err = s.refreshLocked(ctx, old, refused)
 		if errors.Is(err, ErrTokenConflict) && ctx.Err() == nil {
@@ -85,7 +85,7 @@ func (s *storedToken) reloadWithLock(ctx context.Context, old *Token, refused bo
 	if err != nil {
 		return nil, false, loadError{err}
 	}
-	defer unlock()
+	defer giveBack(unlock, &err, asLoadError)
 	return s.reload(ctx, old, refused)
 }
 

@@ -117,7 +117,7 @@ type Resolution[T any] struct {
 // that says why. After a [CreateOnce] whose [Ledger] the client has, the answer is that
 // of the key, also if it was used again since, and the key follows the outcome: it has
 // the result, or is free again.
-func Resolve[W, T any](ctx context.Context, c *Client, u Uncertain, lookup func(want W) Lookup[T], opts ...CallOption) (*Resolution[T], error) {
+func Resolve[W, T any](ctx context.Context, c *Client, u Uncertain, lookup func(want W) Lookup[T], opts ...CallOption) (_ *Resolution[T], err error) {
 	unknown := &Resolution[T]{Outcome: OutcomeUnknown}
 	res := &Resolution[T]{Outcome: OutcomeCreated, Result: new(T)}
 	cl := &call{op: Operation{ID: u.Operation, Method: http.MethodPost, Kind: KindCreate}, out: res.Result, opts: callOptions{list: opts}}
@@ -147,11 +147,10 @@ func Resolve[W, T any](ctx context.Context, c *Client, u Uncertain, lookup func(
 			names = append(names, c.keyName(u.Key))
 		}
 		var unlock func()
-		var err error
 		if held, unlock, err = c.ledger.Lock(ctx, names...); err != nil {
 			return unknown, c.refuse(ctx, cl, cl.ledgerError(err))
 		}
-		defer unlock()
+		defer giveBack(unlock, &err, cl.asLedgerError)
 	}
 	rec, done, e := c.resolveKey(held, cl, &u)
 	if e != nil {

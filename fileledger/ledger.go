@@ -18,6 +18,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	_ "modernc.org/sqlite" // the database/sql driver "sqlite"
@@ -53,8 +54,7 @@ func Open(ctx context.Context, dir string) (*Ledger, error) {
 	file := filepath.Join(dir, "ledger.sqlite")
 	l := &Ledger{dir: dir, lockDir: lockDir}
 	pragmas := url.Values{"_pragma": {"busy_timeout(30000)", "journal_mode(WAL)", "synchronous(FULL)"}}
-	// SQLite reads the name as a URI, in which a folder's "?" or "%" has to be escaped.
-	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: file}).EscapedPath()+"?"+pragmas.Encode())
+	db, err := sql.Open("sqlite", fileURI(filepath.ToSlash(file), filepath.VolumeName(file))+"?"+pragmas.Encode())
 	if err != nil {
 		return nil, l.wrap(err)
 	}
@@ -73,6 +73,15 @@ func Open(ctx context.Context, dir string) (*Ledger, error) {
 	}
 	l.db = db
 	return l, nil
+}
+
+// fileURI returns the name of a file for SQLite, which reads it as a URI: a folder's "?"
+// or "%" has to be escaped. A volume of Windows, such as "C:", follows a slash.
+func fileURI(path, volume string) string {
+	if volume != "" && !strings.HasPrefix(path, "/") {
+		path = "/" + path
+	}
+	return "file:" + (&url.URL{Path: path}).EscapedPath()
 }
 
 // version is the format of the records, kept in the database's user_version.

@@ -5,15 +5,16 @@
 // at any point leaves the old record or the new one. Locks are file locks of the
 // operating system, which releases the locks of a process that dies. The folder must
 // be on a local disk, because file locks are unreliable on network file systems. The
-// package needs Linux, macOS or a BSD. On other systems Open returns an error that is
-// errors.ErrUnsupported.
+// package needs Linux, macOS, a BSD or Windows. On other systems Open returns an error
+// that is errors.ErrUnsupported.
 //
-// Only their owner may read the files. [WithAEAD] encrypts the tokens in them, but
-// not the accounts' names.
+// Only their owner may read the files. On Windows those may whom the folder's access
+// control list allows it: use a folder in the profile of the program's user. [WithAEAD]
+// encrypts the tokens in the files, but not the accounts' names.
 //
-// To turn encryption on or off, or to change the key without a period in which both
-// keys are valid, load every token from a store opened the old way and save it to a
-// store in another folder opened the new way.
+// To turn encryption on or off, load every token from a store opened the old way and
+// save it to a store in another folder opened the new way. [WithAEAD] says how to
+// change the key.
 package filestore
 
 import (
@@ -31,6 +32,7 @@ import (
 
 	"github.com/pinterest-go/pinterest"
 	"github.com/pinterest-go/pinterest/internal/filelock"
+	"github.com/pinterest-go/pinterest/internal/osfile"
 	"github.com/pinterest-go/pinterest/internal/sealed"
 )
 
@@ -53,31 +55,35 @@ type options struct {
 	err  error
 }
 
-// WithAEAD encrypts the tokens on disk: with current when they are saved, and
-// with current or one of the old when they are read, so that keys can be
-// changed: open with WithAEAD(next, current), save every token once, then open
-// with WithAEAD(next). The account's name is the additional data. The nonce is
-// random, so an AES-GCM key is safe for 2^32 saves.
+// WithAEAD encrypts the tokens on disk: with current when they are saved, and with
+// current or one of the others when they are read. The account's name is the
+// additional data. The nonce is random, so an AES-GCM key is safe for 2^32 saves.
+//
+// To change the key while any number of processes use the store, take these steps, each
+// when all processes have taken the one before:
+//
+//  1. WithAEAD(current, next): all can read what the next key encrypts.
+//  2. WithAEAD(next, current): it encrypts what is saved.
+//  3. One process calls [Store.Reencrypt], for what was saved before.
+//  4. WithAEAD(next): the old key is not needed any more, except for backups.
 //
 // Load and Save return an error for a token that is not encrypted, or with none of
 // these keys. Such a token is not overwritten.
-func WithAEAD(current cipher.AEAD, old ...cipher.AEAD) Option {
-	return func(o *options) { o.keys, o.err = sealed.New(current, old...) }
+func WithAEAD(current cipher.AEAD, others ...cipher.AEAD) Option {
+	return func(o *options) { o.keys, o.err = sealed.New(current, others...) }
 }
-
-// leftover is the age from which a temporary file cannot belong to a save in progress.
-const leftover = time.Hour
 
 const (
 	recordEnd = ".token"
-	tempEnd   = ".tmp"
+	tempEnd   = ".tmp"  // after recordEnd: what a save is writing
 	holderEnd = ".lock" // the lock file of Lock
 	writerEnd = ".save" // the lock file of Save and Delete
 )
 
 // Open opens the store in the folder dir. It creates the folder, accessible only to
-// its owner, if necessary. It refuses a folder that others may write to: they could
-// replace the tokens.
+// its owner, if necessary, and removes what processes that were killed in a save have
+// left. It refuses a folder that others may write to: they could replace the tokens. On
+// Windows it does not know who may.
 func Open(dir string, opts ...Option) (*Store, error) {
 	var o options
 	for _, opt := range opts {
@@ -87,7 +93,7 @@ func Open(dir string, opts ...Option) (*Store, error) {
 	switch {
 	case o.err != nil:
 		return nil, s.wrap(o.err)
-	case !supported:
+	case !filelock.Supported:
 		return nil, s.wrap(fmt.Errorf("keeping tokens in files on this operating system: %w", errors.ErrUnsupported))
 	}
 	if err := s.makeFolders(); err != nil {
@@ -98,7 +104,7 @@ func Open(dir string, opts ...Option) (*Store, error) {
 		if err != nil {
 			return nil, s.wrap(err)
 		}
-		if mode := info.Mode().Perm(); mode&0o022 != 0 {
+		if mode := info.Mode().Perm(); osfile.HasModes && mode&0o022 != 0 {
 			return nil, s.wrap(fmt.Errorf("others than its owner may write in %s (its mode is %#o): chmod it to 0700", folder, mode))
 		}
 	}
@@ -118,27 +124,33 @@ func (s *Store) makeFolders() error {
 	if !isNew {
 		return nil
 	}
-	err = syncFolder(filepath.Dir(filepath.Clean(s.dir)))
+	err = osfile.SyncFolder(filepath.Dir(filepath.Clean(s.dir)))
 	if errors.Is(err, fs.ErrPermission) {
 		return nil // the folder may be written but not read
 	}
 	return err
 }
 
-// clean removes the temporary files of saves that were killed.
+// clean removes the temporary files of saves that were killed. A save writes its file
+// while it holds the lock of those who write the account's record. So whoever has that
+// lock, without waiting, knows that the file belongs to nobody, however new it is.
 func (s *Store) clean() error {
 	entries, err := os.ReadDir(s.dir)
 	if err != nil {
 		return err
 	}
 	for _, e := range entries {
-		if !strings.HasSuffix(e.Name(), tempEnd) {
+		name, rest, _ := strings.Cut(e.Name(), recordEnd+".")
+		if len(name) != fileNameLength || !strings.HasSuffix("."+rest, tempEnd) {
 			continue
 		}
-		if info, err := e.Info(); err == nil && time.Since(info.ModTime()) > leftover {
-			// A file that cannot be removed does no harm.
-			_ = os.Remove(filepath.Join(s.dir, e.Name()))
+		unlock, err := filelock.TryLock(filepath.Join(s.lockDir, name+writerEnd))
+		if err != nil || unlock == nil {
+			continue // a save is in progress, or nothing may be written here
 		}
+		// A file that cannot be removed does no harm, and the next save replaces it.
+		_ = os.Remove(filepath.Join(s.dir, e.Name()))
+		unlock()
 	}
 	return nil
 }
@@ -167,23 +179,36 @@ func (s *Store) Load(ctx context.Context, account string) (*pinterest.Token, err
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	tok, err := s.load(account)
-	if err != nil {
-		return nil, s.wrapAccount(account, err)
+	return steady(ctx, s, account, s.load)
+}
+
+// steady calls read, and once more if it finds nothing where a file that is being
+// replaced may seem to be missing.
+func steady[T comparable](ctx context.Context, s *Store, account string, read func(account string) (T, error)) (found T, err error) {
+	var none T
+	found, err = read(account)
+	if err == nil && found == none && !osfile.AtomicReplace {
+		unlock, failed := s.lock(ctx, account, writerEnd)
+		if failed != nil {
+			return none, failed
+		}
+		defer unlock()
+		found, err = read(account)
 	}
-	return tok, nil
+	if err != nil {
+		return none, s.wrapAccount(account, err)
+	}
+	return found, nil
 }
 
 // load returns an account's token, or nil when there is none.
 func (s *Store) load(account string) (*pinterest.Token, error) {
-	rec, err := readRecord(s.path(account))
+	rec, _, err := s.record(fileName(account))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, s.stands()
 	case err != nil:
 		return nil, err
-	case rec.account != account:
-		return nil, sealed.ErrDamaged // a file that was renamed by hand
 	}
 	return rec.token(s.keys)
 }
@@ -201,14 +226,16 @@ func (s *Store) Version(ctx context.Context, account string) (string, error) {
 	if err := ctx.Err(); err != nil {
 		return "", err
 	}
-	rec, err := readRecord(s.path(account))
+	return steady(ctx, s, account, s.version)
+}
+
+// version returns the version of an account's token, or "" when there is none.
+func (s *Store) version(account string) (string, error) {
+	rec, _, err := s.record(fileName(account))
 	if errors.Is(err, fs.ErrNotExist) {
-		rec, err = record{}, s.stands()
+		return "", s.stands()
 	}
-	if err != nil {
-		return "", s.wrapAccount(account, err)
-	}
-	return rec.version, nil
+	return rec.version, err
 }
 
 // Save implements pinterest.TokenStore.
@@ -249,12 +276,10 @@ func (s *Store) Delete(ctx context.Context, account string) error {
 		return err
 	}
 	defer unlock()
-	err = os.Remove(s.path(account))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
+	path := s.path(account)
+	err = errors.Join(removeFile(path+tempEnd), removeFile(path))
 	if err == nil {
-		err = syncFolder(s.dir)
+		err = osfile.SyncFolder(s.dir)
 	}
 	if err != nil {
 		return s.wrapAccount(account, err)
@@ -304,16 +329,14 @@ func (s *Store) walk(ctx context.Context, wanted func(rec record) (bool, error),
 	}
 	var unreadable []error
 	for _, e := range entries {
-		if !strings.HasSuffix(e.Name(), recordEnd) {
+		name, isRecord := strings.CutSuffix(e.Name(), recordEnd)
+		if !isRecord {
 			continue
 		}
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		rec, err := readRecord(filepath.Join(s.dir, e.Name()))
-		if err == nil && fileName(rec.account)+recordEnd != e.Name() {
-			err = sealed.ErrDamaged
-		}
+		rec, _, err := s.record(name)
 		yes := false
 		if err == nil {
 			yes, err = wanted(rec)
@@ -326,8 +349,5 @@ func (s *Store) walk(ctx context.Context, wanted func(rec record) (bool, error),
 			return nil
 		}
 	}
-	if n := len(unreadable); n > 1 {
-		return s.wrap(fmt.Errorf("%w (and %d more that cannot be read)", unreadable[0], n-1))
-	}
-	return s.wrap(errors.Join(unreadable...))
+	return s.wrap(firstOf(unreadable))
 }

@@ -5,14 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"runtime"
-
-	"github.com/pinterest-go/pinterest/internal/filelock"
 )
-
-// supported reports whether stores work on this system. Windows has file locks, but
-// no file modes and no syncing of folders.
-const supported = filelock.Supported && runtime.GOOS != "windows"
 
 // Lock implements pinterest.TokenStore.
 func (s *Store) Lock(ctx context.Context, account string) (unlock func(), err error) {
@@ -22,7 +15,7 @@ func (s *Store) Lock(ctx context.Context, account string) (unlock func(), err er
 // lock acquires one of an account's two locks. Each has a file of its own, because a
 // save must not wait for the holder of [Store.Lock].
 func (s *Store) lock(ctx context.Context, account, end string) (unlock func(), err error) {
-	unlock, err = s.locks.Lock(ctx, filepath.Join(s.lockDir, fileName(account)+end))
+	unlock, err = s.lockFile(ctx, fileName(account)+end)
 	if err == nil {
 		return unlock, nil
 	}
@@ -30,4 +23,9 @@ func (s *Store) lock(ctx context.Context, account, end string) (unlock func(), e
 		return nil, cause
 	}
 	return nil, s.wrapAccount(account, fmt.Errorf("locking: %w", err))
+}
+
+// lockFile acquires the lock of a lock file.
+func (s *Store) lockFile(ctx context.Context, name string) (unlock func(), err error) {
+	return s.locks.Lock(ctx, filepath.Join(s.lockDir, name))
 }

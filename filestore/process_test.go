@@ -191,5 +191,7 @@ func TestProcessKilledWhileItSaves(t *testing.T) {
 		require.Equal(t, strings.Repeat(tok.AccessToken+" ", 10_000), tok.RefreshToken)
 	}
 	t.Logf("%d saves, %d leftovers", saved, len(files(t, dir, "*.tmp")))
+	open(t, dir)
+	assert.Empty(t, files(t, dir, "*.tmp"))
 	save(t, s, "alice", *requireAccess(t, s, "alice", strconv.Itoa(saved)))
 }

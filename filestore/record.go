@@ -4,12 +4,14 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 
 	"github.com/pinterest-go/pinterest"
+	"github.com/pinterest-go/pinterest/internal/osfile"
 	"github.com/pinterest-go/pinterest/internal/sealed"
 )
 
@@ -29,7 +31,7 @@ func (r record) bytes() []byte {
 }
 
 func readRecord(path string) (record, error) {
-	data, err := os.ReadFile(path) //nolint:gosec // a file of the folder that the application named
+	data, err := osfile.ReadFile(path)
 	if err != nil {
 		return record{}, err
 	}
@@ -60,15 +62,24 @@ func fileName(account string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-func (s *Store) path(account string) string {
-	return filepath.Join(s.dir, fileName(account)+recordEnd)
-}
+// fileNameLength is the length of such a name.
+const fileNameLength = 2 * sha256.Size
+
+// recordPath returns the path of the record whose file has this name.
+func (s *Store) recordPath(name string) string { return filepath.Join(s.dir, name+recordEnd) }
+
+func (s *Store) path(account string) string { return s.recordPath(fileName(account)) }
 
 // writeFile replaces the file at path. When it returns nil, data is on disk. Until
-// then the old content stays.
+// then the old content stays. The caller holds the lock of those who write this file,
+// so the temporary file needs no name of its own, and one that is there belongs to
+// nobody: its writer has died.
 func writeFile(path string, data []byte) error {
-	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, filepath.Base(path)+".*"+tempEnd) // for its owner alone
+	temp := path + tempEnd
+	if err := removeFile(temp); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // in the folder that the application named
 	if err != nil {
 		return err
 	}
@@ -79,19 +90,18 @@ func writeFile(path string, data []byte) error {
 	}
 	err = errors.Join(err, f.Close())
 	if err == nil {
-		err = os.Rename(f.Name(), path)
+		err = osfile.Replace(temp, path)
 	}
 	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
+		return errors.Join(err, removeFile(temp))
 	}
-	return syncFolder(dir)
+	return nil
 }
 
-// syncFolder syncs the names in a folder to disk.
-func syncFolder(dir string) error {
-	d, err := os.Open(dir) //nolint:gosec // the folder that the application named
-	if err != nil {
+// removeFile removes a file if it is there.
+func removeFile(path string) error {
+	if err := osfile.Remove(path); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return errors.Join(d.Sync(), d.Close())
+	return nil
 }

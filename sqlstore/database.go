@@ -97,10 +97,17 @@ func (d *database) create(ctx context.Context, table string, schema schema) erro
 	})
 }
 
-// transact runs f in a transaction, again where the database asks for that.
+// transact runs f in a transaction, again where the database asks for that. With
+// PostgreSQL each of its statements sees what was committed before it, whatever the
+// default isolation: create waits for its turn in the first one, and the second must
+// see what was made meanwhile.
 func (d *database) transact(ctx context.Context, f func(tx *sql.Tx) error) error {
+	var opts sql.TxOptions
+	if d.dialect == Postgres {
+		opts.Isolation = sql.LevelReadCommitted
+	}
 	return d.try(ctx, func() error {
-		tx, err := d.db.BeginTx(ctx, nil)
+		tx, err := d.db.BeginTx(ctx, &opts)
 		if err != nil {
 			return err
 		}

@@ -127,42 +127,34 @@ func postgresWith(t testing.TB, name, value string) *sql.DB {
 // What PostgreSQL could not serialize is tried again, with every isolation that
 // the application may have made its default.
 func TestLedgerAtEveryIsolation(t *testing.T) {
-	for _, isolation := range []string{"read committed", "repeatable read", "serializable"} {
-		t.Run(isolation, func(t *testing.T) {
-			d := database{
-				dialect: sqlstore.Postgres, table: newTable(),
-				connect: func(t testing.TB) *sql.DB { return postgresWith(t, "default_transaction_isolation", isolation) },
-			}
-			db := d.connect(t)
-			runLedgertest(t, d, db)
+	eachIsolation(t, func(t *testing.T, d database) {
+		runLedgertest(t, d, d.connect(t))
 
-			// Several processes, so that they meet in the database.
-			t.Cleanup(func() { dropTables(t, db, d.table) })
-			const processes, goroutines, rounds = 4, 3, 10
-			var wg sync.WaitGroup
-			for range processes {
-				l := d.openLedger(t)
-				for g := range goroutines {
-					wg.Go(func() {
-						for i := range rounds {
-							held, unlock, err := l.Lock(t.Context(), "counter", fmt.Sprint("another ", (g+i)%3))
-							if !assert.NoError(t, err) {
-								return
-							}
-							assert.NoError(t, countInLedger(held, l))
-							unlock()
-							// Without a lock, and in an order that could deadlock.
-							both := map[string][]byte{"one": {byte(i)}, "two": {byte(i)}, "three": {byte(i)}}
-							assert.NoError(t, l.Save(t.Context(), both))
+		// Several processes, so that they meet in the database.
+		const processes, goroutines, rounds = 4, 3, 10
+		var wg sync.WaitGroup
+		for range processes {
+			l := d.openLedger(t)
+			for g := range goroutines {
+				wg.Go(func() {
+					for i := range rounds {
+						held, unlock, err := l.Lock(t.Context(), "counter", fmt.Sprint("another ", (g+i)%3))
+						if !assert.NoError(t, err) {
+							return
 						}
-					})
-				}
+						assert.NoError(t, countInLedger(held, l))
+						unlock()
+						// Without a lock, and in an order that could deadlock.
+						both := map[string][]byte{"one": {byte(i)}, "two": {byte(i)}, "three": {byte(i)}}
+						assert.NoError(t, l.Save(t.Context(), both))
+					}
+				})
 			}
-			wg.Wait()
-			requireRecord(t, d.openLedger(t), "counter", strconv.Itoa(processes*goroutines*rounds))
-			requireNoLocks(t, d)
-		})
-	}
+		}
+		wg.Wait()
+		requireRecord(t, d.openLedger(t), "counter", strconv.Itoa(processes*goroutines*rounds))
+		requireNoLocks(t, d)
+	})
 }
 
 // countInLedger counts up in the record "counter".

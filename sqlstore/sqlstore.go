@@ -21,9 +21,9 @@
 // which what was saved does not survive a power cut. All its processes must be on
 // one machine.
 //
-// To move to or from encryption, or to another key without a time of both, load
-// every token from a store opened the old way and save it to one of another
-// table opened the new way.
+// To move to or from encryption, load every token from a store opened the old way and
+// save it to one of another table opened the new way. [WithAEAD] says how to change the
+// key.
 package sqlstore
 
 import (
@@ -68,18 +68,24 @@ type options struct {
 // and "_", and does not begin with a digit.
 func WithTable(name string) Option { return func(o *options) { o.table = name } }
 
-// WithAEAD encrypts the tokens in the database: with current when they are
-// saved, and with current or one of the old when they are read, so that keys can
-// be changed: open with WithAEAD(next, current), save every token once, then open
-// with WithAEAD(next). The account's name is the additional data. The nonce is
-// random, so with AES-GCM a key is good for 2^32 saves. The accounts' names,
-// and when a token is due, stand in the table as they are.
+// WithAEAD encrypts the tokens in the database: with current when they are saved, and with
+// current or one of the others when they are read. The account's name is the
+// additional data. The nonce is random, so an AES-GCM key is safe for 2^32 saves. The
+// accounts' names, and when a token is due, stand in the table as they are.
+//
+// To change the key while any number of processes use the store, take these steps, each
+// when all processes have taken the one before:
+//
+//  1. WithAEAD(current, next): all can read what the next key encrypts.
+//  2. WithAEAD(next, current): it encrypts what is saved.
+//  3. One process calls [Store.Reencrypt], for what was saved before.
+//  4. WithAEAD(next): the old key is not needed any more, except for backups.
 //
 // A token that is not encrypted, or with none of these keys, is an error in
 // Load. It is not overwritten, since Save needs the version that Load returns.
-func WithAEAD(current cipher.AEAD, old ...cipher.AEAD) Option {
+func WithAEAD(current cipher.AEAD, others ...cipher.AEAD) Option {
 	return func(o *options) {
-		keys, err := sealed.New(current, old...)
+		keys, err := sealed.New(current, others...)
 		o.keys, o.encrypts, o.err = keys, true, errors.Join(o.err, err)
 	}
 }

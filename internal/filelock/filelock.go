@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/pinterest-go/pinterest/internal/keylock"
+	"github.com/pinterest-go/pinterest/internal/osfile"
 	"github.com/pinterest-go/pinterest/internal/realclock"
 )
 
@@ -61,7 +62,7 @@ func (l *Locks) Lock(ctx context.Context, paths ...string) (unlock func(), err e
 // go, so a lock counts only on the file that the path still names.
 func acquire(ctx context.Context, path string) (*os.File, error) {
 	for {
-		f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // the caller's path
+		f, err := open(path)
 		if err != nil {
 			return nil, err
 		}
@@ -73,10 +74,36 @@ func acquire(ctx context.Context, path string) (*os.File, error) {
 		if current {
 			return f, nil
 		}
-		if err := errors.Join(err, f.Close()); err != nil {
+		if err := errors.Join(err, leave(f)); err != nil {
 			return nil, err
 		}
 	}
+}
+
+// open opens the file of a lock.
+func open(path string) (f *os.File, err error) {
+	err = osfile.Retry(func() error {
+		f, err = os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // the caller's path
+		return err
+	})
+	return f, err
+}
+
+// TryLock takes the lock of one path without waiting. unlock is nil if somebody has
+// it, in this process or in another.
+func TryLock(path string) (unlock func(), err error) {
+	f, err := open(path)
+	if err != nil {
+		return nil, err
+	}
+	current, err := tryLockFile(f)
+	if current {
+		current, err = isCurrent(f)
+	}
+	if !current {
+		return nil, errors.Join(err, leave(f))
+	}
+	return sync.OnceFunc(func() { release(f) }), nil
 }
 
 // wait asks for the lock of an open file until it has it.
@@ -104,16 +131,4 @@ func isCurrent(f *os.File) (bool, error) {
 		return false, nil
 	}
 	return err == nil && os.SameFile(opened, named), err
-}
-
-// release gives a lock back. None of its errors can be acted on: a file that
-// stays is taken over by the next holder, and a lock that stays is given back
-// when the process ends.
-func release(f *os.File) {
-	// Once the lock is given back the file can be another's.
-	_ = os.Remove(f.Name())
-	// Closing alone is not enough: a child process that is being started has a
-	// copy of the descriptor for a moment.
-	_ = unlockFile(f)
-	_ = f.Close()
 }

@@ -1,5 +1,3 @@
-//go:build unix
-
 package filelock
 
 import (
@@ -14,6 +12,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/pinterest-go/pinterest/internal/osfile"
 )
 
 // Two Locks share nothing but the files, as two processes do.
@@ -58,7 +58,9 @@ func TestLock(t *testing.T) {
 	unlock := take(t, &here, a)
 	info, err := os.Stat(a)
 	require.NoError(t, err)
-	assert.Equal(t, fs.FileMode(0o600), info.Mode().Perm())
+	if osfile.HasModes {
+		assert.Equal(t, fs.FileMode(0o600), info.Mode().Perm())
+	}
 	for _, l := range []*Locks{&here, &there} {
 		requireHeld(t, l, a)
 		requireHeld(t, l, a, b)
@@ -88,36 +90,6 @@ func TestUnlockTwice(t *testing.T) {
 	take(t, &z, a, b)()
 }
 
-// A waiter may have the file open that the holder removes. Its lock is worth
-// nothing then: the next caller locks a new file.
-func TestLockOfARemovedFile(t *testing.T) {
-	t.Parallel()
-	_, a, _ := pathsIn(t)
-	var l Locks
-	unlock := take(t, &l, a)
-	f, err := os.OpenFile(a, os.O_RDWR, 0)
-	require.NoError(t, err)
-	defer f.Close()
-	locked, err := tryLockFile(f)
-	require.NoError(t, err)
-	require.False(t, locked)
-	current, err := isCurrent(f)
-	require.NoError(t, err)
-	require.True(t, current)
-	unlock()
-
-	locked, err = tryLockFile(f)
-	require.NoError(t, err)
-	require.True(t, locked)
-	current, err = isCurrent(f)
-	require.NoError(t, err)
-	require.False(t, current, "there is no file of that name")
-	defer take(t, &l, a)()
-	current, err = isCurrent(f)
-	require.NoError(t, err)
-	require.False(t, current, "another file has that name")
-}
-
 func TestLeftFileIsTakenOver(t *testing.T) {
 	t.Parallel()
 	dir, a, _ := pathsIn(t)
@@ -127,6 +99,30 @@ func TestLeftFileIsTakenOver(t *testing.T) {
 	requireHeld(t, &y, a)
 	unlock()
 	requireEmpty(t, dir)
+}
+
+func TestTryLock(t *testing.T) {
+	t.Parallel()
+	dir, a, _ := pathsIn(t)
+	var l Locks
+	unlock := take(t, &l, a)
+	other, err := TryLock(a)
+	require.NoError(t, err)
+	require.Nil(t, other)
+	requireHeld(t, new(Locks), a)
+	unlock()
+	other, err = TryLock(a)
+	require.NoError(t, err)
+	require.NotNil(t, other)
+	requireHeld(t, &l, a)
+	other()
+	unlock = take(t, &l, a)
+	other() // a second time: it is another's lock now
+	requireHeld(t, new(Locks), a)
+	unlock()
+	requireEmpty(t, dir)
+	_, err = TryLock(filepath.Join(dir, "missing", "a"))
+	require.ErrorIs(t, err, fs.ErrNotExist)
 }
 
 func TestNeverTwoAtOnce(t *testing.T) {

@@ -14,4 +14,6 @@ func tryLockFile(f *os.File) (locked bool, err error) {
 	return false, &os.PathError{Op: "lock", Path: f.Name(), Err: errors.ErrUnsupported}
 }
 
-func unlockFile(*os.File) error { return errors.ErrUnsupported }
+func release(f *os.File) { _ = leave(f) }
+
+func leave(f *os.File) error { return f.Close() }

@@ -20,7 +20,20 @@ func tryLockFile(f *os.File) (locked bool, err error) {
 	return err == nil, err
 }
 
-func unlockFile(f *os.File) error { return flock(f, syscall.LOCK_UN) }
+// release gives a lock back. None of its errors can be acted on: a file that
+// stays is taken over by the next holder, and a lock that stays is given back
+// when the process ends.
+func release(f *os.File) {
+	// Once the lock is given back the file can be another's.
+	_ = os.Remove(f.Name())
+	// Closing alone is not enough: a child process that is being started has a
+	// copy of the descriptor for a moment.
+	_ = flock(f, syscall.LOCK_UN)
+	_ = leave(f)
+}
+
+// leave closes a file whose lock the caller does not hold, or holds no more.
+func leave(f *os.File) error { return f.Close() }
 
 func flock(f *os.File, how int) error {
 	for {

@@ -3,46 +3,39 @@ package filelock
 import (
 	"errors"
 	"os"
-	"syscall"
-	"unsafe"
+
+	"golang.org/x/sys/windows"
 )
 
 // Supported reports whether this operating system has such locks.
 const Supported = true
 
-// The locks of Windows, which package syscall does not have.
-var (
-	kernel32     = syscall.NewLazyDLL("kernel32.dll")
-	lockFileEx   = kernel32.NewProc("LockFileEx")
-	unlockFileEx = kernel32.NewProc("UnlockFileEx")
-)
-
-const (
-	lockfileFailImmediately = 0x1
-	lockfileExclusiveLock   = 0x2
-
-	errorLockViolation = syscall.Errno(33) // another has the lock
-)
-
 // tryLockFile takes the lock of a file, which is that of its first byte, if nobody
 // has it.
 func tryLockFile(f *os.File) (locked bool, err error) {
-	var offset syscall.Overlapped
-	ok, _, err := lockFileEx.Call(f.Fd(), lockfileExclusiveLock|lockfileFailImmediately, 0, 1, 0, uintptr(unsafe.Pointer(&offset)))
+	const flags = windows.LOCKFILE_EXCLUSIVE_LOCK | windows.LOCKFILE_FAIL_IMMEDIATELY
+	err = windows.LockFileEx(windows.Handle(f.Fd()), flags, 0, 1, 0, new(windows.Overlapped))
 	switch {
-	case ok != 0:
+	case err == nil:
 		return true, nil
-	case errors.Is(err, errorLockViolation):
+	case errors.Is(err, windows.ERROR_LOCK_VIOLATION):
 		return false, nil
 	}
 	return false, &os.PathError{Op: "LockFileEx", Path: f.Name(), Err: err}
 }
 
-func unlockFile(f *os.File) error {
-	var offset syscall.Overlapped
-	ok, _, err := unlockFileEx.Call(f.Fd(), 0, 1, 0, uintptr(unsafe.Pointer(&offset)))
-	if ok != 0 {
-		return nil
-	}
-	return &os.PathError{Op: "UnlockFileEx", Path: f.Name(), Err: err}
+// release gives a lock back. None of its errors can be acted on: a lock that stays is
+// given back when the process ends.
+func release(f *os.File) {
+	_ = windows.UnlockFileEx(windows.Handle(f.Fd()), 0, 1, 0, new(windows.Overlapped))
+	_ = leave(f)
+}
+
+// leave closes a file and removes it. Windows does not remove a file that anybody has
+// open, so a lock that others hold, or wait for, keeps its file: the last one of them
+// removes it.
+func leave(f *os.File) error {
+	err := f.Close()
+	_ = os.Remove(f.Name())
+	return err
 }

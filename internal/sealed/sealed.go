@@ -35,6 +35,8 @@ var (
 	ErrTime    = errors.New("the token has a time that cannot be written: its year is not between 0 and 9999")
 )
 
+var errNoKeys = errors.New("the store was opened without a key")
+
 // Keys seal and open records. The zero Keys leave them plain.
 //
 // The ciphers stand in closures, because what prints a struct prints the key
@@ -99,6 +101,22 @@ func (k Keys) Open(account string, record []byte) (*pinterest.Token, error) {
 	}
 	tok = inUTC(tok)
 	return &tok, nil
+}
+
+// Reseal returns an account's record sealed with the current key. changed is false for
+// one that is so already, which is returned as it is.
+func (k Keys) Reseal(account string, record []byte) (resealed []byte, changed bool, err error) {
+	if k.seal == nil {
+		return nil, false, errNoKeys
+	}
+	plain, err := k.plain(account, record)
+	if err != nil {
+		return nil, false, err
+	}
+	if _, err := k.open[0](account, record[1:]); err == nil {
+		return record, false, nil
+	}
+	return k.seal(account, plain), true, nil
 }
 
 func (k Keys) plain(account string, record []byte) ([]byte, error) {

@@ -96,6 +96,32 @@ func TestRotation(t *testing.T) {
 	require.ErrorIs(t, err, sealed.ErrKey)
 }
 
+func TestReseal(t *testing.T) {
+	a, b := gcm(t, 'a'), gcm(t, 'b')
+	old, err := keys(t, a).Seal("alice", &token)
+	require.NoError(t, err)
+	during, after := keys(t, b, a), keys(t, b)
+	resealed, changed, err := during.Reseal("alice", old)
+	require.NoError(t, err)
+	assert.True(t, changed)
+	got, err := after.Open("alice", resealed)
+	require.NoError(t, err)
+	assert.Equal(t, &token, got)
+	again, changed, err := during.Reseal("alice", resealed)
+	require.NoError(t, err)
+	assert.False(t, changed)
+	assert.Equal(t, resealed, again)
+
+	_, _, err = during.Reseal("bob", old)
+	require.ErrorIs(t, err, sealed.ErrKey)
+	_, _, err = after.Reseal("alice", old)
+	require.ErrorIs(t, err, sealed.ErrKey)
+	_, _, err = during.Reseal("alice", []byte("{}"))
+	require.ErrorIs(t, err, sealed.ErrPlain)
+	_, _, err = sealed.Keys{}.Reseal("alice", []byte("{}"))
+	require.ErrorContains(t, err, "without a key")
+}
+
 func TestOpenErrors(t *testing.T) {
 	none, k := sealed.Keys{}, keys(t, gcm(t, 'a'))
 	plain, err := none.Seal("alice", &token)
