@@ -11,6 +11,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
@@ -18,6 +20,8 @@ import (
 	"time"
 
 	"golang.org/x/oauth2"
+
+	"github.com/pinterest-go/pinterest/internal/redact"
 )
 
 // The errors of a callback, besides those of the token call and the store.
@@ -34,6 +38,21 @@ type Login struct {
 	URL    string       // where to send the owner's browser
 	Cookie *http.Cookie // binds the callback to this browser; encrypted, so that others cannot read or change it
 }
+
+// String prints neither the cookie nor the state in the URL.
+func (l Login) String() string { return "pinterest.Login" }
+
+// Format keeps every verb of fmt from printing more than String does.
+func (l Login) Format(f fmt.State, verb rune) { formatAs(f, verb, l.String()) }
+
+// LogValue keeps structured logs from printing more than String does.
+func (l Login) LogValue() slog.Value { return slog.StringValue(l.String()) }
+
+// MarshalText keeps encoders (JSON, XML, YAML, ...) from writing more than String does.
+func (l Login) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
+
+// GobEncode returns an error: the cookie is not encoded.
+func (l Login) GobEncode() ([]byte, error) { return nil, errNoEncoding }
 
 // Connection is the result of a login: a connected account.
 type Connection struct {
@@ -185,10 +204,10 @@ func (s *OAuthService) Callback(ctx context.Context, r *http.Request) (*Connecti
 	query := r.URL.Query()
 	login, err := s.open(r, query.Get("state"))
 	if err != nil {
-		return nil, connectError(err, DispositionReauthorize)
+		return nil, connectError(nil, err, DispositionReauthorize)
 	}
 	if query.Get("error") != "" || query.Get("code") == "" {
-		return nil, connectError(ErrAccessDenied, DispositionReauthorize)
+		return nil, connectError(nil, ErrAccessDenied, DispositionReauthorize)
 	}
 	c := s.client(login.Account)
 	tok, err := s.exchange(ctx, c, query.Get("code"), login.Verifier)
@@ -196,7 +215,7 @@ func (s *OAuthService) Callback(ctx context.Context, r *http.Request) (*Connecti
 		return nil, err
 	}
 	if err := tok.check(); err != nil {
-		return nil, connectError(err, DispositionReview)
+		return nil, connectError(c.secrets, err, DispositionReview)
 	}
 	if err := c.connect(ctx, tok); err != nil {
 		return nil, err
@@ -213,21 +232,21 @@ func (s *OAuthService) Callback(ctx context.Context, r *http.Request) (*Connecti
 const opAuthorize = "oauth/authorize"
 
 // connectError is the failure of a connection.
-func connectError(err error, d Disposition) error {
-	return newError(nil, Error{Operation: opAuthorize, Class: ClassUnauthenticated, Disposition: d, Phase: PhaseNotSent}, err)
+func connectError(secrets *redact.Secrets, err error, d Disposition) error {
+	return newError(secrets, Error{Operation: opAuthorize, Class: ClassUnauthenticated, Disposition: d, Phase: PhaseNotSent}, err)
 }
 
 // connect saves the token of a new connection, whatever was stored before.
 func (c *Client) connect(ctx context.Context, tok *Token) error {
 	unlock, err := c.store.Lock(ctx, c.name)
 	if err != nil {
-		return storeFailure(loadError{err})
+		return storeFailure(c.secrets, loadError{err})
 	}
 	defer unlock()
 	for {
 		stored, err := c.store.Load(ctx, c.name)
 		if err != nil {
-			return storeFailure(loadError{err})
+			return storeFailure(c.secrets, loadError{err})
 		}
 		tok.Version = ""
 		if stored != nil {
@@ -240,13 +259,13 @@ func (c *Client) connect(ctx context.Context, tok *Token) error {
 			c.reportToken(ctx, Event{Type: EventConnected, Time: c.clock.Now()})
 			return nil
 		case !errors.Is(err, ErrTokenConflict), ctx.Err() != nil:
-			return storeFailure(saveError{err})
+			return storeFailure(c.secrets, saveError{err})
 		}
 	}
 }
 
-func storeFailure(err error) error {
-	return newError(nil, Error{Operation: opAuthorize, Class: ClassTokenStore, Disposition: DispositionReview, Phase: PhaseNotSent}, err)
+func storeFailure(secrets *redact.Secrets, err error) error {
+	return newError(secrets, Error{Operation: opAuthorize, Class: ClassTokenStore, Disposition: DispositionReview, Phase: PhaseNotSent}, err)
 }
 
 // Disconnect deletes an account's token from the store. Its calls end with
@@ -255,7 +274,7 @@ func storeFailure(err error) error {
 func (s *OAuthService) Disconnect(ctx context.Context, account string) error {
 	c := s.client(account)
 	if err := c.store.Delete(ctx, account); err != nil {
-		return storeFailure(saveError{err})
+		return storeFailure(c.secrets, saveError{err})
 	}
 	c.tokens.replace(&Token{})
 	return nil
