@@ -39,6 +39,7 @@ type attempt struct {
 	rate       RateLimit // what the answer said about the quota
 	limit      io.LimitedReader
 	buf        *bytes.Buffer // the body, from the pool
+	cut        bool          // buf does not have all of the body
 	body       errbody.Body  // the parsed body of an error
 
 	failed  bool
@@ -223,6 +224,7 @@ func (at *attempt) read() {
 		at.fail(PhaseAnswered, ReasonNone, nil)
 		at.readError(at.buf.Bytes()[:min(n, limit)])
 	}
+	at.cut = err != nil || n > limit
 	if n > limit {
 		_, _ = io.CopyN(io.Discard, body, drainLimit)
 	}
