@@ -39,9 +39,9 @@ type attempt struct {
 	rate       RateLimit // what the answer said about the quota
 	limit      io.LimitedReader
 	buf        *bytes.Buffer // the body, from the pool
-	cut        bool          // buf does not have all of the body
 	body       errbody.Body  // the parsed body of an error
 
+	cut     bool // buf does not have all of the body
 	failed  bool
 	failure Failure
 	err     error // the underlying error; nil if the answer explains the failure

@@ -96,7 +96,8 @@ const ErrTokenConflict = constError("pinterest: the stored token was changed by 
 // filestore on disk, and module sqlstore in a database. The tests of package
 // pinteresttest/storetest check an implementation against all that is said here.
 //
-// An account is named by any string that the application chooses.
+// An account is named by any string that the application chooses. A store keeps a token
+// as the bytes of [Token.MarshalRecord]; the plain JSON of a token has no credentials.
 type TokenStore interface {
 	// Lock waits for the account's lock, which excludes all other processes that use
 	// the store, and returns a function that releases it and may be called twice. It
