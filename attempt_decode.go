@@ -74,7 +74,7 @@ func (at *attempt) incomplete(out any) error {
 		return nil
 	}
 	if cl.lookup != nil {
-		if id, _ := cl.lookup.result(); strings.TrimSpace(id) == "" {
+		if id, _ := cl.lookup.made(); strings.TrimSpace(id) == "" {
 			return errors.New("the answer lacks the id of what was made")
 		}
 	}

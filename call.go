@@ -189,25 +189,26 @@ func (cl *call) request(ctx context.Context, c *Client, authorization []string) 
 		req.ContentLength, req.Body = cl.stream.size, cl.stream.again(ctx)
 		return req
 	}
-	body := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(cl.body)), nil }
 	// net/http sends a request again by itself, after a reset for instance, if it has
 	// no body or a GetBody. A create has a body, if an empty one, and no GetBody, so
 	// that it is not sent behind our back.
 	if create := cl.op.Kind == KindCreate; create || cl.body != nil {
 		req.ContentLength = int64(len(cl.body))
-		req.Body, _ = body()
+		req.Body = cl.newBody()
 		if !create {
-			req.GetBody = body
+			req.GetBody = func() (io.ReadCloser, error) { return cl.newBody(), nil }
 		}
 	}
 	return req
 }
 
+func (cl *call) newBody() io.ReadCloser { return io.NopCloser(bytes.NewReader(cl.body)) }
+
 // owner names the create as the owner of its result, if it has a name: the key of a
 // CreateOnce, or that of a stored create.
 func (cl *call) owner() string {
 	if cl.opts.jobKey != "" {
-		return "key " + cl.opts.jobKey
+		return keyPrefix + cl.opts.jobKey
 	}
 	return cl.name
 }
@@ -222,7 +223,7 @@ func (cl *call) invalid(err error) *Error {
 // notBegun is the error of a create whose context ended while it waited for its
 // turn.
 func (cl *call) notBegun(err error) *Error {
-	return cl.newError(ClassCanceled, DispositionPark, fmt.Errorf("an equal create of this client is under way: %w", err))
+	return cl.newError(ClassCanceled, DispositionPark, fmt.Errorf("waiting for equal creates of this client: %w", err))
 }
 
 // describe puts the request that would be sent into the caller's DryRun.

@@ -105,7 +105,7 @@ const (
 	ErrPaced = constError("pinterest: the call would have waited too long for its turn (a local limit)")
 	// ErrKeyReused says that a key of [CreateOnce] has a result that was made from
 	// other content.
-	ErrKeyReused = constError("pinterest: the key was used for other content")
+	ErrKeyReused = constError("pinterest: a changed create needs another key")
 	// ErrEndlessPages stops an iterator whose pages do not come to an end.
 	ErrEndlessPages = constError("pinterest: the pages do not come to an end")
 )

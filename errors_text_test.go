@@ -92,7 +92,7 @@ var failures = map[string]struct {
 		cancel()
 		return get(ctx, newClient(t, newServer(t)))
 	}},
-	"canceled while it waits for an equal create": {"an equal create of this client is under way", func(t *testing.T) error {
+	"canceled while it waits for an equal create": {"waiting for equal creates of this client", func(t *testing.T) error {
 		ctx, cancel := context.WithCancel(t.Context())
 		entered := make(chan struct{})
 		s := newServer(t, hang(func() { close(entered) })).onLookup(answer(200, emptyPage).always())

@@ -30,7 +30,10 @@ type Ledger interface {
 	// Load returns the record with this name, or nil if there is none.
 	Load(ctx context.Context, name string) (record []byte, err error)
 	// Save replaces the records with these names. If it fails, it has replaced none
-	// of them. If it returns nil, they survive a crash of the process.
+	// of them. If it returns nil, they survive a crash of the process. If ctx is derived
+	// from the context held of a lock that was lost, also by context.WithoutCancel, a
+	// ledger whose locks can be lost must refuse: another process may have them, and have
+	// saved more.
 	Save(ctx context.Context, records map[string][]byte) error
 }
 

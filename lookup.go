@@ -93,25 +93,42 @@ type AnyLookup interface {
 	bind(cl *call) (*lookup, error)
 }
 
-// lookup is a Lookup for one call, without the type parameter.
+// lookup is a Lookup for one call.
 type lookup struct {
+	finder
 	out  any             // the call's result
 	want json.RawMessage // what [Uncertain] stores of it
 	list string          // identifies the list
 	key  string          // of equal creates
 	late bool
+}
 
+// finder is a [Lookup] without its type parameter, with the call's result.
+type finder interface {
 	// find reads the list once. It puts a match that belongs to this create into the
 	// call's result.
-	find func(ctx context.Context, s *search) (finding, error)
+	find(ctx context.Context, s *search) (finding, error)
 	// hidden returns how many items the list should have shown and did not.
-	hidden func(ctx context.Context, s *search, seen listing) (int, error)
+	hidden(ctx context.Context, s *search, seen listing) (int, error)
 	// deleted asks whether a result that the list lacks does not exist any more.
-	deleted func(ctx context.Context, s *search, id string) bool
-	// result returns the id and the time of creation of the call's result.
-	result func() (id string, created time.Time)
+	deleted(ctx context.Context, s *search, id string) bool
+	// made returns the id and the time of creation of the call's result.
+	made() (id string, created time.Time)
 	// matches is Match, for an item of any type.
-	matches func(item any) bool
+	matches(item any) bool
+}
+
+// bound is a Lookup that is bound to the result of a call.
+type bound[T any] struct {
+	Lookup[T]
+	result *T
+}
+
+func (l *bound[T]) made() (id string, created time.Time) { return l.Made(l.result) }
+
+func (l *bound[T]) matches(item any) bool {
+	value, ok := item.(*T)
+	return ok && l.Match(value)
 }
 
 // finding is what one reading of the list has shown.
@@ -157,12 +174,8 @@ func (l Lookup[T]) bind(cl *call) (*lookup, error) {
 	}
 	list := l.listName(cl.opts.adAccount)
 	return &lookup{
-		out: result, want: want, list: list, key: fingerprint(append([]string{list}, key...)...), late: l.Late,
-		find:    func(ctx context.Context, s *search) (finding, error) { return l.find(ctx, s, result) },
-		hidden:  l.hidden,
-		deleted: l.deleted,
-		result:  func() (string, time.Time) { return l.Made(result) },
-		matches: func(item any) bool { value, ok := item.(*T); return ok && l.Match(value) },
+		finder: &bound[T]{l, result},
+		out:    result, want: want, list: list, key: fingerprint(append([]string{list}, key...)...), late: l.Late,
 	}, c.Err()
 }
 
@@ -196,7 +209,7 @@ type candidates[T any] struct {
 }
 
 // find reads the list and puts the create's own match into result.
-func (l Lookup[T]) find(ctx context.Context, s *search, result *T) (f finding, err error) {
+func (l *bound[T]) find(ctx context.Context, s *search) (f finding, err error) {
 	enough := func(matches []*T) bool {
 		free, err := l.unowned(ctx, s, matches)
 		return err == nil && len(free) > 0 && s.unresolved == 0
@@ -222,7 +235,7 @@ func (l Lookup[T]) find(ctx context.Context, s *search, result *T) (f finding, e
 	case n > unresolved:
 		// Matches are newest first. Equal creates that ended uncertain earlier may have
 		// made the oldest ones.
-		f.found, *result = true, *found.matches[n-1-unresolved]
+		f.found, *l.result = true, *found.matches[n-1-unresolved]
 	case n > 0:
 		return f, errEqualUncertain
 	case len(found.early) > 0:
@@ -235,7 +248,7 @@ func (l Lookup[T]) find(ctx context.Context, s *search, result *T) (f finding, e
 
 // hidden returns how many items the list should have shown and did not, where it was
 // read to its end.
-func (l Lookup[T]) hidden(ctx context.Context, s *search, seen listing) (int, error) {
+func (l *bound[T]) hidden(ctx context.Context, s *search, seen listing) (int, error) {
 	if l.Count == nil || !seen.oldest.IsZero() {
 		return 0, nil
 	}
@@ -244,7 +257,7 @@ func (l Lookup[T]) hidden(ctx context.Context, s *search, seen listing) (int, er
 }
 
 // deleted asks whether a result that the list lacks does not exist any more.
-func (l Lookup[T]) deleted(ctx context.Context, s *search, id string) bool {
+func (l *bound[T]) deleted(ctx context.Context, s *search, id string) bool {
 	if l.Get.ID == "" {
 		return false
 	}
@@ -256,7 +269,7 @@ func (l Lookup[T]) deleted(ctx context.Context, s *search, id string) bool {
 }
 
 // doubt says which items may be the result.
-func (l Lookup[T]) doubt(why string, items []*T) error {
+func (l *bound[T]) doubt(why string, items []*T) error {
 	ids := make([]string, len(items))
 	for i, item := range items {
 		ids[i], _ = l.Made(item)
@@ -266,7 +279,7 @@ func (l Lookup[T]) doubt(why string, items []*T) error {
 
 // unowned leaves out items that belong to another create, as far as this client or
 // the ledger knows. An item that is known to be this create's own is all that stays.
-func (l Lookup[T]) unowned(ctx context.Context, s *search, items []*T) ([]*T, error) {
+func (l *bound[T]) unowned(ctx context.Context, s *search, items []*T) ([]*T, error) {
 	if l.Unique {
 		return items, nil
 	}
@@ -289,7 +302,7 @@ func (l Lookup[T]) unowned(ctx context.Context, s *search, items []*T) ([]*T, er
 // scan reads the list page by page, the newest items first, until the matches are
 // enough or a whole page is older than the time frame. Where the order is another
 // one, it reads to the end.
-func (l Lookup[T]) scan(pages iter.Seq2[*Page[T], error], in timeframe, times trust, enough func(matches []*T) bool) (found candidates[T], seen listing, err error) {
+func (l *bound[T]) scan(pages iter.Seq2[*Page[T], error], in timeframe, times trust, enough func(matches []*T) bool) (found candidates[T], seen listing, err error) {
 	n := 0
 	for page, err := range pages {
 		if err != nil {
@@ -316,7 +329,7 @@ func (l Lookup[T]) scan(pages iter.Seq2[*Page[T], error], in timeframe, times tr
 }
 
 // sort puts an item of the list where it belongs among the candidates, if anywhere.
-func (l Lookup[T]) sort(item *T, in timeframe, times trust, found *candidates[T], seen *listing) error {
+func (l *bound[T]) sort(item *T, in timeframe, times trust, found *candidates[T], seen *listing) error {
 	id, created := l.Made(item)
 	if strings.TrimSpace(id) == "" {
 		return errNoID

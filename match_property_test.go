@@ -92,7 +92,8 @@ func matches(t *rapid.T, u pinWant, p *Pin, in timeframe) bool {
 	var all iter.Seq2[*Page[Pin], error] = func(yield func(*Page[Pin], error) bool) {
 		yield(&Page[Pin]{Items: []Pin{*p}}, nil)
 	}
-	found, _, err := u.lookup().scan(all, in, timesRight, func([]*Pin) bool { return true })
+	l := bound[Pin]{Lookup: u.lookup()}
+	found, _, err := l.scan(all, in, timesRight, func([]*Pin) bool { return true })
 	if err != nil {
 		t.Fatal(err)
 	}

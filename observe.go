@@ -123,7 +123,7 @@ type Response struct {
 	RequestID string      // x-pinterest-rid of the last answer
 	Attempts  []Attempt   // every attempt, in order
 	Rate      RateLimit   // what the last answer said of the quota
-	Origin    Origin      // where the result came from; "" for a failure
+	Origin    Origin      // where the result came from; "" without one
 	// DecodeError is set when a field of a successful answer had another type than
 	// the official description says. The rest of the answer was decoded. It is also
 	// set when a write was answered 204, without the result that was asked for.

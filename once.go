@@ -23,7 +23,10 @@ import (
 // only, the create is looked up first: a result is adopted, and a create that is
 // shown to be absent is sent. If neither can be shown, the call ends uncertain and
 // the intent stays for the next call. After a create that certainly failed, the
-// key can be used again. CreateOnce refuses a key that was used for other content.
+// key can be used again. Other content with a key that has a result is an
+// [ErrKeyReused]. With a key whose earlier create is unresolved it ends uncertain, and
+// the error has the [Uncertain] of that create: [Resolve] settles it and the key.
+// [Response].Origin says where the result came from.
 //
 // If the create succeeded and the ledger could not record it, CreateOnce returns
 // both the result and an error that wraps the ledger's. The next call with the key
@@ -42,13 +45,13 @@ func CreateOnce[T any](ctx context.Context, c *Client, key string, op Operation,
 		cl.describe(ctx, c)
 		return out, nil
 	}
-	o, err := newOnce(c, cl)
+	o, err := newOnce(ctx, c, cl)
 	if err != nil {
 		return nil, c.refuse(ctx, cl, cl.invalid(err))
 	}
 	held, unlock, err := c.ledger.Lock(ctx, c.keyName(key), c.contentName(cl.lookup))
 	if err != nil {
-		return nil, c.refuse(ctx, cl, cl.ledgerError(err))
+		return nil, c.refuse(ctx, cl, cl.ledgerError(ctx, err))
 	}
 	defer unlock()
 	made, err := o.run(held)
@@ -76,19 +79,20 @@ func (cl *call) checkOnce(c *Client) error {
 
 // once is one run of CreateOnce.
 type once struct {
-	c  *Client
-	cl *call // the create, prepared
+	c      *Client
+	cl     *call           // the create, prepared
+	caller context.Context // the locks are held as long as that which is derived from it
 
 	content string // identifies all that it is made from
 }
 
-func newOnce(c *Client, cl *call) (*once, error) {
+func newOnce(ctx context.Context, c *Client, cl *call) (*once, error) {
 	body, err := json.Marshal(cl.req.Body)
 	if err != nil {
 		return nil, err
 	}
 	content := append([]string{cl.op.ID, string(body), string(cl.lookup.want), cl.req.query(cl.opts.adAccount).Encode()}, cl.req.Path...)
-	return &once{c: c, cl: cl, content: hex.EncodeToString([]byte(fingerprint(content...)))}, nil
+	return &once{c: c, cl: cl, caller: ctx, content: hex.EncodeToString([]byte(fingerprint(content...)))}, nil
 }
 
 // ledgerName names a record of the account in the ledger.
@@ -109,7 +113,8 @@ type keyRecord struct {
 	State   keyState        `json:"state"`
 	Content string          `json:"content"`         // identifies the create
 	Want    *Uncertain      `json:"want,omitzero"`   // with keyIntent: the create to look up
-	Result  json.RawMessage `json:"result,omitzero"` // with keyDone: the result
+	Result  json.RawMessage `json:"result,omitzero"` // with keyDone: the result ...
+	Wanted  json.RawMessage `json:"wanted,omitzero"` // ... and the Want of its Lookup
 }
 
 type keyState string
@@ -146,8 +151,9 @@ func (o *once) run(ctx context.Context) (made bool, err error) {
 	// Until stays zero: a process that dies with this intent may have sent the
 	// create again and again, up to its last moment.
 	want := newUncertain(o.cl, rand.Text(), o.c.apiClock, o.c.clock.Now())
+	o.cl.name = want.id() // also if an earlier attempt of the key was resolved just now
 	if err := o.c.saveKey(ctx, o.cl, keyRecord{State: keyIntent, Content: o.content, Want: want}); err != nil {
-		return false, o.c.refuse(ctx, o.cl, o.cl.ledgerError(err))
+		return false, o.c.refuse(ctx, o.cl, o.cl.ledgerError(o.caller, err))
 	}
 	return o.finish(ctx, o.c.carryOut(ctx, o.cl))
 }
@@ -175,7 +181,7 @@ func (o *once) otherContent(rec *keyRecord) *Error {
 	if rec.State == keyIntent {
 		return o.c.unresolved(o.cl, *rec.Want, fmt.Errorf("an earlier call with the key %q and other content may have taken effect: resolve it first", o.cl.opts.jobKey))
 	}
-	err := FieldError{Field: "key", Value: o.cl.opts.jobKey, Problem: "was used for a create with other content: use another key for a changed one"}
+	err := FieldError{Field: "key", Value: o.cl.opts.jobKey, Problem: "was used for a create with other content"}
 	return o.cl.invalid(errors.Join(err, ErrKeyReused))
 }
 
@@ -183,7 +189,7 @@ func (o *once) otherContent(rec *keyRecord) *Error {
 func (c *Client) loadKey(ctx context.Context, cl *call) (rec keyRecord, e *Error) {
 	data, err := c.ledger.Load(ctx, c.keyName(cl.opts.jobKey))
 	if err != nil {
-		return rec, cl.ledgerError(err)
+		return rec, cl.ledgerError(ctx, err)
 	}
 	if data == nil {
 		return rec, nil
@@ -207,7 +213,7 @@ var errForeignRecord = errors.New("is not one of this library's")
 
 // id returns the id of the call's result.
 func (o *once) id() string {
-	id, _ := o.cl.lookup.result()
+	id, _ := o.cl.lookup.made()
 	return id
 }
 
@@ -217,32 +223,47 @@ func (cl *call) damaged(err error) *Error {
 }
 
 // finish records the outcome of the create.
-func (o *once) finish(ctx context.Context, err error) (made bool, _ error) {
-	// The outcome must be recorded even if the caller's context has ended.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), ownTime)
-	defer cancel()
+func (o *once) finish(held context.Context, err error) (made bool, _ error) {
 	var e *Error
 	switch {
 	case err == nil:
-		if err := o.c.saveKey(ctx, o.cl, keyRecord{State: keyDone, Content: o.content}); err != nil {
+		if err := o.record(held, keyRecord{State: keyDone}); err != nil {
 			o.c.registry.disown(o.id())
-			return true, fmt.Errorf("%s made %s, but that was not recorded: %w", o.cl.op.ID, o.id(), o.cl.ledgerError(err))
+			return true, fmt.Errorf("%s made %s, but that was not recorded: %w", o.cl.op.ID, o.id(), err)
 		}
 		return true, nil
 	case errors.As(err, &e) && e.Uncertain != nil:
-		return false, o.keep(ctx, err, keyRecord{State: keyIntent, Content: o.content, Want: e.Uncertain})
+		return false, withError(err, o.record(held, keyRecord{State: keyIntent, Want: e.Uncertain}))
 	case errors.Is(err, ErrUncertain):
 		return false, err // the intent stands
 	}
-	return false, o.keep(ctx, err, keyRecord{State: keyFailed, Content: o.content})
+	return false, withError(err, o.record(held, keyRecord{State: keyFailed}))
 }
 
-// keep records how a create failed. If that fails, too, it adds the reason to err.
-func (o *once) keep(ctx context.Context, err error, rec keyRecord) error {
-	if unsaved := o.c.saveKey(ctx, o.cl, rec); unsaved != nil {
-		return withError(err, o.cl.ledgerError(unsaved))
+// record saves the record of the key, also if the caller's context has ended. If the
+// locks were lost it saves nothing, because another process may have them by now, and
+// have recorded more.
+func (o *once) record(held context.Context, rec keyRecord) error {
+	err := lostLock(o.caller, held)
+	if err == nil {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(held), ownTime)
+		defer cancel()
+		rec.Content = o.content
+		err = o.c.saveKey(ctx, o.cl, rec)
 	}
-	return err
+	if err != nil {
+		return o.cl.ledgerError(held, err)
+	}
+	return nil
+}
+
+// lostLock returns why locks of the ledger were lost, nil if they are held. held is
+// their context, and caller the one that it is derived from.
+func lostLock(caller, held context.Context) error {
+	if caller.Err() != nil {
+		return nil // that has ended both
+	}
+	return context.Cause(held)
 }
 
 // saveKey saves the record of the call's key. With keyDone, the call has the result, and
@@ -254,6 +275,7 @@ func (c *Client) saveKey(ctx context.Context, cl *call, rec keyRecord) (err erro
 		if rec.Result, err = json.Marshal(cl.out); err != nil {
 			return err
 		}
+		rec.Wanted = cl.lookup.want
 		c.addOwner(records, cl)
 	}
 	if records[c.keyName(cl.opts.jobKey)], err = json.Marshal(rec); err != nil {
@@ -264,12 +286,15 @@ func (c *Client) saveKey(ctx context.Context, cl *call, rec keyRecord) (err erro
 
 // addOwner adds the record that says to which create the call's result belongs.
 func (c *Client) addOwner(records map[string][]byte, cl *call) {
-	id, _ := cl.lookup.result()
+	id, _ := cl.lookup.made()
 	records[c.ledgerName("owner", id)] = []byte(cl.owner())
 }
 
-// ledgerError returns the error of a ledger that failed.
-func (cl *call) ledgerError(err error) *Error {
+// ledgerError returns the error of a ledger that failed, or whose caller did not wait.
+func (cl *call) ledgerError(ctx context.Context, err error) *Error {
+	if ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
+		return cl.newError(ClassCanceled, DispositionPark, fmt.Errorf("at the ledger: %w", err))
+	}
 	return cl.newError(ClassLedger, DispositionPark, fmt.Errorf("the ledger failed: %w", err))
 }
 
@@ -281,36 +306,48 @@ func (c *Client) ownerOf(ctx context.Context, cl *call, id string) (string, erro
 	}
 	owner, err := c.ledger.Load(ctx, c.ledgerName("owner", id))
 	if err != nil {
-		return "", cl.ledgerError(err)
+		return "", cl.ledgerError(ctx, err)
 	}
 	return string(owner), nil
 }
 
-// recordResolved records in the ledger, if there is one, what [Resolve] has found out: to
-// which create a result belongs and, of a [CreateOnce], what became of its key.
-func (c *Client) recordResolved(ctx context.Context, cl *call, u *Uncertain, found bool) (e *Error) {
-	if c.ledger == nil {
-		return nil
+// resolveKey is what the ledger says of the key of a create that is resolved. done
+// means that the key has a result of what u wants, which is now that of the call. If a
+// later create of the key is unresolved, that replaces u: what u says of an earlier one
+// is over.
+func (c *Client) resolveKey(ctx context.Context, cl *call, u *Uncertain) (rec keyRecord, done bool, e *Error) {
+	if c.ledger == nil || u.Key == "" {
+		return rec, false, nil
 	}
-	var rec keyRecord
-	if u.Key != "" {
-		if rec, e = c.loadKey(ctx, cl); e != nil {
-			return e
+	rec, e = c.loadKey(ctx, cl)
+	switch {
+	case e != nil:
+		return rec, false, e
+	case rec.State == keyDone && bytes.Equal(rec.Wanted, cl.lookup.want):
+		if json.Unmarshal(rec.Result, cl.out) != nil {
+			return rec, false, cl.damaged(errForeignRecord)
 		}
+		return rec, true, nil
+	case rec.State == keyIntent && rec.Want.ID != u.ID && bytes.Equal(rec.Want.Want, cl.lookup.want):
+		*u = *rec.Want
 	}
-	var err error
+	return rec, false, nil
+}
+
+// recordResolved records in the ledger, if there is one, what [Resolve] has found out: to
+// which create a result belongs and, of a [CreateOnce], what became of its key. rec is
+// the record of the key.
+func (c *Client) recordResolved(ctx context.Context, cl *call, u *Uncertain, rec keyRecord, found bool) error {
 	switch asked := rec.State == keyIntent && rec.Want.ID == u.ID; {
+	case c.ledger == nil:
 	case asked && found:
-		err = c.saveKey(ctx, cl, keyRecord{State: keyDone, Content: rec.Content})
+		return c.saveKey(ctx, cl, keyRecord{State: keyDone, Content: rec.Content})
 	case asked:
-		err = c.saveKey(ctx, cl, keyRecord{State: keyFailed, Content: rec.Content})
+		return c.saveKey(ctx, cl, keyRecord{State: keyFailed, Content: rec.Content})
 	case found:
 		owner := map[string][]byte{}
 		c.addOwner(owner, cl)
-		err = c.ledger.Save(ctx, owner)
-	}
-	if err != nil {
-		return cl.ledgerError(err)
+		return c.ledger.Save(ctx, owner)
 	}
 	return nil
 }

@@ -32,7 +32,7 @@ func (r *run) succeed(at *attempt) {
 // was deleted or moved need not be in its list any more.
 func (r *run) settle() {
 	if r.cl.lookup != nil {
-		id, created := r.cl.lookup.result()
+		id, created := r.cl.lookup.made()
 		r.c.registry.own(r.owner(), r.cl.lookup, id, created)
 		r.c.registry.fulfill(r.cl.pending, r.cl.name)
 		if r.origin == OriginAnswer && r.c.apiClock.Known() {
@@ -55,8 +55,9 @@ func (r *run) uncertain(at *attempt, rule Rule, stops ...error) error {
 	err := r.newError(at, rule, 0, stops...)
 	err.Disposition, err.RetryAt = DispositionUncertain, r.c.clock.Now().Add(longestLag)
 	err.Uncertain = r.uncertainty()
-	r.cl.pending.unresolved++
-	r.c.registry.fulfill(r.cl.pending, r.cl.name) // by what the Uncertain tells
+	if err.Uncertain != nil {
+		r.c.registry.leaveOpen(r.cl.pending, err.Uncertain)
+	}
 	return r.end(at, err)
 }
 

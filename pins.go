@@ -106,7 +106,7 @@ type PinCreate struct {
 	// then recognises the pin by its marker alone, across processes and among pins of
 	// equal content. Without a marker, equal creates are distinguished only within one
 	// client. It is not part of the pin's JSON: a program that stores pins as JSON has to
-	// store it beside them, or put it into Link itself.
+	// store it beside them.
 	Marker string `json:"-"`
 }
 

@@ -72,8 +72,9 @@ func (r *run) lastLook() (verdict, error) {
 
 // search returns the search for the result of the run's call.
 func (r *run) search() *search {
+	open, _ := r.c.registry.uncertain(r.cl.pending, r.owner())
 	return &search{
-		c: r.c, cl: r.cl, ctx: r.ctx, last: r.c.clock.Now(), owner: r.owner(), unresolved: r.cl.pending.unresolved,
+		c: r.c, cl: r.cl, ctx: r.ctx, last: r.c.clock.Now(), owner: r.owner(), unresolved: open,
 		in: timeframe{sent: r.sentAt, last: r.lastSent, offset: r.c.apiClock}, opts: r.cl.shared(),
 	}
 }

@@ -52,17 +52,15 @@ type ownResult struct {
 	removed   bool      // it was deleted or moved, so its list need not show it
 }
 
-// pendingCreate is the record of the creates of one key. Only the call whose turn
-// it is may use unresolved and resolved.
+// pendingCreate is the record of the creates of one key.
 type pendingCreate struct {
-	turn       chan struct{}   // of capacity 1: the call that has sent to it has the turn
-	list       string          // that should contain the results
-	matches    func(any) bool  // tells a result of one of the creates
-	users      int             // calls that have the turn or wait for it
-	leftAt     time.Time       // when a call last left
-	unresolved int             // how many creates of the key ended uncertain
-	resolved   map[string]bool // which stored ones were resolved since
-	intents    []string        // the ids of intended ones, under the lock of the registry
+	turn      chan struct{}   // of capacity 1: the call that has sent to it has the turn
+	list      string          // that should contain the results
+	matches   func(any) bool  // tells a result of one of the creates
+	users     int             // calls that have the turn or wait for it
+	leftAt    time.Time       // when a call last left
+	uncertain map[string]bool // the owners of creates that ended uncertain, and whether they were resolved since
+	intents   []string        // the ids of intended ones
 }
 
 func newRegistry(clock Clock) *registry {
@@ -118,11 +116,59 @@ func (g *registry) intend(l *lookup, id string) {
 	g.expiry = append(g.expiry, expiry{key: l.key, at: p.leftAt})
 }
 
+// leaveOpen records that a create ended uncertain. What the caller has of it stands for
+// an intended one from now on.
+func (g *registry) leaveOpen(p *pendingCreate, u *Uncertain) {
+	g.setUncertain(p, u, false)
+}
+
+// resolve records that the outcome of a create that ended uncertain is known.
+func (g *registry) resolve(p *pendingCreate, u *Uncertain) {
+	g.setUncertain(p, u, true)
+}
+
+func (g *registry) setUncertain(p *pendingCreate, u *Uncertain, resolved bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if p.uncertain == nil {
+		p.uncertain = map[string]bool{}
+	}
+	p.uncertain[u.owner()] = resolved
+	p.fulfill(u.id())
+}
+
+// uncertain returns how many creates of the key, other than that of this owner, ended
+// uncertain and are open, and how many were resolved.
+func (g *registry) uncertain(p *pendingCreate, owner string) (open, resolved int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return p.countUncertain(owner)
+}
+
+// countUncertain is registry.uncertain. The caller holds the lock.
+func (p *pendingCreate) countUncertain(owner string) (open, resolved int) {
+	for other, known := range p.uncertain {
+		switch {
+		case other == owner:
+		case known:
+			resolved++
+		default:
+			open++
+		}
+	}
+	return open, resolved
+}
+
 // fulfill records that the outcome of an intended create is known or in the hands
 // of the caller.
 func (g *registry) fulfill(p *pendingCreate, id string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	p.fulfill(id)
+}
+
+// fulfill is registry.fulfill. The caller holds the lock.
+func (p *pendingCreate) fulfill(id string) {
 	p.intents = slices.DeleteFunc(p.intents, func(intended string) bool { return intended == id })
 }
 
@@ -231,7 +277,7 @@ func (g *registry) accountsFor(l *lookup, item any) bool {
 	var others []func(any) bool
 	g.mu.Lock()
 	for key, p := range g.pending {
-		if key != l.key && p.list == l.list && (p.users > 0 || p.unresolved > 0) {
+		if open, _ := p.countUncertain(""); key != l.key && p.list == l.list && p.users+open > 0 {
 			others = append(others, p.matches)
 		}
 	}

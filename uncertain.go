@@ -114,7 +114,9 @@ type Resolution[T any] struct {
 // lookup is the function that returns the [Lookup] of the operation. Resolve waits
 // until the settle time ([RetryPolicy].SettleTime) has passed since the create was
 // last sent, before it reports OutcomeAbsent. OutcomeUnknown comes with an error
-// that says why.
+// that says why. After a [CreateOnce] whose [Ledger] the client has, the answer is that
+// of the key, also if it was used again since, and the key follows the outcome: it has
+// the result, or is free again.
 func Resolve[W, T any](ctx context.Context, c *Client, u Uncertain, lookup func(want W) Lookup[T], opts ...CallOption) (*Resolution[T], error) {
 	unknown := &Resolution[T]{Outcome: OutcomeUnknown}
 	res := &Resolution[T]{Outcome: OutcomeCreated, Result: new(T)}
@@ -134,24 +136,35 @@ func Resolve[W, T any](ctx context.Context, c *Client, u Uncertain, lookup func(
 	// The locks are taken in the order of CreateOnce: first those of the ledger, so that
 	// no two processes adopt one result, and then the turn among the equal creates of
 	// this client, so that the result of one in flight is not adopted.
+	held := ctx
 	if c.ledger != nil {
 		names := []string{c.contentName(cl.lookup)}
 		if u.Key != "" {
 			names = append(names, c.keyName(u.Key))
 		}
-		held, unlock, err := c.ledger.Lock(ctx, names...)
-		if err != nil {
-			return unknown, c.refuse(ctx, cl, cl.ledgerError(err))
+		var unlock func()
+		var err error
+		if held, unlock, err = c.ledger.Lock(ctx, names...); err != nil {
+			return unknown, c.refuse(ctx, cl, cl.ledgerError(ctx, err))
 		}
 		defer unlock()
-		ctx = held
 	}
-	verdict, err := c.settle(ctx, cl, u, "resolving")
+	rec, done, e := c.resolveKey(held, cl, &u)
+	if e != nil {
+		return unknown, c.refuse(ctx, cl, e)
+	}
+	if done {
+		return res, nil
+	}
+	verdict, err := c.settle(held, cl, u, "resolving")
 	if verdict == verdictUnknown {
 		return unknown, err
 	}
-	if e := c.recordResolved(ctx, cl, &u, verdict == verdictFound); e != nil {
-		return unknown, c.refuse(ctx, cl, e)
+	if err = lostLock(ctx, held); err == nil {
+		err = c.recordResolved(held, cl, &u, rec, verdict == verdictFound)
+	}
+	if err != nil {
+		return unknown, c.refuse(ctx, cl, cl.ledgerError(ctx, err))
 	}
 	if verdict == verdictAbsent {
 		return &Resolution[T]{Outcome: OutcomeAbsent}, nil
@@ -212,17 +225,15 @@ func (cl *call) prepareResolve(ctx context.Context, c *Client, u *Uncertain, loo
 // resolve looks the create u up until its outcome is known, and records in the
 // registry whose the result is.
 func (c *Client) resolve(ctx context.Context, cl *call, u *Uncertain) (verdict, error) {
-	pending := cl.pending
 	cl.name = u.id()
 	s := search{
 		c: c, cl: cl, ctx: ctx, owner: cl.owner(), others: u.NotIDs,
 		in: u.timeframe(c.apiClock), opts: cl.sharedWithPolicy(),
 	}
-	again := pending.resolved[s.owner]
 	if c.ledger == nil { // which would know what equal creates have made
-		s.unresolved = max(0, u.Equals-len(pending.resolved))
-		if n := pending.unresolved; n > 0 { // u is one of these itself
-			s.unresolved = min(u.Equals, n-1)
+		open, resolved := c.registry.uncertain(cl.pending, s.owner)
+		if s.unresolved = max(0, u.Equals-resolved); open > 0 {
+			s.unresolved = min(u.Equals, open)
 		}
 	}
 	if now := c.clock.Now(); u.Until.IsZero() || u.Until.After(now) { // After: another process's clock is ahead of ours
@@ -234,22 +245,18 @@ func (c *Client) resolve(ctx context.Context, cl *call, u *Uncertain) (verdict, 
 		return verdict, err
 	}
 	if verdict == verdictFound {
-		id, created := cl.lookup.result()
+		id, created := cl.lookup.made()
 		c.registry.own(s.owner, cl.lookup, id, created)
 	}
-	if !again {
-		pending.unresolved = max(0, pending.unresolved-1)
-	}
-	if pending.resolved == nil {
-		pending.resolved = map[string]bool{}
-	}
-	pending.resolved[s.owner] = true
-	c.registry.fulfill(pending, cl.name)
+	c.registry.resolve(cl.pending, u)
 	return verdict, nil
 }
 
-// idPrefix tells the id of a create, as an owner, from the key of a CreateOnce.
-const idPrefix = "create "
+// The prefixes of owners: the key of a CreateOnce, or the id of a create.
+const (
+	keyPrefix = "key "
+	idPrefix  = "create "
+)
 
 // id names the create as the owner of its result.
 func (u *Uncertain) id() string {
@@ -258,6 +265,14 @@ func (u *Uncertain) id() string {
 	}
 	parts := []string{u.Operation, string(u.Want), u.Since.String(), u.Until.String(), strconv.Itoa(u.Equals), strings.Join(u.NotIDs, " ")}
 	return idPrefix + hex.EncodeToString([]byte(fingerprint(parts...)))
+}
+
+// owner is who its result belongs to: see call.owner.
+func (u *Uncertain) owner() string {
+	if u.Key != "" {
+		return keyPrefix + u.Key
+	}
+	return u.id()
 }
 
 // uncertainty describes the call's create, with what is known now.
@@ -276,7 +291,8 @@ func (r *run) uncertainty() *Uncertain {
 		_, upper := r.c.apiClock.Bounds()
 		u.Before = u.Before.Add(upper + clockResolution)
 	}
-	u.NotIDs, u.Equals = r.c.registry.ids(r.cl.lookup.list, u.Since.Add(-nearStart-longestClockStep)), r.cl.pending.unresolved
+	equals, _ := r.c.registry.uncertain(r.cl.pending, u.owner())
+	u.NotIDs, u.Equals = r.c.registry.ids(r.cl.lookup.list, u.Since.Add(-nearStart-longestClockStep)), equals
 	return u
 }
 
