@@ -239,6 +239,7 @@ func (at *attempt) readError(data []byte) {
 	if at.body.Detail != "" {
 		at.failure.Message += " " + at.body.Detail
 	}
+	at.failure.Message = at.run.cl.secrets.Clean(at.failure.Message) // a Rule may be the caller's
 	at.record.Code = at.body.Code
 	if at.record.RequestID == "" {
 		at.record.RequestID = at.run.cl.secrets.CleanID(at.body.RequestID)

@@ -88,7 +88,7 @@ func (c *Client) tokenRule(rule Rule, err error, refused bool) Rule {
 func (c *Client) retrieveRule(e *oauth2.RetrieveError) Rule {
 	body := errbody.Parse(e.Body)
 	return c.table.classify(&Failure{
-		Operation: OpOAuthToken, Phase: PhaseAnswered, Status: e.Response.StatusCode, Code: body.Code, Message: body.Message,
+		Operation: OpOAuthToken, Phase: PhaseAnswered, Status: e.Response.StatusCode, Code: body.Code, Message: c.secrets.Clean(body.Message),
 	})
 }
 

@@ -2,7 +2,6 @@ package redact
 
 import (
 	"html"
-	"regexp"
 	"strconv"
 	"strings"
 	"unicode/utf16"
@@ -34,7 +33,7 @@ func match(text, secret string, cut bool) (n int, ok bool) {
 // If cut is set, it is enough that text ends inside the secret.
 func matchRest(text, secret string, cut, begun bool) (n int, ok bool) {
 	for ; secret != ""; begun = true {
-		if cut && (text == "" || begun && incomplete.MatchString(text)) {
+		if cut && (text == "" || begun && incomplete(text)) {
 			return n + len(text), true
 		}
 		if text == "" {
@@ -55,8 +54,12 @@ func matchRest(text, secret string, cut, begun bool) (n int, ok bool) {
 	return n, true
 }
 
-// incomplete matches an escape that was cut off.
-var incomplete = regexp.MustCompile(`(?i)^(?:%(?:25)*[[:xdigit:]]?|\\+(?:[ux][[:xdigit:]]{0,3})?|&(?:amp;)*#?[[:alnum:]]{0,8})$`)
+// incomplete reports whether text, the end of what was cut off, may be an escape that
+// the cut went through. What is escaped more than once ends in several of them.
+func incomplete(text string) bool {
+	const longest = len(`&amp;#x00%u00`)
+	return len(text) <= longest && strings.IndexByte(escapes, text[0]) >= 0
+}
 
 // unit says how many bytes of text are how many bytes of a secret.
 type unit struct{ width, taken int }
@@ -166,8 +169,13 @@ func repeated(text, word string) (n int) {
 	return n
 }
 
-// hexByte reads two hexadecimal digits at a place.
+// hexByte reads two hexadecimal digits at a place, or four after a "u", as in %u005f.
 func hexByte(text string, at int) (width int, char string) {
+	if at < len(text) && lower(text[at]) == 'u' {
+		if r, ok := hexRune(text, at+1); ok {
+			return at + 5, string(r)
+		}
+	}
 	if len(text) < at+2 {
 		return 0, ""
 	}
@@ -232,7 +240,7 @@ func entity(text string) (width int, char string) {
 	}
 	for _, name := range []string{name, strings.ToLower(name)} {
 		ref := "&" + name + ";"
-		if char := html.UnescapeString(ref); char != ref && !strings.HasSuffix(char, ";") {
+		if char := html.UnescapeString(ref); char != ref && (char == ";" || !strings.HasSuffix(char, ";")) { // else only its beginning is a name
 			return start + len(name) + 1, char
 		}
 	}

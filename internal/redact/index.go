@@ -131,7 +131,7 @@ func (x *index) match(text string, cut bool) (longest form, length int) {
 			longest, length = f, n
 		}
 	}
-	if cut && incomplete.MatchString(text) { // what it would have been is not known
+	if cut && incomplete(text) { // what it would have been is not known
 		for first := range x.forms {
 			try(first)
 		}

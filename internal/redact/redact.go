@@ -92,7 +92,7 @@ func merge(spans []span) []span {
 func views(text string) iter.Seq2[string, func(int) int] {
 	const levels = 6 // how often text may have been escaped
 	return func(yield func(string, func(int) int) bool) {
-		var at []int32 // where each byte of the view, and its end, began in text; nil: at the same place
+		var at []int32 // where each byte of the view, and its end, began in text, which is far shorter than 2 GB; nil: at the same place
 		origin := func(i int) int {
 			if at == nil {
 				return i
@@ -108,7 +108,7 @@ func views(text string) iter.Seq2[string, func(int) int] {
 				return
 			}
 			for i, place := range began {
-				began[i] = int32(origin(int(place))) //nolint:gosec // texts are far shorter than 2 GB
+				began[i] = int32(origin(int(place)))
 			}
 			text, at = decoded, began
 		}
@@ -129,12 +129,12 @@ func decode(text string) (decoded string, began []int32) {
 			width, char = 1, text[i:i+1]
 		}
 		for range len(char) {
-			began = append(began, int32(i)) //nolint:gosec // as above
+			began = append(began, int32(i))
 		}
 		b.WriteString(char)
 		i += width
 	}
-	return b.String(), append(began, int32(len(text))) //nolint:gosec // as above
+	return b.String(), append(began, int32(len(text)))
 }
 
 // escape reads one escape, of any kind, that text begins with.
