@@ -19,10 +19,11 @@ import (
 // call is what the caller asked for. It is built once and is the same for every
 // attempt.
 type call struct {
-	op   Operation
-	req  Request
-	out  any
-	opts callOptions
+	op     Operation
+	req    Request
+	out    any
+	opts   callOptions
+	caller context.Context // which may end before the contexts that are derived from it
 
 	number uint64 // counted by the app, from 1; 0 while it has none
 
@@ -52,7 +53,7 @@ var errNilContext = errors.New("the context is nil")
 // prepare checks everything that can be checked without the API. It also encodes
 // the request, so that every attempt sends the same bytes.
 func (cl *call) prepare(ctx context.Context, c *Client) error {
-	cl.secrets = c.secrets
+	cl.secrets, cl.caller = c.secrets, ctx
 	if ctx == nil {
 		return errNilContext
 	}

@@ -219,6 +219,10 @@ func (l *bound[T]) find(ctx context.Context, s *search) (f finding, err error) {
 	if err != nil {
 		return f, err
 	}
+	// Most belong to creates that ended, which is quick to find out.
+	if found.near, err = l.unowned(ctx, s, found.near); err != nil {
+		return f, err
+	}
 	// First those in flight and then those that ended: in between, one may pass from
 	// the former to the latter, and not back.
 	found.near = slices.DeleteFunc(found.near, func(item *T) bool { return s.c.registry.accountsFor(s.cl.lookup, item) })

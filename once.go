@@ -30,7 +30,8 @@ import (
 //
 // If the create succeeded and the ledger could not record it, CreateOnce returns
 // both the result and an error that wraps the ledger's. The next call with the key
-// finds the result.
+// finds the result. If the lock was lost, the call ends uncertain instead, because an
+// equal create with another key may have adopted the result.
 func CreateOnce[T any](ctx context.Context, c *Client, key string, op Operation, req Request, opts ...CallOption) (*T, error) {
 	out := new(T)
 	cl := &call{op: op, req: req, out: out, opts: callOptions{list: opts, jobKey: key}}
@@ -45,13 +46,13 @@ func CreateOnce[T any](ctx context.Context, c *Client, key string, op Operation,
 		cl.describe(ctx, c)
 		return out, nil
 	}
-	o, err := newOnce(ctx, c, cl)
+	o, err := newOnce(c, cl)
 	if err != nil {
 		return nil, c.refuse(ctx, cl, cl.invalid(err))
 	}
 	held, unlock, err := c.ledger.Lock(ctx, c.keyName(key), c.contentName(cl.lookup))
 	if err != nil {
-		return nil, c.refuse(ctx, cl, cl.ledgerError(ctx, err))
+		return nil, c.refuse(ctx, cl, cl.ledgerError(err))
 	}
 	defer unlock()
 	made, err := o.run(held)
@@ -79,20 +80,18 @@ func (cl *call) checkOnce(c *Client) error {
 
 // once is one run of CreateOnce.
 type once struct {
-	c      *Client
-	cl     *call           // the create, prepared
-	caller context.Context // the locks are held as long as that which is derived from it
-
+	c       *Client
+	cl      *call  // the create, prepared
 	content string // identifies all that it is made from
 }
 
-func newOnce(ctx context.Context, c *Client, cl *call) (*once, error) {
+func newOnce(c *Client, cl *call) (*once, error) {
 	body, err := json.Marshal(cl.req.Body)
 	if err != nil {
 		return nil, err
 	}
 	content := append([]string{cl.op.ID, string(body), string(cl.lookup.want), cl.req.query(cl.opts.adAccount).Encode()}, cl.req.Path...)
-	return &once{c: c, cl: cl, caller: ctx, content: hex.EncodeToString([]byte(fingerprint(content...)))}, nil
+	return &once{c: c, cl: cl, content: hex.EncodeToString([]byte(fingerprint(content...)))}, nil
 }
 
 // ledgerName names a record of the account in the ledger.
@@ -141,7 +140,7 @@ func (o *once) run(ctx context.Context) (made bool, err error) {
 		switch verdict {
 		case verdictFound:
 			o.c.adopt(ctx, o.cl, OriginLookup)
-			return o.finish(ctx, nil)
+			return o.finish(ctx, rec.Want, nil)
 		case verdictUnknown:
 			return false, err
 		case verdictAbsent:
@@ -153,9 +152,9 @@ func (o *once) run(ctx context.Context) (made bool, err error) {
 	want := newUncertain(o.cl, rand.Text(), o.c.apiClock, o.c.clock.Now())
 	o.cl.name = want.id() // also if an earlier attempt of the key was resolved just now
 	if err := o.c.saveKey(ctx, o.cl, keyRecord{State: keyIntent, Content: o.content, Want: want}); err != nil {
-		return false, o.c.refuse(ctx, o.cl, o.cl.ledgerError(o.caller, err))
+		return false, o.c.refuse(ctx, o.cl, o.cl.ledgerError(err))
 	}
-	return o.finish(ctx, o.c.carryOut(ctx, o.cl))
+	return o.finish(ctx, want, o.c.carryOut(ctx, o.cl))
 }
 
 // load reads the key's record, and its result into that of the call.
@@ -189,7 +188,7 @@ func (o *once) otherContent(rec *keyRecord) *Error {
 func (c *Client) loadKey(ctx context.Context, cl *call) (rec keyRecord, e *Error) {
 	data, err := c.ledger.Load(ctx, c.keyName(cl.opts.jobKey))
 	if err != nil {
-		return rec, cl.ledgerError(ctx, err)
+		return rec, cl.ledgerError(err)
 	}
 	if data == nil {
 		return rec, nil
@@ -222,14 +221,18 @@ func (cl *call) damaged(err error) *Error {
 	return cl.newError(ClassLedger, DispositionReview, fmt.Errorf("the record of key %q %w", cl.opts.jobKey, err))
 }
 
-// finish records the outcome of the create.
-func (o *once) finish(held context.Context, err error) (made bool, _ error) {
+// finish records the outcome of the create with this intent.
+func (o *once) finish(held context.Context, want *Uncertain, err error) (made bool, _ error) {
 	var e *Error
 	switch {
 	case err == nil:
 		if err := o.record(held, keyRecord{State: keyDone}); err != nil {
 			o.c.registry.disown(o.id())
-			return true, fmt.Errorf("%s made %s, but that was not recorded: %w", o.cl.op.ID, o.id(), err)
+			err = fmt.Errorf("%s made %s, but that was not recorded: %w", o.cl.op.ID, o.id(), err)
+			if o.cl.lostLock(held) != nil { // an equal create may have adopted it by now
+				return false, o.c.unresolved(o.cl, *want, err)
+			}
+			return true, err
 		}
 		return true, nil
 	case errors.As(err, &e) && e.Uncertain != nil:
@@ -244,7 +247,7 @@ func (o *once) finish(held context.Context, err error) (made bool, _ error) {
 // locks were lost it saves nothing, because another process may have them by now, and
 // have recorded more.
 func (o *once) record(held context.Context, rec keyRecord) error {
-	err := lostLock(o.caller, held)
+	err := o.cl.lostLock(held)
 	if err == nil {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(held), ownTime)
 		defer cancel()
@@ -252,18 +255,20 @@ func (o *once) record(held context.Context, rec keyRecord) error {
 		err = o.c.saveKey(ctx, o.cl, rec)
 	}
 	if err != nil {
-		return o.cl.ledgerError(held, err)
+		return o.cl.ledgerError(err)
 	}
 	return nil
 }
 
 // lostLock returns why locks of the ledger were lost, nil if they are held. held is
-// their context, and caller the one that it is derived from.
-func lostLock(caller, held context.Context) error {
-	if caller.Err() != nil {
+// their context, which is derived from the caller's.
+func (cl *call) lostLock(held context.Context) error {
+	select {
+	case <-cl.caller.Done():
 		return nil // that has ended both
+	default:
+		return context.Cause(held)
 	}
-	return context.Cause(held)
 }
 
 // saveKey saves the record of the call's key. With keyDone, the call has the result, and
@@ -290,9 +295,10 @@ func (c *Client) addOwner(records map[string][]byte, cl *call) {
 	records[c.ledgerName("owner", id)] = []byte(cl.owner())
 }
 
-// ledgerError returns the error of a ledger that failed, or whose caller did not wait.
-func (cl *call) ledgerError(ctx context.Context, err error) *Error {
-	if ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
+// ledgerError returns the error of a ledger that failed, or that the caller's context did
+// not let finish.
+func (cl *call) ledgerError(err error) *Error {
+	if cl.caller.Err() != nil && (errors.Is(err, cl.caller.Err()) || errors.Is(err, context.Cause(cl.caller))) {
 		return cl.newError(ClassCanceled, DispositionPark, fmt.Errorf("at the ledger: %w", err))
 	}
 	return cl.newError(ClassLedger, DispositionPark, fmt.Errorf("the ledger failed: %w", err))
@@ -306,7 +312,7 @@ func (c *Client) ownerOf(ctx context.Context, cl *call, id string) (string, erro
 	}
 	owner, err := c.ledger.Load(ctx, c.ledgerName("owner", id))
 	if err != nil {
-		return "", cl.ledgerError(ctx, err)
+		return "", cl.ledgerError(err)
 	}
 	return string(owner), nil
 }

@@ -246,3 +246,47 @@ func TestCreateOnceCorruptedRecord(t *testing.T) {
 		})
 	}
 }
+
+// A leasedLedger loses the lock of a call in place of its nth save.
+type leasedLedger struct {
+	pinterest.Ledger
+	n    int
+	lose context.CancelCauseFunc
+}
+
+var errLeaseOver = errors.New("the lease ran out")
+
+func (l *leasedLedger) Lock(ctx context.Context, names ...string) (context.Context, func(), error) {
+	held, unlock, err := l.Ledger.Lock(ctx, names...)
+	held, l.lose = context.WithCancelCause(held)
+	return held, unlock, err
+}
+
+func (l *leasedLedger) Save(ctx context.Context, records map[string][]byte) error {
+	if l.n--; l.n == 0 {
+		l.lose(errLeaseOver)
+		return errLeaseOver
+	}
+	return l.Ledger.Save(ctx, records)
+}
+
+// A process that loses its lock after the create and before it is recorded ends
+// uncertain, because a create of equal content with another key may adopt the result.
+func TestCreateOnceLockLostBeforeTheRecord(t *testing.T) {
+	t.Parallel()
+	s := newStudio(t)
+	ledger := pinterest.NewMemoryLedger()
+	stopped := s.newClient(pinterest.WithLedger(&leasedLedger{Ledger: ledger, n: 2})) // the first save is the intent
+	pin, err := stopped.Pins.CreateOnce(t.Context(), "job-1", s.pin())
+	assert.NotNil(t, requireUncertain(t, err).Uncertain)
+	require.ErrorIs(t, err, pinterest.ErrLedger)
+	require.ErrorIs(t, err, errLeaseOver)
+	assert.Nil(t, pin)
+
+	s.srv.Inject(pinteresttest.ServerError(500).On("pins/create"))
+	next, err := s.newClient(pinterest.WithLedger(ledger)).Pins.CreateOnce(t.Context(), "job-2", s.pin())
+	require.NoError(t, err)
+	pin, err = stopped.Pins.CreateOnce(t.Context(), "job-1", s.pin())
+	require.NoError(t, err)
+	assert.ElementsMatch(t, []string{next.ID, pin.ID}, s.ids(), "one each")
+}

@@ -116,11 +116,11 @@ func (s *search) prove(ctx context.Context) (verdict, error) {
 		began := s.c.clock.Now()
 		f, err := s.look(ctx)
 		age := began.Sub(s.last)
-		_, ahead := s.c.apiClock.Bounds()
 		if err == nil && !f.found {
 			s.forgetDeleted(ctx, began.Add(-settle), f.listing)
 		}
-		proves := s.c.registry.proves(s.cl.lookup.list, s.last, began, s.last.Add(ahead), settle, f.listing)
+		// A list that was not read to where it had to be shows nothing about what it lacks.
+		proves := err == nil && !f.found && s.c.registry.proves(s.cl.lookup.list, s.last, began, settle, f.listing)
 		switch {
 		case err != nil:
 			return verdictUnknown, err

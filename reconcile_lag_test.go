@@ -3,6 +3,8 @@ package pinterest_test
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -130,5 +132,91 @@ func TestCreateLagBeyondAllWaiting(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// Where lists lag, a list that shows something newer proves nothing: each pin may have
+// a lag of its own.
+func TestCreateEachPinLagsByItself(t *testing.T) {
+	t.Parallel()
+	s := newStudio(t)
+	named := func(title string) pinterest.PinCreate {
+		return pinterest.PinCreate{BoardID: s.board.ID, Title: title, MediaSource: pinterest.ImageURL("https://shop.example/" + title + ".jpg")}
+	}
+	lags := map[string]time.Duration{"Beech": 20 * time.Second, "Oak": 35 * time.Second}
+	readings := 0 // since Oak was made
+	s.srv.InjectFunc(func(r *pinteresttest.Request) *pinteresttest.Fault {
+		if r.Operation != "boards/list_pins" {
+			return nil
+		}
+		if r.Query.Get("bookmark") != "" { // of which a look-up reads no more
+			return &pinteresttest.Fault{Body: fmt.Sprintf(`{"items":[{"id":"1","board_id":%q,"title":"Old","created_at":"2126-07-08T09:00:00"}],"bookmark":"more"}`, s.board.ID)}
+		}
+		var items []string
+		oak := false
+		for _, p := range slices.Backward(s.srv.Pins(s.board.ID)) {
+			oak = oak || p.Title == "Oak"
+			if !p.CreatedAt.Add(lags[p.Title]).After(s.clock.Now()) {
+				items = append(items, fmt.Sprintf(`{"id":%q,"board_id":%q,"title":%q,"created_at":%q}`,
+					p.ID, p.BoardID, p.Title, p.CreatedAt.UTC().Format("2006-01-02T15:04:05")))
+			}
+		}
+		if readings++; !oak {
+			readings = 0
+		}
+		if readings == 2 { // the next one shows something newer
+			_, err := s.client.Pins.Create(context.Background(), named("Elm"))
+			assert.NoError(t, err)
+		}
+		return &pinteresttest.Fault{Body: `{"items":[` + strings.Join(items, ",") + `],"bookmark":"more"}`}
+	})
+
+	_, err := s.client.Pins.Create(t.Context(), named("Beech"))
+	require.NoError(t, err)
+	s.clock.Advance(10 * time.Second)
+	s.srv.Inject(pinteresttest.ServerError(500).On("pins/create"))
+	_, err = s.client.Pins.Create(t.Context(), named("Ash")) // its look-up shows that lists lag
+	require.NoError(t, err)
+
+	s.srv.Inject(pinteresttest.ServerError(500).On("pins/create").AfterTheCommit())
+	oak, err := s.client.Pins.Create(t.Context(), named("Oak"))
+	require.NoError(t, err)
+	require.Greater(t, readings, 2)
+	ids := s.ids() // of Beech, Ash, Oak and Elm
+	require.Len(t, ids, 4, "no duplicate")
+	assert.Equal(t, ids[2], oak.ID)
+}
+
+// A look-up that finds its result on the first page, or fails on the second, says nothing
+// about the other pages. What is there does not lag.
+func TestCreateLookUpThatReadsOnePageShowsNoLag(t *testing.T) {
+	for name, fault := range map[string]pinteresttest.Fault{
+		"found on page 1":       pinteresttest.ServerError(500).On("pins/create").AfterTheCommit(),
+		"page 2 cannot be read": pinteresttest.ServerError(500).On("pins/create"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStudio(t, pinterest.WithoutPacing())
+			pin := s.pin()
+			for i := range 120 { // more than a page
+				pin.Title = fmt.Sprint("Kitchen ", i)
+				_, err := s.client.Pins.Create(t.Context(), pin)
+				require.NoError(t, err)
+			}
+			s.clock.Advance(20 * time.Second)
+			s.srv.Inject(fault)
+			if !fault.AfterCommit {
+				s.srv.Inject(pinteresttest.ServerError(403).On("boards/list_pins").After(1))
+			}
+			pin.Title = "Ash"
+			_, _ = s.client.Pins.Create(t.Context(), pin) // uncertain where page 2 cannot be read
+
+			pin.Title = "Elm"
+			began := s.clock.Now()
+			s.srv.Inject(pinteresttest.ServerError(500).On("pins/create"))
+			_, err := s.client.Pins.Create(t.Context(), pin)
+			require.NoError(t, err)
+			assert.Less(t, s.clock.Now().Sub(began), time.Minute)
+		})
 	}
 }

@@ -336,24 +336,21 @@ func (thing *ownResult) missing(seen listing) bool {
 // proves reports whether a reading of a list that began at this time can prove
 // that something sent last is absent. It cannot if it lacks what this client made
 // before that. And where lists have lately been seen to lag longer than the settle
-// time, it can only if it shows something made since. newest is the latest time that
-// the API's clock can have shown at last.
-func (g *registry) proves(list string, last, began, newest time.Time, settle time.Duration, seen listing) bool {
+// time, it can only after the longest lag. That it shows something made since does not
+// help, because one thing may lag longer than another.
+func (g *registry) proves(list string, last, began time.Time, settle time.Duration, seen listing) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	lacks, fresh := false, false
+	lacks := false
 	for _, thing := range g.lists[list] {
-		switch {
-		case thing.missing(seen):
-			lacks = lacks || !thing.known.After(last)
-			if age := began.Sub(thing.known); age >= settle && age <= longestMissing {
-				g.lagSeen = began
-			}
-		case seen.ids[thing.id]:
-			// Its time is in whole seconds, and so is our knowledge of the API's clock.
-			fresh = fresh || thing.created.After(newest.Add(time.Second))
+		if !thing.missing(seen) {
+			continue
+		}
+		lacks = lacks || !thing.known.After(last)
+		if age := began.Sub(thing.known); age >= settle && age <= longestMissing {
+			g.lagSeen = began
 		}
 	}
 	lagging := !g.lagSeen.IsZero() && began.Sub(g.lagSeen) <= lagMemory
-	return !lacks && (fresh || !lagging || began.Sub(last) >= longestLag)
+	return !lacks && (!lagging || began.Sub(last) >= longestLag)
 }

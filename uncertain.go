@@ -145,7 +145,7 @@ func Resolve[W, T any](ctx context.Context, c *Client, u Uncertain, lookup func(
 		var unlock func()
 		var err error
 		if held, unlock, err = c.ledger.Lock(ctx, names...); err != nil {
-			return unknown, c.refuse(ctx, cl, cl.ledgerError(ctx, err))
+			return unknown, c.refuse(ctx, cl, cl.ledgerError(err))
 		}
 		defer unlock()
 	}
@@ -160,11 +160,11 @@ func Resolve[W, T any](ctx context.Context, c *Client, u Uncertain, lookup func(
 	if verdict == verdictUnknown {
 		return unknown, err
 	}
-	if err = lostLock(ctx, held); err == nil {
+	if err = cl.lostLock(held); err == nil {
 		err = c.recordResolved(held, cl, &u, rec, verdict == verdictFound)
 	}
 	if err != nil {
-		return unknown, c.refuse(ctx, cl, cl.ledgerError(ctx, err))
+		return unknown, c.refuse(ctx, cl, cl.ledgerError(err))
 	}
 	if verdict == verdictAbsent {
 		return &Resolution[T]{Outcome: OutcomeAbsent}, nil
@@ -197,7 +197,7 @@ func (c *Client) unresolved(cl *call, u Uncertain, err error) *Error {
 
 // prepareResolve is prepare for the look-up of a stored create.
 func (cl *call) prepareResolve(ctx context.Context, c *Client, u *Uncertain, lookup func() (AnyLookup, error)) error {
-	cl.secrets = c.secrets
+	cl.secrets, cl.caller = c.secrets, ctx
 	if ctx == nil {
 		return errNilContext
 	}

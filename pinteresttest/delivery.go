@@ -55,7 +55,7 @@ func (a answer) send(w http.ResponseWriter, r *http.Request, delivery Delivery) 
 		a.truncate(w)
 	case Reset:
 		breakOff(w, errReset, func(conn net.Conn, _ *bufio.ReadWriter) {
-			if tcp, ok := conn.(*net.TCPConn); ok {
+			if tcp, ok := conn.(interface{ SetLinger(sec int) error }); ok { // as a *net.TCPConn is
 				_ = tcp.SetLinger(0) // makes the close a reset
 			}
 		})

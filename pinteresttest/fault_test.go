@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -386,4 +387,34 @@ func TestFaultsStrikeOnceEach(t *testing.T) {
 		require.Equal(t, 500, f.call("POST", "/pins", f.pinBody()).status)
 	}
 	assert.Empty(t, f.PendingFaults())
+}
+
+// A connection that is not of TCP, or wraps one, is reset in its own way.
+func TestResetOfAnotherConnection(t *testing.T) {
+	srv := pinteresttest.NewMemoryServer()
+	defer srv.Close()
+	srv.Inject(pinteresttest.ConnectionReset())
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	server := &http.Server{Handler: srv.Handler(), ReadHeaderTimeout: time.Minute}
+	go func() { _ = server.Serve(wrappingListener{listener}) }()
+	defer server.Close()
+
+	transport := &http.Transport{DisableKeepAlives: true}
+	defer transport.CloseIdleConnections()
+	res, err := (&http.Client{Transport: transport}).Post("http://"+listener.Addr().String()+"/v5/pins", "application/json", strings.NewReader("{}"))
+	if err == nil {
+		_ = res.Body.Close()
+	}
+	require.ErrorIs(t, err, syscall.ECONNRESET)
+}
+
+type wrappingListener struct{ net.Listener }
+
+func (l wrappingListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		return struct{ *net.TCPConn }{tcp}, err
+	}
+	return conn, err
 }

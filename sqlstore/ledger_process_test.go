@@ -35,7 +35,7 @@ const (
 
 var ledgerRoles = map[string]func(ctx context.Context, l *sqlstore.Ledger, r role) error{
 	"count in the ledger": playCountInLedger, "hold names": playHoldNames, "send": playSend,
-	"save pairs": playSavePairs, "create once": playCreateOnce,
+	"save pairs": playSavePairs, "create once": playCreateOnce, "chaos": playChaos,
 }
 
 // playCountInLedger counts N times under locks.

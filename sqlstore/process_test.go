@@ -32,6 +32,7 @@ type role struct {
 	DSN     string
 	Table   string
 	N       int
+	Seed    uint64
 
 	URL, Token, Board string // of the fake API
 }

@@ -28,6 +28,8 @@ type span struct {
 	at           time.Time // of the last answer that agreed
 }
 
+func (s span) agrees(other span) bool { return s.lower <= other.upper && other.lower <= s.upper }
+
 // maxRanges bounds how many disagreeing ranges are kept.
 const maxRanges = 8
 
@@ -44,18 +46,26 @@ func (o *Offset) Observe(h http.Header, sent, received time.Time) {
 	}
 	// The answer was made between sent and received, and its Date has no fraction.
 	s := span{date.Sub(received), date.Add(time.Second).Sub(sent), received}
+	if received.Before(sent) { // our clock was set back in between
+		s.lower, s.upper = date.Sub(sent), date.Add(time.Second).Sub(received)
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.ranges = slices.DeleteFunc(o.ranges, func(old span) bool {
-		if age := received.Sub(old.at); age >= maxAge || age <= -maxAge {
-			return true
-		}
-		if old.lower > s.upper || s.lower > old.upper {
-			return false
-		}
-		s.lower, s.upper = max(s.lower, old.lower), min(s.upper, old.upper)
-		return true
+		age := received.Sub(old.at)
+		return age >= maxAge || age <= -maxAge
 	})
+	agreed := s
+	for _, old := range o.ranges {
+		if old.agrees(s) {
+			agreed.lower, agreed.upper = max(agreed.lower, old.lower), min(agreed.upper, old.upper)
+		}
+	}
+	if agreed.lower > agreed.upper {
+		return // it agrees with ranges that disagree: it was slow, or under way when a clock was set
+	}
+	o.ranges = slices.DeleteFunc(o.ranges, s.agrees)
+	s = agreed
 	if o.ranges = append(o.ranges, s); len(o.ranges) > maxRanges {
 		first, second := o.ranges[0], &o.ranges[1]
 		second.lower, second.upper = min(first.lower, second.lower), max(first.upper, second.upper)

@@ -46,6 +46,8 @@ func TestObserve(t *testing.T) {
 		"it is forgotten in time":  {[]answer{{0, 0, 60 * s}, {s, 0, 0}, {maxAge, 0, 0}}, 0, s},
 		"our clock was set ahead":  {[]answer{{0, 0, 0}, {30 * s, 0, -30 * s}}, -30 * s, s},
 		"our clock was set back":   {[]answer{{0, 0, 0}, {-30 * s, 0, 30 * s}}, 0, 31 * s},
+		"set ahead under way":      {[]answer{{0, 0, 0}, {30 * s, 0, -30 * s}, {30 * s, 30 * s, -30 * s}}, -30 * s, s},
+		"set back under way":       {[]answer{{-30 * s, -30 * s, 30 * s}}, 0, 31 * s},
 		"our clock was set by far": {[]answer{{0, 0, 0}, {-time.Hour, 0, time.Hour}}, time.Hour, time.Hour + s},
 	} {
 		t.Run(name, func(t *testing.T) {

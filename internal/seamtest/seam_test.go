@@ -38,7 +38,7 @@ var suites = []string{
 
 const (
 	fewestTests    = 90   // fewer cannot be all of them
-	chaosCreates   = 1000 // enough for each of the faults to strike
+	chaosCreates   = 300  // a mix; enough for each of the faults to strike
 	leastCoverage  = 90.0 // percent; less would mean that the tests ran with other services
 	timeToComplain = 10 * time.Second
 )

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/net/http2"
 
 	"github.com/pinterest-go/pinterest"
+	"github.com/pinterest-go/pinterest/internal/hostile/http2server"
 )
 
 // overHTTP2 makes a pin over HTTP/2 and enters what came of it. The client's own
@@ -57,17 +58,17 @@ func phases(attempts []pinterest.Attempt) (all []string) {
 // resets are the ways in which a server of HTTP/2 takes back a request.
 var resets = []struct {
 	name string
-	http2Fault
+	http2server.Break
 }{
-	{"PROTOCOL_ERROR", http2Fault{reset: http2.ErrCodeProtocol}},
-	{"PROTOCOL_ERROR and closed", http2Fault{reset: http2.ErrCodeProtocol, closeAfter: true}},
-	{"REFUSED_STREAM", http2Fault{reset: http2.ErrCodeRefusedStream}},
-	{"REFUSED_STREAM and closed", http2Fault{reset: http2.ErrCodeRefusedStream, closeAfter: true}},
-	{"GOAWAY(0)", http2Fault{goAway: true}},
-	{"INTERNAL_ERROR", http2Fault{reset: http2.ErrCodeInternal}},
-	{"CANCEL", http2Fault{reset: http2.ErrCodeCancel}},
-	{"ENHANCE_YOUR_CALM", http2Fault{reset: http2.ErrCodeEnhanceYourCalm}},
-	{"connection closed", http2Fault{}},
+	{"PROTOCOL_ERROR", http2server.Break{Reset: http2.ErrCodeProtocol}},
+	{"PROTOCOL_ERROR and closed", http2server.Break{Reset: http2.ErrCodeProtocol, CloseAfter: true}},
+	{"REFUSED_STREAM", http2server.Break{Reset: http2.ErrCodeRefusedStream}},
+	{"REFUSED_STREAM and closed", http2server.Break{Reset: http2.ErrCodeRefusedStream, CloseAfter: true}},
+	{"GOAWAY(0)", http2server.Break{GoAway: true}},
+	{"INTERNAL_ERROR", http2server.Break{Reset: http2.ErrCodeInternal}},
+	{"CANCEL", http2server.Break{Reset: http2.ErrCodeCancel}},
+	{"ENHANCE_YOUR_CALM", http2server.Break{Reset: http2.ErrCodeEnhanceYourCalm}},
+	{"connection closed", http2server.Break{}},
 }
 
 // Rows 2 and 3.
@@ -87,7 +88,7 @@ func TestHTTP2NeverResendsACreateThatTookEffect(t *testing.T) {
 					note := fmt.Sprintf("%s, failed dials %d, seed %d", how.name, dials, seed)
 					posts, _ := overHTTP2(t, r, i*1000+seed*10+int(dials), func(n int) *fault {
 						if n == 1 {
-							return &fault{commit: true, http2: how.http2Fault}
+							return &fault{commit: true, http2: how.Break}
 						}
 						return nil
 					}, dials, seed%2 == 0, note)
@@ -112,7 +113,7 @@ func TestHTTP2ResetBeforeTheCommitIsMadeOnce(t *testing.T) {
 			for seed := range 6 {
 				overHTTP2(t, r, i*1000+seed, func(n int) *fault {
 					if n == 1 {
-						return &fault{http2: how.http2Fault}
+						return &fault{http2: how.Break}
 					}
 					return nil
 				}, int32(seed%3), seed%2 == 0, fmt.Sprintf("%s, seed %d", how.name, seed))
@@ -133,7 +134,7 @@ func TestHTTP2EveryCreateResetIsBoundedAndPaced(t *testing.T) {
 				if n > 40 {
 					return nil // it has failed by then, and should end
 				}
-				return &fault{http2: how.http2Fault}
+				return &fault{http2: how.Break}
 			}, 0, seed%2 == 0, note)
 			if posts > 5 {
 				r.wrong("%s: sent %d times, five are allowed", note, posts)
@@ -178,14 +179,14 @@ func TestHTTP1NeverResendsACreateOnAKeptConnection(t *testing.T) {
 func TestThePlainClientOfNetHTTPIsMadeToResend(t *testing.T) {
 	t.Parallel()
 	for _, how := range resets {
-		if how.closeAfter || how.reset != http2.ErrCodeProtocol && how.reset != http2.ErrCodeRefusedStream && !how.goAway {
+		if how.CloseAfter || how.Reset != http2.ErrCodeProtocol && how.Reset != http2.ErrCodeRefusedStream && !how.GoAway {
 			continue // net/http does not resend, or not always
 		}
 		s, client, _ := newHTTP2Server(t, newSimClock(), 1)
 		boardID := s.addBoard(0)
 		s.onCreate = func(_ string, n int) *fault {
 			if n == 1 {
-				return &fault{commit: true, http2: how.http2Fault}
+				return &fault{commit: true, http2: how.Break}
 			}
 			return nil
 		}

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/pinterest-go/pinterest/internal/hostile/http2server"
 )
 
 // server is a hostile Pinterest. What it does where no habit is set is what the
@@ -66,7 +68,7 @@ type fault struct {
 	raw        *string // the body as it is
 	noDate     bool
 	partial    bool // the answer of a success, cut off in the middle
-	http2      http2Fault
+	http2      http2server.Break
 }
 
 type board struct {
@@ -445,8 +447,7 @@ func (s *server) answer(w http.ResponseWriter, status int, body any) {
 // refuse answers as a fault says.
 func (s *server) refuse(w http.ResponseWriter, f *fault) {
 	if f.status == 0 {
-		if broken, ok := w.(interface{ breakOff(f *fault) }); ok {
-			broken.breakOff(f)
+		if http2server.BreakOff(w, f.http2) {
 			return
 		}
 		panic(http.ErrAbortHandler)
