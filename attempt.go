@@ -158,7 +158,6 @@ func (at *attempt) send() {
 	ctx := at.ctx
 	if at.run.cl.op.Kind == KindCreate {
 		setDefault(&at.run.sentAt, at.record.Start)
-		at.run.lastSent = at.record.Start
 		ctx = at.trace.watch(ctx)
 	}
 	req := at.run.cl.request(ctx, at.run.c, at.credential.header)

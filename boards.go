@@ -45,7 +45,7 @@ type Board struct {
 }
 
 // Complete implements [Completer].
-func (b *Board) Complete() bool { return b.ID != "" }
+func (b *Board) Complete() bool { return strings.TrimSpace(b.ID) != "" }
 
 // BoardOwner is the account that a board belongs to.
 type BoardOwner struct {
@@ -184,7 +184,7 @@ var boardCreates = []Operation{OpBoardsCreate}
 // lookup finds the board by its name, which is unique in an account.
 func (w boardWant) lookup() Lookup[Board] {
 	return Lookup[Board]{
-		Creates: boardCreates, Want: w, Key: []string{strings.ToLower(normal(w.Name))},
+		Creates: boardCreates, Want: w, Key: []string{nameKey(w.Name)},
 		List: OpBoardsList, In: Request{Options: &BoardListOptions{ListOptions: ListOptions{PageSize: maxPageSize}, Privacy: BoardAll}},
 		Match: func(b *Board) bool { return sameName(b.Name, w.Name) }, Get: OpBoardsGet,
 		Made: func(b *Board) (string, time.Time) { return b.ID, b.CreatedAt.Time },

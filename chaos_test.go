@@ -142,11 +142,7 @@ func newChaos(t *testing.T, mix chaosMix, seed uint64, certificate *httptest.Ser
 	fake := pinteresttest.NewMemoryServer(pinteresttest.WithSeed(seed), pinteresttest.WithoutQuotas(), pinteresttest.WithoutRequestLog())
 	t.Cleanup(fake.Close)
 	acct := fake.AddAccount("alice")
-	boards := 64
-	if mix.reordered {
-		boards = 64 // since the lists are read to their ends
-	}
-	for i := range boards {
+	for i := range 64 {
 		c.boards = append(c.boards, fake.AddBoard(acct, fmt.Sprintf("Board %d", i)).ID)
 	}
 	fake.SetListLag(mix.lag)

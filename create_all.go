@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 )
 
 // Result is what became of one create of [CreateAll].
@@ -34,32 +35,29 @@ func Concurrency(n int) CallOption { return func(o *callOptions) { o.concurrency
 func CreateAll[T any](ctx context.Context, n int, create func(ctx context.Context, i int, opts ...CallOption) (*T, error), opts ...CallOption) []Result[T] {
 	results := make([]Result[T], n)
 	concurrency, err := batchOptions(opts)
-	next := make(chan int)
-	var workers sync.WaitGroup
-	var panicked sync.Map
+	var (
+		next     atomic.Int64 // the index of the next create, plus 1
+		workers  sync.WaitGroup
+		once     sync.Once
+		panicked any
+	)
 	for range min(concurrency, n) {
 		workers.Go(func() {
 			defer func() {
 				if v := recover(); v != nil {
-					panicked.Store("", v)
-					for range next { // so that the sender does not wait for this worker
-					}
+					once.Do(func() { panicked = v })
 				}
 			}()
-			for i := range next {
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
 				r := &results[i]
 				item := func(o *callOptions) { o.response, o.concurrency, o.refused = &r.Response, nil, err }
 				r.Value, r.Err = create(ctx, i, append(slices.Clip(opts), item)...)
 			}
 		})
 	}
-	for i := range n {
-		next <- i
-	}
-	close(next)
 	workers.Wait()
-	if v, ok := panicked.Load(""); ok {
-		panic(v) // of an observer, say: it belongs to the caller's goroutine
+	if panicked != nil {
+		panic(panicked) // of an observer, say: it belongs to the caller's goroutine
 	}
 	return results
 }

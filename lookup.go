@@ -211,8 +211,11 @@ type candidates[T any] struct {
 // find reads the list and puts the create's own match into result.
 func (l *bound[T]) find(ctx context.Context, s *search) (f finding, err error) {
 	enough := func(matches []*T) bool {
+		if s.unresolved > 0 {
+			return false
+		}
 		free, err := l.unowned(ctx, s, matches)
-		return err == nil && len(free) > 0 && s.unresolved == 0
+		return err == nil && len(free) > 0
 	}
 	found, seen, err := l.scan(pages[T](ctx, s.c, l.List, l.In, s.opts), s.in, s.c.registry.trustsTimes(), enough)
 	f.listing, f.older = seen, found.older
@@ -226,14 +229,15 @@ func (l *bound[T]) find(ctx context.Context, s *search) (f finding, err error) {
 	// First those in flight and then those that ended: in between, one may pass from
 	// the former to the latter, and not back.
 	found.near = slices.DeleteFunc(found.near, func(item *T) bool { return s.c.registry.accountsFor(s.cl.lookup, item) })
-	for _, group := range []*[]*T{&found.matches, &found.early, &found.near} {
+	groups := []*[]*T{&found.near, &found.matches, &found.early}
+	unresolved := s.unresolved
+	if l.Unique { // nobody else can have made a match
+		groups, unresolved = groups[:1], 0
+	}
+	for _, group := range groups {
 		if *group, err = l.unowned(ctx, s, *group); err != nil {
 			return f, err
 		}
-	}
-	unresolved := s.unresolved
-	if l.Unique {
-		unresolved = 0
 	}
 	switch n := len(found.matches); {
 	case n > unresolved:
@@ -284,9 +288,6 @@ func (l *bound[T]) doubt(why string, items []*T) error {
 // unowned leaves out items that belong to another create, as far as this client or
 // the ledger knows. An item that is known to be this create's own is all that stays.
 func (l *bound[T]) unowned(ctx context.Context, s *search, items []*T) ([]*T, error) {
-	if l.Unique {
-		return items, nil
-	}
 	var free []*T
 	for _, item := range items {
 		id, _ := l.Made(item)
@@ -344,6 +345,7 @@ func (l *bound[T]) sort(item *T, in timeframe, times trust, found *candidates[T]
 		seen.add(id, created)
 	}
 	timed := !l.Untimed && !l.Unique
+	near := func() bool { return !l.Untimed && l.Near != nil && l.Near(item) }
 	switch match := l.Match(item); {
 	case match && timed && created.IsZero():
 		return errNoTime
@@ -353,7 +355,7 @@ func (l *bound[T]) sort(item *T, in timeframe, times trust, found *candidates[T]
 		found.early = append(found.early, item)
 	case match:
 		found.older = found.older || in.after(created)
-	case timed && l.Near != nil && in.contains(created) && l.Near(item):
+	case (created.IsZero() || in.contains(created) || times != timesRight && in.mayContain(created, times)) && near():
 		found.near = append(found.near, item)
 	}
 	return nil

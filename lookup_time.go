@@ -89,8 +89,13 @@ func (f timeframe) mayContain(created time.Time, times trust) bool {
 	const zones = 15 * time.Minute
 	_, upper := f.offset.Bounds()
 	length := clockResolution
-	if !f.last.IsZero() && f.fixed.IsZero() {
-		length += f.last.Add(upper).Sub(since)
+	end := f.late
+	if end.IsZero() {
+		end = f.last
 	}
-	return early <= 14*time.Hour && length < zones && zones-early%zones <= length
+	if f.late.IsZero() || f.fixed.IsZero() { // by the client's clock
+		end = end.Add(upper)
+	}
+	length += end.Sub(since)
+	return early <= 14*time.Hour && (length >= zones || zones-early%zones <= length)
 }

@@ -143,7 +143,11 @@ func TestPropertyOtherPinsDoNotMatch(t *testing.T) {
 			Filter(func(s string) bool { return canonical.Text(s) != canonical.Text(text) }).Draw(t, "other text")
 	}
 	for field, change := range map[string]func(*rapid.T, *pinWant){
-		"board":       func(t *rapid.T, u *pinWant) { u.BoardID = otherID(t, u.BoardID) },
+		"board": func(t *rapid.T, u *pinWant) {
+			if u.BoardID = otherID(t, u.BoardID); u.BoardID == "" {
+				t.Skip("an item without a board is on the board of its list")
+			}
+		},
 		"section":     func(t *rapid.T, u *pinWant) { u.SectionID = otherID(t, u.SectionID) },
 		"parent":      func(t *rapid.T, u *pinWant) { u.ParentPinID = otherID(t, u.ParentPinID) },
 		"title":       func(t *rapid.T, u *pinWant) { u.Title = otherText(t, *u, u.Title) },

@@ -142,6 +142,9 @@ func (o *once) run(ctx context.Context) (made bool, err error) {
 			o.c.adopt(ctx, o.cl, OriginLookup)
 			return o.finish(ctx, rec.Want, nil)
 		case verdictUnknown:
+			if e, ok := errors.AsType[*Error](err); ok && e.Uncertain != nil && rec.Want.Until.IsZero() {
+				err = withError(err, o.record(ctx, keyRecord{State: keyIntent, Want: e.Uncertain}))
+			}
 			return false, err
 		case verdictAbsent:
 		}
@@ -228,8 +231,9 @@ func (o *once) finish(held context.Context, want *Uncertain, err error) (made bo
 	case err == nil:
 		if err := o.record(held, keyRecord{State: keyDone}); err != nil {
 			o.c.registry.disown(o.id())
+			o.c.registry.leaveOpen(o.cl.pending, want)
 			err = fmt.Errorf("%s made %s, but that was not recorded: %w", o.cl.op.ID, o.id(), err)
-			if o.cl.lostLock(held) != nil { // an equal create may have adopted it by now
+			if o.cl.caller.Err() != nil || o.cl.lostLock(held) != nil { // an equal create may have adopted it by now
 				return false, o.c.unresolved(o.cl, *want, err)
 			}
 			return true, err

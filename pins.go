@@ -9,6 +9,8 @@ import (
 	"reflect"
 	"regexp"
 	"strings"
+
+	"github.com/pinterest-go/pinterest/internal/canonical"
 )
 
 var (
@@ -105,7 +107,7 @@ type PinCreate struct {
 	// board has, such as "job=8841". It is added to Link if it is missing. A look-up
 	// then recognises the pin by its marker alone, across processes and among pins of
 	// equal content. Without a marker, equal creates are distinguished only within one
-	// client. It is not part of the pin's JSON: a program that stores pins as JSON has to
+	// process, or with a [Ledger]. It is not part of the pin's JSON: a program that stores pins as JSON has to
 	// store it beside them.
 	Marker string `json:"-"`
 }
@@ -148,6 +150,8 @@ func (p PinCreate) checkMarker(c *Check) {
 		c.Add("marker", p.Marker, "must have the form name=value")
 	case p.Link == "":
 		c.Add("marker", p.Marker, "needs a link to stand in")
+	case canonical.IsTracking(name):
+		c.Add("marker", p.Marker, "must not be a tracking parameter, which Pinterest may remove")
 	default:
 		c.Length("link", addMarker(p.Link, p.Marker), maxLink)
 	}
@@ -345,7 +349,7 @@ type KeyedPin struct {
 
 // CreateAllOnce is CreateAll with a key for each pin. If it is called again after a
 // failure or a crash, no pin is made twice: see CreateOnce. Pins with the same key are
-// one pin.
+// one pin, and other content with the same key is an [ErrKeyReused].
 //
 // Operation pins/create: https://developers.pinterest.com/docs/api/v5/pins-create
 func (s *PinsService) CreateAllOnce(ctx context.Context, pins []KeyedPin, opts ...CallOption) []Result[Pin] {

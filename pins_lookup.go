@@ -2,6 +2,7 @@ package pinterest
 
 import (
 	"context"
+	"html"
 	"net/url"
 	"slices"
 	"strings"
@@ -121,9 +122,10 @@ func (w pinWant) matches(p *Pin) bool {
 
 // resembles reports whether p agrees with the wanted pin in a text or in where its
 // link leads, so that it may be the wanted pin in a form that is not known. One made
-// from another pin may be it, too, unless that is not the pin that was named.
+// from another pin may be it, too, unless that is not the pin that was named. One with
+// a marker of its own is not.
 func (w pinWant) resembles(p *Pin) bool {
-	return w.possible(p) && w.Marker == "" && (w.ParentPinID == "" || p.ParentPinID == w.ParentPinID) &&
+	return w.possible(p) && (w.Marker == "" || len(markers(p.Link, w.Marker)) == 0) && (w.ParentPinID == "" || p.ParentPinID == w.ParentPinID) &&
 		(canonical.Resembles(w.Title, p.Title) || canonical.Resembles(w.Description, p.Description) ||
 			canonical.Resembles(w.AltText, p.AltText) || canonical.SameTarget(w.Link, p.Link))
 }
@@ -132,22 +134,31 @@ func (w pinWant) resembles(p *Pin) bool {
 // board, it is the account's own, and its media are of the right type.
 func (w pinWant) possible(p *Pin) bool {
 	media := p.Media.MediaType
-	return p.BoardID == w.BoardID && (p.IsOwner == nil || *p.IsOwner) && (media == "" || w.Media == "" || media == w.Media)
+	return (p.BoardID == "" || p.BoardID == w.BoardID) && (p.IsOwner == nil || *p.IsOwner) && (media == "" || w.Media == "" || media == w.Media)
 }
 
-// normal removes what the API changes in texts: it trims them, and it returns an
-// empty one as one space.
-func normal(s string) string { return strings.TrimSpace(s) }
-
 // sameName compares names as the API does, ignoring case.
-func sameName(a, b string) bool { return strings.EqualFold(normal(a), normal(b)) }
+func sameName(a, b string) bool { return nameKey(a) == nameKey(b) }
+
+func nameKey(s string) string { return strings.ToLower(canonical.Text(s)) }
 
 // hasMarker reports whether link has the query parameter marker, which has the form
 // "name=value".
 func hasMarker(link, marker string) bool {
-	name, value, ok := strings.Cut(marker, "=")
-	u, err := url.Parse(link)
-	return ok && err == nil && slices.Contains(u.Query()[name], value)
+	_, value, ok := strings.Cut(marker, "=")
+	return ok && slices.Contains(markers(link, marker), value)
+}
+
+// markers returns the values of the link's query parameter with the name of this
+// marker, also if the link is escaped for HTML.
+func markers(link, marker string) (values []string) {
+	name, _, _ := strings.Cut(marker, "=")
+	for _, form := range []string{link, html.UnescapeString(link)} {
+		if u, err := url.Parse(form); err == nil {
+			values = append(values, u.Query()[name]...)
+		}
+	}
+	return values
 }
 
 // addMarker adds the marker to the link's query, unless it is there already.

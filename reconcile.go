@@ -75,7 +75,7 @@ func (r *run) search() *search {
 	open, _ := r.c.registry.uncertain(r.cl.pending, r.owner())
 	return &search{
 		c: r.c, cl: r.cl, ctx: r.ctx, last: r.c.clock.Now(), owner: r.owner(), unresolved: open,
-		in: timeframe{sent: r.sentAt, last: r.lastSent, offset: r.c.apiClock}, opts: r.cl.shared(),
+		in: timeframe{sent: r.sentAt, last: r.c.clock.Now(), offset: r.c.apiClock}, opts: r.cl.shared(),
 	}
 }
 

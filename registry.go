@@ -54,13 +54,22 @@ type ownResult struct {
 
 // pendingCreate is the record of the creates of one key.
 type pendingCreate struct {
-	turn      chan struct{}   // of capacity 1: the call that has sent to it has the turn
-	list      string          // that should contain the results
-	matches   func(any) bool  // tells a result of one of the creates
-	users     int             // calls that have the turn or wait for it
-	leftAt    time.Time       // when a call last left
-	uncertain map[string]bool // the owners of creates that ended uncertain, and whether they were resolved since
-	intents   []string        // the ids of intended ones
+	turn      chan struct{}     // of capacity 1: the call that has sent to it has the turn
+	list      string            // that should contain the results
+	matches   func(any) bool    // tells a result of one of the creates
+	users     int               // calls that have the turn or wait for it
+	leftAt    time.Time         // when a call last left
+	uncertain []uncertainCreate // those that ended uncertain, the oldest first
+	intents   []intent
+}
+
+// intent is a create that is about to be made.
+type intent struct{ id, want string }
+
+// uncertainCreate is a create that ended uncertain.
+type uncertainCreate struct {
+	owner    string
+	resolved bool // it was resolved since
 }
 
 func newRegistry(clock Clock) *registry {
@@ -84,8 +93,8 @@ func (g *registry) enter(ctx context.Context, cl *call) (leave func(), err error
 		cl.pending = p
 		g.mu.Lock()
 		g.active[cl] = g.clock.Now()
-		if len(p.intents) > 0 && cl.opts.jobKey == "" {
-			cl.name = p.intents[0]
+		if i := slices.IndexFunc(p.intents, func(in intent) bool { return in.want == string(cl.lookup.want) }); i >= 0 && cl.opts.jobKey == "" {
+			cl.name = p.intents[i].id
 		}
 		g.mu.Unlock()
 		return func() { g.leave(cl, p); <-p.turn }, nil
@@ -111,7 +120,7 @@ func (g *registry) intend(l *lookup, id string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	p := g.pendingOf(l)
-	p.intents = append(p.intents, id)
+	p.intents = append(p.intents, intent{id, string(l.want)})
 	p.leftAt = g.clock.Now()
 	g.expiry = append(g.expiry, expiry{key: l.key, at: p.leftAt})
 }
@@ -130,11 +139,14 @@ func (g *registry) resolve(p *pendingCreate, u *Uncertain) {
 func (g *registry) setUncertain(p *pendingCreate, u *Uncertain, resolved bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if p.uncertain == nil {
-		p.uncertain = map[string]bool{}
-	}
-	p.uncertain[u.owner()] = resolved
 	p.fulfill(u.id())
+	for i := range p.uncertain {
+		if p.uncertain[i].owner == u.owner() {
+			p.uncertain[i].resolved = resolved
+			return
+		}
+	}
+	p.uncertain = append(p.uncertain, uncertainCreate{u.owner(), resolved})
 }
 
 // uncertain returns how many creates of the key, other than that of this owner, ended
@@ -142,15 +154,26 @@ func (g *registry) setUncertain(p *pendingCreate, u *Uncertain, resolved bool) {
 func (g *registry) uncertain(p *pendingCreate, owner string) (open, resolved int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return p.countUncertain(owner)
+	return countUncertain(p.uncertain, owner)
+}
+
+// uncertainBefore is uncertain for those that ended before that of the owner.
+func (g *registry) uncertainBefore(p *pendingCreate, owner string) (open, resolved int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	n := slices.IndexFunc(p.uncertain, func(u uncertainCreate) bool { return u.owner == owner })
+	if n < 0 {
+		n = len(p.uncertain)
+	}
+	return countUncertain(p.uncertain[:n], owner)
 }
 
 // countUncertain is registry.uncertain. The caller holds the lock.
-func (p *pendingCreate) countUncertain(owner string) (open, resolved int) {
-	for other, known := range p.uncertain {
+func countUncertain(all []uncertainCreate, owner string) (open, resolved int) {
+	for _, other := range all {
 		switch {
-		case other == owner:
-		case known:
+		case other.owner == owner:
+		case other.resolved:
 			resolved++
 		default:
 			open++
@@ -169,7 +192,7 @@ func (g *registry) fulfill(p *pendingCreate, id string) {
 
 // fulfill is registry.fulfill. The caller holds the lock.
 func (p *pendingCreate) fulfill(id string) {
-	p.intents = slices.DeleteFunc(p.intents, func(intended string) bool { return intended == id })
+	p.intents = slices.DeleteFunc(p.intents, func(in intent) bool { return in.id == id })
 }
 
 func (g *registry) leave(cl *call, p *pendingCreate) {
@@ -255,7 +278,7 @@ func (g *registry) ids(list string, since time.Time) (ids []string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, thing := range g.lists[list] {
-		if thing.owner != "" && !thing.created.Before(since) {
+		if thing.owner != "" && (thing.created.IsZero() || !thing.created.Before(since)) {
 			ids = append(ids, thing.id)
 		}
 	}
@@ -277,7 +300,7 @@ func (g *registry) accountsFor(l *lookup, item any) bool {
 	var others []func(any) bool
 	g.mu.Lock()
 	for key, p := range g.pending {
-		if open, _ := p.countUncertain(""); key != l.key && p.list == l.list && p.users+open > 0 {
+		if open, _ := countUncertain(p.uncertain, ""); key != l.key && p.list == l.list && p.users+open > 0 {
 			others = append(others, p.matches)
 		}
 	}

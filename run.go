@@ -32,7 +32,6 @@ type run struct {
 	proved       bool      // and was shown to be absent since
 	origin       Origin    // of the result
 	sentAt       time.Time // when a create was first sent, by the client's clock
-	lastSent     time.Time // and last
 	spent        int       // what the call has taken from the retry budget
 }
 

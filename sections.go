@@ -27,7 +27,7 @@ type Section struct {
 }
 
 // Complete implements [Completer].
-func (s *Section) Complete() bool { return s.ID != "" }
+func (s *Section) Complete() bool { return strings.TrimSpace(s.ID) != "" }
 
 // maxSectionName is the limit of a section's name, in characters.
 const maxSectionName = 180
@@ -77,7 +77,7 @@ var sectionCreates = []Operation{OpSectionsCreate}
 // API answers with a conflict, which is looked up only after an ambiguous attempt.
 func (w sectionWant) lookup() Lookup[Section] {
 	return Lookup[Section]{
-		Creates: sectionCreates, Want: w, Key: []string{strings.ToLower(normal(w.Name))}, Untimed: true,
+		Creates: sectionCreates, Want: w, Key: []string{nameKey(w.Name)}, Untimed: true,
 		List: OpSectionsList, In: Request{Path: []string{w.BoardID}, Options: &ListOptions{PageSize: maxPageSize}},
 		Match: func(s *Section) bool { return sameName(s.Name, w.Name) },
 		Made:  func(s *Section) (string, time.Time) { return s.ID, time.Time{} },

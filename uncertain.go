@@ -231,7 +231,7 @@ func (c *Client) resolve(ctx context.Context, cl *call, u *Uncertain) (verdict, 
 		in: u.timeframe(c.apiClock), opts: cl.sharedWithPolicy(),
 	}
 	if c.ledger == nil { // which would know what equal creates have made
-		open, resolved := c.registry.uncertain(cl.pending, s.owner)
+		open, resolved := c.registry.uncertainBefore(cl.pending, s.owner)
 		if s.unresolved = max(0, u.Equals-resolved); open > 0 {
 			s.unresolved = min(u.Equals, open)
 		}
@@ -239,7 +239,7 @@ func (c *Client) resolve(ctx context.Context, cl *call, u *Uncertain) (verdict, 
 	if now := c.clock.Now(); u.Until.IsZero() || u.Until.After(now) { // After: another process's clock is ahead of ours
 		u.Until = now
 	}
-	s.last = u.Until
+	s.last, s.in.last = u.Until, u.Until
 	verdict, err := s.prove(ctx)
 	if verdict == verdictUnknown {
 		return verdict, err

@@ -128,7 +128,7 @@ func (l *link) parseQuery(query string) {
 		p := param{recode(name, "", true), recode(value, "", true)}
 		switch {
 		case p == param{}:
-		case isTracking(p.name):
+		case IsTracking(p.name):
 			l.tracking = append(l.tracking, p)
 		default:
 			l.params = append(l.params, p)
@@ -195,10 +195,10 @@ func (l *link) values(name string) []string {
 	return values
 }
 
-// isTracking reports whether a parameter only tells where a click came from. Names
+// IsTracking reports whether a parameter only tells where a click came from. Names
 // that a site may use for what it shows, such as ref, source, pp or pin_id, are
 // not among them: the pages of two products differ in nothing else.
-func isTracking(name string) bool {
+func IsTracking(name string) bool {
 	name = strings.ToLower(name)
 	switch name {
 	case "epik", // Pinterest's click identifier
