@@ -38,10 +38,6 @@ const (
 // An account that cannot be read is yielded with its name and an [ErrTokenStore], and
 // the iteration goes on. An error without a name ends it.
 func (a *App) Accounts(ctx context.Context) iter.Seq2[StoredAccount, error] {
-	failure := func(err error) error {
-		e := Error{Operation: OpOAuthToken.ID, Class: ClassTokenStore, Disposition: DispositionPark, RetryAt: a.clock.Now(), Phase: PhaseNotSent}
-		return newError(nil, e, loadError{err})
-	}
 	return func(yield func(StoredAccount, error) bool) {
 		if ctx == nil {
 			yield(StoredAccount{}, errNilContext)
@@ -52,7 +48,7 @@ func (a *App) Accounts(ctx context.Context) iter.Seq2[StoredAccount, error] {
 				err = ctx.Err()
 			}
 			if err != nil {
-				yield(StoredAccount{}, failure(err))
+				yield(StoredAccount{}, a.storeError(err))
 				return
 			}
 			if reservedAccount(name) {
@@ -61,10 +57,10 @@ func (a *App) Accounts(ctx context.Context) iter.Seq2[StoredAccount, error] {
 			tok, err := a.store.Load(ctx, name)
 			switch {
 			case err != nil && ctx.Err() != nil:
-				yield(StoredAccount{}, failure(err))
+				yield(StoredAccount{}, a.storeError(err))
 				return
 			case err != nil:
-				if !yield(StoredAccount{Account: name}, failure(err)) {
+				if !yield(StoredAccount{Account: name}, a.storeError(err)) {
 					return
 				}
 			case tok != nil: // else it was deleted meanwhile
@@ -74,6 +70,12 @@ func (a *App) Accounts(ctx context.Context) iter.Seq2[StoredAccount, error] {
 			}
 		}
 	}
+}
+
+// storeError is the failure of the store in something that is for no account alone.
+func (k *core) storeError(err error) error {
+	e := Error{Operation: OpOAuthToken.ID, Class: ClassTokenStore, Disposition: DispositionPark, RetryAt: k.clock.Now(), Phase: PhaseNotSent}
+	return newError(nil, e, loadError{err})
 }
 
 // describe returns what may be told of a stored token.

@@ -41,6 +41,7 @@ type attempt struct {
 	buf        *bytes.Buffer // the body, from the pool
 	body       errbody.Body  // the parsed body of an error
 
+	cut     bool // buf does not have all of the body
 	failed  bool
 	failure Failure
 	err     error // the underlying error; nil if the answer explains the failure
@@ -226,6 +227,7 @@ func (at *attempt) read() {
 		at.fail(PhaseAnswered, ReasonNone, nil)
 		at.readError(at.buf.Bytes()[:min(n, limit)])
 	}
+	at.cut = err != nil || n > limit
 	if n > limit {
 		_, _ = io.CopyN(io.Discard, body, drainLimit)
 	}
@@ -240,6 +242,7 @@ func (at *attempt) readError(data []byte) {
 	if at.body.Detail != "" {
 		at.failure.Message += " " + at.body.Detail
 	}
+	at.failure.Message = at.run.cl.secrets.Clean(at.failure.Message) // a Rule may be the caller's
 	at.record.Code = at.body.Code
 	if at.record.RequestID == "" {
 		at.record.RequestID = at.run.cl.secrets.CleanID(at.body.RequestID)

@@ -243,7 +243,15 @@ func (cl *call) describe(ctx context.Context, c *Client) {
 	if cl.foreign() && req.URL.RawQuery != "" {
 		req.URL.RawQuery = redact.Mark
 	}
-	*cl.opts.dryRun = DryRun{Method: req.Method, URL: cl.secrets.Clean(req.URL.String()), Header: req.Header, Body: slices.Clone(cl.body)}
+	d := DryRun{Method: req.Method, URL: cl.secrets.Clean(req.URL.String()), Header: req.Header}
+	switch {
+	case cl.body == nil:
+	case cl.op.AppAuth: // a form of credentials
+		d.Body = []byte(cl.secrets.Clean(string(cl.body)))
+	default: // what the caller wrote stays, even if it has the shape of a credential
+		d.Body = []byte(cl.secrets.CleanKnown(string(cl.body)))
+	}
+	*cl.opts.dryRun = d
 }
 
 // shared returns the options of the create that also apply to the reads of a
@@ -282,26 +290,8 @@ func (cl *call) respond(r *run, at *attempt) {
 		Origin: r.origin, DecodeError: cl.secrets.Hide(at.decodeErr),
 	}
 	if at.resp != nil {
-		res.Header = at.resp.Header
-		if cl.foreign() {
-			res.Header = cleanHeader(cl.secrets, res.Header)
-		}
+		res.Header = cl.secrets.CleanHeader(at.resp.Header)
 		res.Rate = at.rate
 	}
 	*cl.opts.response = res
-}
-
-// cleanHeader returns the headers of another host's answer, which may repeat the
-// signed URL, or redirect to another one.
-func cleanHeader(secrets *redact.Secrets, header http.Header) http.Header {
-	clean := make(http.Header, len(header))
-	for name, values := range header {
-		for _, value := range values {
-			if target, query, _ := strings.Cut(value, "?"); name == "Location" && query != "" {
-				value = target + "?" + redact.Mark
-			}
-			clean[name] = append(clean[name], secrets.Clean(value))
-		}
-	}
-	return clean
 }

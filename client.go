@@ -2,6 +2,7 @@ package pinterest
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"sync/atomic"
 )
@@ -23,8 +24,8 @@ type Client struct {
 // String returns the base URL, without credentials.
 func (c *Client) String() string { return "pinterest.Client(" + c.base.String() + ")" }
 
-// GoString returns the same as String, so that %#v prints no credentials either.
-func (c *Client) GoString() string { return c.String() }
+// Format keeps every verb of fmt from printing more than String does.
+func (c *Client) Format(f fmt.State, verb rune) { formatAs(f, verb, c.String()) }
 
 // do is the whole path of a call, in order.
 func (c *Client) do(ctx context.Context, cl *call) error {

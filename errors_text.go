@@ -18,6 +18,8 @@ const (
 	maxErrorText = 2 << 10
 	// maxErrorWord bounds what should be one word of it, such as a request id.
 	maxErrorWord = 128
+	// more stands where text was cut off.
+	more = "..."
 	// maxErrorFields bounds how many fields are looked at for that text.
 	maxErrorFields = 64
 )
@@ -207,7 +209,6 @@ func shortLine(text string, limit int) string {
 	if len(text) <= limit {
 		return text
 	}
-	const more = "..."
 	end := max(0, limit-len(more))
 	for end > 0 && !utf8.RuneStart(text[end]) {
 		end--

@@ -495,7 +495,7 @@ func TestScheduleOfAStoreThatPanics(t *testing.T) {
 				}
 			})
 			require.ErrorIs(t, err, context.Canceled)
-			require.ErrorContains(t, first, "panic in "+said+" (guard_test.go:")
+			assertPanic(t, first, pinterest.ErrTokenStore, said)
 		})
 	}
 }

@@ -85,6 +85,9 @@ type Lookup[T any] struct {
 	Late bool
 }
 
+// Format keeps every verb of fmt from printing the secrets of the request.
+func (l Lookup[T]) Format(f fmt.State, verb rune) { formatAs(f, verb, "pinterest.Lookup") }
+
 // AnyLookup is a [Lookup] of any type. It is the type of [Request].Lookup.
 type AnyLookup interface {
 	bind(cl *call) (*lookup, error)

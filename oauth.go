@@ -58,11 +58,17 @@ type OAuth struct {
 // String names the app; it prints no credentials.
 func (o OAuth) String() string { return "pinterest.OAuth(" + o.ClientID + ")" }
 
-// GoString keeps %#v from printing more than String does.
-func (o OAuth) GoString() string { return o.String() }
+// Format keeps every verb of fmt from printing more than String does.
+func (o OAuth) Format(f fmt.State, verb rune) { formatAs(f, verb, o.String()) }
 
 // LogValue keeps structured logs from printing more than String does.
 func (o OAuth) LogValue() slog.Value { return slog.StringValue(o.String()) }
+
+// MarshalText keeps encoders (JSON, XML, YAML, ...) from writing more than String does.
+func (o OAuth) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
+
+// GobEncode returns an error: the credentials are not encoded.
+func (o OAuth) GobEncode() ([]byte, error) { return nil, errNoEncoding }
 
 func (o *OAuth) check() error {
 	switch {
@@ -103,8 +109,8 @@ type OAuthService struct{ *core }
 // String names the app; it prints no credentials.
 func (s *OAuthService) String() string { return "pinterest.OAuthService(" + s.oauth.ClientID + ")" }
 
-// GoString keeps %#v from printing more than String does.
-func (s *OAuthService) GoString() string { return s.String() }
+// Format keeps every verb of fmt from printing more than String does.
+func (s *OAuthService) Format(f fmt.State, verb rune) { formatAs(f, verb, s.String()) }
 
 var errNoOAuth = errors.New("pinterest: the app's credentials are missing: use WithOAuth")
 

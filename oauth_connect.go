@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/pinterest-go/pinterest/internal/redact"
 )
 
 // This file has what a callback reads and saves.
@@ -18,12 +20,12 @@ import (
 const opAuthorize = "oauth/authorize"
 
 // connectError is the failure of a connection that the owner has to begin again.
-func connectError(err error) error {
-	return newError(nil, Error{Operation: opAuthorize, Class: ClassUnauthenticated, Disposition: DispositionReauthorize, Phase: PhaseNotSent}, err)
+func connectError(secrets *redact.Secrets, err error) error {
+	return newError(secrets, Error{Operation: opAuthorize, Class: ClassUnauthenticated, Disposition: DispositionReauthorize, Phase: PhaseNotSent}, err)
 }
 
-func storeFailure(err error) error {
-	return newError(nil, Error{Operation: opAuthorize, Class: ClassTokenStore, Disposition: DispositionReview, Phase: PhaseNotSent}, err)
+func storeFailure(secrets *redact.Secrets, err error) error {
+	return newError(secrets, Error{Operation: opAuthorize, Class: ClassTokenStore, Disposition: DispositionReview, Phase: PhaseNotSent}, err)
 }
 
 // readUser finds out whose token it is, and notes it in the token. The error is why
@@ -57,7 +59,7 @@ func (c *Client) connect(ctx context.Context, tok *Token, unread error) error {
 	for range maxConflicts {
 		stored, err := c.store.Load(ctx, c.name)
 		if err != nil {
-			return storeFailure(loadError{err})
+			return storeFailure(c.secrets, loadError{err})
 		}
 		tok.Version = ""
 		var changed *OtherUserError
@@ -68,7 +70,7 @@ func (c *Client) connect(ctx context.Context, tok *Token, unread error) error {
 		switch {
 		case c.oauth.AllowUserChange:
 		case changed != nil:
-			return connectError(changed)
+			return connectError(c.secrets, changed)
 		case tok.User == nil && stored != nil && stored.User != nil:
 			return unread
 		}
@@ -80,10 +82,10 @@ func (c *Client) connect(ctx context.Context, tok *Token, unread error) error {
 			c.reportToken(ctx, Event{Type: EventConnected, Time: c.clock.Now()})
 			return nil
 		case !errors.Is(err, ErrTokenConflict):
-			return storeFailure(saveError{err})
+			return storeFailure(c.secrets, saveError{err})
 		}
 	}
-	return storeFailure(saveError{ErrTokenConflict})
+	return storeFailure(c.secrets, saveError{ErrTokenConflict})
 }
 
 // Which logins were answered is kept in the token store, so that no process of the
@@ -107,20 +109,21 @@ func reservedAccount(name string) bool {
 
 // useState notes that a login is answered. If it was before, it returns an ErrState.
 func (s *OAuthService) useState(ctx context.Context, login *loginState) error {
+	secrets := s.client(login.Account).secrets
 	sum := sha256.Sum256([]byte(login.State))
 	name := loginsPrefix + hex.EncodeToString(sum[:1])
 	mark := base64.RawURLEncoding.EncodeToString(sum[1:17])
 	for range maxConflicts {
 		stored, err := s.store.Load(ctx, name)
 		if err != nil {
-			return storeFailure(loadError{err})
+			return storeFailure(secrets, loadError{err})
 		}
 		next := &Token{}
 		if stored != nil {
 			next.Version, next.AccessToken = stored.Version, s.liveStates(stored.AccessToken)
 		}
 		if strings.Contains(next.AccessToken, mark) {
-			return connectError(ErrState)
+			return connectError(secrets, ErrState)
 		}
 		next.AccessToken += mark + "." + strconv.FormatInt(login.Until.Add(stateSkew).Unix(), 36) + ","
 		_, err = s.store.Save(ctx, name, next)
@@ -128,10 +131,10 @@ func (s *OAuthService) useState(ctx context.Context, login *loginState) error {
 		case err == nil:
 			return nil
 		case !errors.Is(err, ErrTokenConflict):
-			return storeFailure(saveError{err})
+			return storeFailure(secrets, saveError{err})
 		}
 	}
-	return storeFailure(saveError{ErrTokenConflict})
+	return storeFailure(secrets, saveError{ErrTokenConflict})
 }
 
 // liveStates returns those states of a record that are still to be remembered.

@@ -30,6 +30,21 @@ type Login struct {
 	Cookie *http.Cookie // binds the callback to this browser; encrypted, so that others cannot read or change it
 }
 
+// String prints neither the cookie nor the state in the URL.
+func (l Login) String() string { return "pinterest.Login" }
+
+// Format keeps every verb of fmt from printing more than String does.
+func (l Login) Format(f fmt.State, verb rune) { formatAs(f, verb, l.String()) }
+
+// LogValue keeps structured logs from printing more than String does.
+func (l Login) LogValue() slog.Value { return slog.StringValue(l.String()) }
+
+// MarshalText keeps encoders (JSON, XML, YAML, ...) from writing more than String does.
+func (l Login) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
+
+// GobEncode returns an error: the cookie is not encoded.
+func (l Login) GobEncode() ([]byte, error) { return nil, errNoEncoding }
+
 // Connection is the result of a login: a connected account.
 type Connection struct {
 	Account string
@@ -102,7 +117,7 @@ func (s *OAuthService) Login(account string) (*Login, error) {
 func (s *OAuthService) LoginAccount(r *http.Request) (account string, err error) {
 	login, err := s.open(r)
 	if err != nil {
-		return "", connectError(err)
+		return "", connectError(nil, err)
 	}
 	return login.Account, nil
 }
@@ -160,17 +175,17 @@ func (s *OAuthService) Callback(ctx context.Context, r *http.Request, account st
 // begun returns the login that a request answers, once.
 func (s *OAuthService) begun(ctx context.Context, r *http.Request, account string) (*loginState, error) {
 	if ctx == nil {
-		return nil, connectError(errNilContext)
+		return nil, connectError(nil, errNilContext)
 	}
 	if r.Method != http.MethodGet {
-		return nil, connectError(fmt.Errorf("%w: the method of the callback is %s, not GET", ErrState, r.Method))
+		return nil, connectError(nil, fmt.Errorf("%w: the method of the callback is %s, not GET", ErrState, r.Method))
 	}
 	login, err := s.open(r)
 	if err != nil {
-		return nil, connectError(err)
+		return nil, connectError(nil, err)
 	}
 	if login.Account != account {
-		return nil, connectError(fmt.Errorf("%w: it is a login for another account than that of the session", ErrState))
+		return nil, connectError(nil, fmt.Errorf("%w: it is a login for another account than that of the session", ErrState))
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, newError(nil, Error{Operation: opAuthorize, Class: ClassCanceled, Disposition: DispositionReauthorize, Phase: PhaseNotSent}, err)
@@ -225,7 +240,7 @@ func (s *OAuthService) exchangeFor(ctx context.Context, c *Client, code, verifie
 		return nil, err
 	}
 	if err := tok.check(); err != nil {
-		return nil, newError(nil, Error{Operation: opAuthorize, Class: ClassUnauthenticated, Disposition: DispositionReview, Phase: PhaseNotSent}, err)
+		return nil, newError(c.secrets, Error{Operation: opAuthorize, Class: ClassUnauthenticated, Disposition: DispositionReview, Phase: PhaseNotSent}, err)
 	}
 	return tok, nil
 }
@@ -240,7 +255,7 @@ func (s *OAuthService) Disconnect(ctx context.Context, account string) error {
 	}
 	c := s.client(account)
 	if err := c.store.Delete(ctx, account); err != nil {
-		return storeFailure(saveError{err})
+		return storeFailure(c.secrets, saveError{err})
 	}
 	c.tokens.replace(nil, &Token{})
 	return nil
@@ -298,7 +313,7 @@ func (s *OAuthService) CallbackHandler(account func(*http.Request) (string, erro
 		var conn *Connection
 		name, err := account(r)
 		if err != nil {
-			err = connectError(fmt.Errorf("%w: the session has no account: %w", ErrState, err))
+			err = connectError(nil, fmt.Errorf("%w: the session has no account: %w", ErrState, err))
 		} else {
 			conn, err = s.Callback(r.Context(), r, name)
 		}

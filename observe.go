@@ -137,7 +137,7 @@ const (
 type Response struct {
 	Call      uint64      // its number: that of its events and its Error
 	Status    int         // HTTP status of the last answer
-	Header    http.Header // those of another host, [Request].URL, without what is secret
+	Header    http.Header // of the last answer, without credentials: cookies, tokens that it repeats, the query of a redirect
 	RequestID string      // x-pinterest-rid of the last answer
 	Attempts  []Attempt   // every attempt, in order
 	Rate      RateLimit   // what the last answer said of the quota

@@ -128,7 +128,7 @@ type DryRun struct {
 	Method string
 	URL    string
 	Header http.Header // with the credentials redacted
-	Body   []byte
+	Body   []byte      // with the account's and the app's credentials redacted
 }
 
 // DryRunTo validates and builds the request, stores it in d and sends nothing. The

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/pinterest-go/pinterest/internal/redact"
@@ -78,24 +79,27 @@ func (r *run) end(at *attempt, err *Error) error {
 
 // newError says what is known of the failure of an attempt.
 func (r *run) newError(at *attempt, rule Rule, wait time.Duration, stops ...error) *Error {
-	clean := func(text string) string { return oneLine(r.cl.secrets.Clean(text)) }
+	// Where the body was cut off, the words that were read last may end inside a credential.
+	text := func(s string) string {
+		if at.cut {
+			return r.cl.secrets.CleanBody([]byte(s), len(s), true)
+		}
+		return s
+	}
 	e := Error{
 		Operation: r.cl.op.ID, Call: r.cl.count(r.c), Class: rule.Class, Disposition: rule.Disposition, Rule: rule.Name,
-		Phase: at.failure.Phase, Status: at.failure.Status, Code: at.body.Code, CodeName: clean(at.body.CodeName),
-		Message:       cmp.Or(words(clean(at.body.Message)), words(clean(at.body.Detail))),
-		RequiredScope: clean(at.body.Scope), RequestID: at.record.RequestID,
+		Phase: at.failure.Phase, Status: at.failure.Status, Code: at.body.Code, CodeName: at.body.CodeName,
+		Message:       cmp.Or(words(text(at.body.Message)), words(text(at.body.Detail))),
+		RequiredScope: at.body.Scope, RequestID: at.record.RequestID, Details: at.body.Details,
 	}
 	for _, f := range at.body.Fields {
-		e.Fields = append(e.Fields, FieldError{Field: clean(f.Name), Value: clean(f.Value), Problem: clean(f.Problem)})
-	}
-	if at.body.Details != nil {
-		e.Details = cleanJSON(r.cl.secrets.Clean, at.body.Details)
+		e.Fields = append(e.Fields, FieldError{Field: text(f.Name), Value: text(f.Value), Problem: text(f.Problem)})
 	}
 	if at.buf != nil && at.failed {
-		e.Body = Body(r.cl.secrets.CleanBody(at.buf.Bytes(), errorBodyLimit, at.limit.N == 0))
+		e.Body = Body(r.cl.secrets.CleanBody(at.buf.Bytes(), errorBodyLimit, at.cut))
 	}
 	if e.Message == "" && len(e.Fields) == 0 && at.err == nil {
-		e.Message = cmp.Or(words(e.CodeName), clean(at.unexplained()))
+		e.Message = cmp.Or(words(e.CodeName), at.unexplained())
 	}
 	if e.Disposition == DispositionPark && wait >= 0 {
 		e.RetryAt = r.c.clock.Now().Add(wait)
@@ -106,9 +110,18 @@ func (r *run) newError(at *attempt, rule Rule, wait time.Duration, stops ...erro
 	return newError(r.cl.secrets, e, append([]error{at.err}, stops...)...)
 }
 
-// newError completes e with its causes, without the credentials in them, and with
-// a message, which is never empty. Every Error of this package is made here.
+// newError completes e with its causes and with a message, which is never empty, and
+// takes the credentials out of all of it. Only a body is clean before, since where it
+// was cut is not known here. Every Error of this package is made here.
 func newError(secrets *redact.Secrets, e Error, causes ...error) *Error {
+	clean := func(text string) string { return oneLine(secrets.Clean(text)) }
+	e.CodeName, e.Message, e.RequiredScope = clean(e.CodeName), clean(e.Message), clean(e.RequiredScope)
+	for i, f := range e.Fields {
+		e.Fields[i] = FieldError{Field: clean(f.Field), Value: cleanValue(secrets, f.Value), Problem: clean(f.Problem)}
+	}
+	if e.Details != nil {
+		e.Details = cleanJSON(secrets.Clean, e.Details)
+	}
 	for _, cause := range causes {
 		if cause != nil && cause != errFinal { //nolint:errorlint // compared, not searched: it is never wrapped
 			e.causes = append(e.causes, secrets.Hide(cause))
@@ -121,6 +134,17 @@ func newError(secrets *redact.Secrets, e Error, causes ...error) *Error {
 // newError is the error of a call that did not come to an attempt.
 func (cl *call) newError(class Class, d Disposition, causes ...error) *Error {
 	return newError(cl.secrets, Error{Operation: cl.op.ID, Call: cl.number, Class: class, Disposition: d, Phase: PhaseNotSent}, causes...)
+}
+
+// cleanValue is the value of a field without credentials. One that was shortened may
+// end inside of one.
+func cleanValue(secrets *redact.Secrets, value string) string {
+	kept, short := strings.CutSuffix(value, more)
+	text := secrets.CleanBody([]byte(kept), len(kept), short)
+	if short {
+		text += more
+	}
+	return oneLine(text)
 }
 
 // cleanJSON keeps details JSON: what is not after cleaning becomes a string.

@@ -82,10 +82,9 @@ func (p *rateParser) policies(list string, hide *redact.Secrets) []RatePolicy {
 		return policies
 	}
 	plain := true
-	for item := range strings.SplitSeq(list, ",") {
+	for item := range strings.SplitSeq(hide.Clean(list), ",") { // cleaned before it is split, since an escape may have a semicolon
 		if policy, ok := parsePolicy(item); ok {
 			plain = plain && strings.Trim(policy.Name, "abcdefghijklmnopqrstuvwxyz_") == ""
-			policy.Name = hide.Clean(policy.Name)
 			policies = append(policies, policy)
 		}
 	}

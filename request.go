@@ -1,6 +1,8 @@
 package pinterest
 
 import (
+	"fmt"
+	"log/slog"
 	"maps"
 	"net/url"
 )
@@ -41,6 +43,21 @@ type Request struct {
 	// less than four characters are not redacted.
 	Secrets []string
 }
+
+// String prints nothing of the request, which may have credentials anywhere in it.
+func (r Request) String() string { return "pinterest.Request" }
+
+// Format keeps every verb of fmt from printing more than String does.
+func (r Request) Format(f fmt.State, verb rune) { formatAs(f, verb, r.String()) }
+
+// LogValue keeps structured logs from printing more than String does.
+func (r Request) LogValue() slog.Value { return slog.StringValue(r.String()) }
+
+// MarshalText keeps encoders (JSON, XML, YAML, ...) from writing more than String does.
+func (r Request) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// GobEncode returns an error: the credentials are not encoded.
+func (r Request) GobEncode() ([]byte, error) { return nil, errNoEncoding }
 
 // options returns the Options, or nil for a nil pointer, so that callers may pass a
 // nil *PinListOptions.

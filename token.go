@@ -2,6 +2,7 @@ package pinterest
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"log/slog"
 	"slices"
@@ -10,8 +11,10 @@ import (
 	"golang.org/x/oauth2"
 )
 
-// Token is what a [TokenStore] keeps of one account. Its JSON holds the
-// credentials; printed or logged it shows none.
+// Token is what a [TokenStore] keeps of one account. Printed, logged or encoded, as
+// JSON for instance, it shows no credentials: a store uses [Token.MarshalRecord]. Where
+// your own struct has one in a field that is not exported, hold a pointer: fmt prints
+// such a field without asking its methods.
 type Token struct {
 	AccessToken   string    `json:"access_token"`
 	RefreshToken  string    `json:"refresh_token,omitzero"`
@@ -92,14 +95,17 @@ func (t Token) String() string {
 	return "pinterest.Token(until " + t.Expiry.UTC().Format(time.RFC3339) + ")"
 }
 
-// GoString keeps %#v from printing more than String does.
-func (t Token) GoString() string { return t.String() }
+// Format keeps every verb of fmt from printing more than String does.
+func (t Token) Format(f fmt.State, verb rune) { formatAs(f, verb, t.String()) }
 
 // LogValue keeps structured logs from printing more than String does.
 func (t Token) LogValue() slog.Value { return slog.StringValue(t.String()) }
 
+// MarshalText keeps encoders (JSON, XML, YAML, ...) from writing more than String does.
+func (t Token) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
+
 // OAuth2 returns the token as one of golang.org/x/oauth2, with the scopes as its
-// extra "scope", joined by commas.
+// extra "scope", joined by commas. Printed or logged, that one shows its credentials.
 func (t *Token) OAuth2() *oauth2.Token {
 	tok := &oauth2.Token{AccessToken: t.AccessToken, TokenType: "bearer", RefreshToken: t.RefreshToken, Expiry: t.Expiry}
 	return tok.WithExtra(map[string]any{"scope": joinScopes(t.Scopes)})
@@ -153,7 +159,9 @@ const ErrTokenConflict = constError("pinterest: the stored token was changed by 
 // [App.RefreshEvery] runs next. They have no refresh token, and Due does not yield
 // them.
 //
-// A panic in a method is an [ErrTokenStore] for all calls that wait for it.
+// A panic in a method is an [ErrTokenStore] for all calls that wait for it. A store keeps a
+// token as the bytes of [Token.MarshalRecord]; the plain JSON of a token has no
+// credentials.
 type TokenStore interface {
 	// Lock waits for the account's lock, which excludes all other processes that use
 	// the store, and returns a function that releases it and may be called twice. It

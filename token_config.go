@@ -40,11 +40,17 @@ type RefreshConfig struct {
 // String names the app; it prints no credentials.
 func (cfg RefreshConfig) String() string { return "pinterest.RefreshConfig(" + cfg.ClientID + ")" }
 
-// GoString keeps %#v from printing more than String does.
-func (cfg RefreshConfig) GoString() string { return cfg.String() }
+// Format keeps every verb of fmt from printing more than String does.
+func (cfg RefreshConfig) Format(f fmt.State, verb rune) { formatAs(f, verb, cfg.String()) }
 
 // LogValue keeps structured logs from printing more than String does.
 func (cfg RefreshConfig) LogValue() slog.Value { return slog.StringValue(cfg.String()) }
+
+// MarshalText keeps encoders (JSON, XML, YAML, ...) from writing more than String does.
+func (cfg RefreshConfig) MarshalText() ([]byte, error) { return []byte(cfg.String()), nil }
+
+// GobEncode returns an error: the credentials are not encoded.
+func (cfg RefreshConfig) GobEncode() ([]byte, error) { return nil, errNoEncoding }
 
 func (cfg *RefreshConfig) check() error {
 	switch {

@@ -119,8 +119,7 @@ func (r *refreshRun) feed(ctx context.Context, queue chan<- string) error {
 			return cause
 		}
 		if err != nil {
-			now := r.app.clock.Now()
-			return newError(nil, Error{Operation: OpOAuthToken.ID, Class: ClassTokenStore, Disposition: DispositionPark, RetryAt: now, Phase: PhaseNotSent}, loadError{err})
+			return r.app.storeError(err)
 		}
 		select {
 		case queue <- account:

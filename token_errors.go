@@ -129,7 +129,7 @@ func (c *Client) retrieveRule(e *oauth2.RetrieveError) Rule {
 	body := errbody.Parse(e.Body)
 	rule := c.table.classify(&Failure{
 		Operation: OpOAuthToken, Phase: PhaseAnswered, Status: e.Response.StatusCode,
-		Code: body.Code, CodeName: body.CodeName, Message: strings.TrimSpace(body.Message + " " + body.Detail),
+		Code: body.Code, CodeName: body.CodeName, Message: c.secrets.Clean(strings.TrimSpace(body.Message + " " + body.Detail)),
 	})
 	if rule.Disposition == DispositionFix {
 		rule.Class, rule.Disposition = ClassUnauthenticated, DispositionReview

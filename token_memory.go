@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"iter"
 	"slices"
 	"sync"
@@ -32,8 +33,8 @@ func NewMemoryTokenStore() *MemoryTokenStore {
 // String prints no credentials and no accounts.
 func (s *MemoryTokenStore) String() string { return "pinterest.MemoryTokenStore" }
 
-// GoString keeps %#v from printing more than String does.
-func (s *MemoryTokenStore) GoString() string { return s.String() }
+// Format keeps every verb of fmt from printing more than String does.
+func (s *MemoryTokenStore) Format(f fmt.State, verb rune) { formatAs(f, verb, s.String()) }
 
 // Lock implements [TokenStore].
 func (s *MemoryTokenStore) Lock(ctx context.Context, account string) (unlock func(), err error) {

@@ -98,8 +98,11 @@ func (s *schedule) run(ctx context.Context, unlock func()) (wait time.Duration, 
 	if failure == nil {
 		record.Expiry = next
 		_, failure = s.app.store.Save(ctx, scheduleRecord, record)
-		if errors.Is(failure, ErrTokenConflict) { // the lock was lost, and another process has run as well
+		switch {
+		case errors.Is(failure, ErrTokenConflict): // the lock was lost, and another process has run as well
 			failure = nil
+		case failure != nil:
+			failure = s.storeError(failure)
 		}
 	}
 	s.done(report, failure)
@@ -127,7 +130,11 @@ func (s *schedule) failed(ctx context.Context, err error, wait time.Duration) ti
 		return wait
 	}
 	if ctx.Err() == nil {
-		s.done(RefreshReport{}, fmt.Errorf("pinterest: refreshing on a schedule: %w", loadError{err}))
+		s.done(RefreshReport{}, s.storeError(err))
 	}
 	return s.every / turnShare
+}
+
+func (s *schedule) storeError(err error) error {
+	return fmt.Errorf("pinterest: refreshing on a schedule: %w", s.app.storeError(err))
 }

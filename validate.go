@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/pinterest-go/pinterest/internal/redact"
 )
 
 // Check collects what is wrong with a request, so that a caller learns all of
@@ -30,7 +32,8 @@ func (c *Check) Err() error {
 }
 
 // Add notes a problem of a field, such as "must not be negative". The value is
-// shortened, and the query of a URL is left out of it.
+// shortened, and without credentials: the query of a URL, its user and password, and
+// what has the shape of a token are left out.
 func (c *Check) Add(field, value, problem string) {
 	c.problems = append(c.problems, FieldError{Field: field, Value: shorten(value), Problem: problem})
 }
@@ -121,17 +124,21 @@ func idProblem(field string) string {
 	return problem
 }
 
-// shorten keeps an error readable, and what may be signed out of it: the query
-// of a URL is never part of the value shown.
+// shorten keeps an error readable, and what may be secret out of it: the query of a
+// URL is never part of the value shown.
 func shorten(value string) string {
+	const (
+		limit = 60      // characters
+		most  = 4 << 10 // bytes, of a value that may be an image
+	)
+	value = redact.String(value[:min(len(value), most)])
 	if u, query, ok := strings.Cut(value, "?"); ok && strings.Contains(u, "://") && query != "" {
-		value = u + "?..."
+		value = u + "?" + more
 	}
-	const limit = 60
 	if utf8.RuneCountInString(value) <= limit {
 		return value
 	}
-	return string([]rune(value)[:limit]) + "..."
+	return string([]rune(value)[:limit]) + more
 }
 
 // problems is every wrong field of a request, in one line.

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"strconv"
 	"strings"
@@ -191,22 +192,11 @@ func (d *database) isTransient(err error) bool {
 	return strings.Contains(text, "could not serialize access") || strings.Contains(text, "deadlock detected")
 }
 
-// wrap says that it was the store that failed. What a driver's errors say and
-// hold is not known, so that they can be asked for with errors.Is and errors.As
-// but are not printed otherwise than by their text.
+// wrap says that it was the store that failed. A driver's error is found with
+// errors.Is, and with errors.As if it holds nothing of what was to be kept secret.
 func wrap(ctx context.Context, err error, secrets ...string) error {
 	if cause := ctx.Err(); cause != nil {
 		return cause // drivers have words of their own for it
 	}
-	return &storeError{text: redact.String("sqlstore: "+err.Error(), secrets...), cause: err}
+	return redact.New(secrets...).Hide(fmt.Errorf("sqlstore: %w", err))
 }
-
-type storeError struct {
-	text  string
-	cause error
-}
-
-func (e *storeError) Error() string        { return e.text }
-func (e *storeError) GoString() string     { return strconv.Quote(e.text) }
-func (e *storeError) Is(target error) bool { return errors.Is(e.cause, target) }
-func (e *storeError) As(target any) bool   { return errors.As(e.cause, target) }

@@ -1,71 +1,27 @@
 package redact
 
 import (
-	"regexp"
+	"html"
 	"strconv"
 	"strings"
 	"unicode/utf16"
-	"unicode/utf8"
 )
 
 // A server repeats what it was sent as it came or as it stores it: percent-encoded,
-// as in a form, escaped for JSON or HTML, or several of these at once, and it may
-// escape as many characters as it likes. So escaped values are found by reading the
-// text the way a decoder would, rather than by a list of their forms.
+// as in a form, escaped for JSON or HTML, or several of these at once, in capitals
+// or without, and it may escape as many characters as it likes. So values are found
+// by reading the text the way a decoder would, rather than by a list of their forms.
 
 // minSecret is the length of the shortest value that is redacted: a shorter one
 // would blank out ordinary words.
 const minSecret = 4
 
 // escapes are the bytes that an escaped character can begin with.
-const escapes = `%\&+`
+const escapes = `%\&`
 
-// replaceEscaped replaces the secrets in text that are escaped in any way.
-func replaceEscaped(text string, secrets []string) string {
-	if !strings.ContainsAny(text, escapes) {
-		return text
-	}
-	var begins [256]bool
-	for i := range len(escapes) {
-		begins[escapes[i]] = true
-	}
-	for _, secret := range secrets {
-		if len(secret) >= minSecret {
-			begins[secret[0]] = true
-		}
-	}
-	var b strings.Builder
-	kept := 0
-	for i := 0; i < len(text); {
-		n := 0
-		if begins[text[i]] {
-			n = matchAny(text[i:], secrets)
-		}
-		if n == 0 {
-			i++
-			continue
-		}
-		b.WriteString(text[kept:i])
-		b.WriteString(Mark)
-		i += n
-		kept = i
-	}
-	b.WriteString(text[kept:])
-	return b.String()
-}
-
-// matchAny returns the length of the longest secret that text begins with.
-func matchAny(text string, secrets []string) (longest int) {
-	for _, secret := range secrets {
-		if len(secret) < minSecret {
-			continue
-		}
-		if n, ok := match(text, secret, false); ok {
-			longest = max(longest, n)
-		}
-	}
-	return longest
-}
+// maxRepeated bounds how often an escape can have been escaped itself, so that a
+// text of nothing but backslashes takes no time that grows with its square.
+const maxRepeated = 64
 
 // match reports whether text begins with the secret, escaped or not, and its length
 // there.
@@ -77,7 +33,7 @@ func match(text, secret string, cut bool) (n int, ok bool) {
 // If cut is set, it is enough that text ends inside the secret.
 func matchRest(text, secret string, cut, begun bool) (n int, ok bool) {
 	for ; secret != ""; begun = true {
-		if cut && (text == "" || begun && incomplete.MatchString(text)) {
+		if cut && (text == "" || begun && incomplete(text)) {
 			return n + len(text), true
 		}
 		if text == "" {
@@ -98,8 +54,12 @@ func matchRest(text, secret string, cut, begun bool) (n int, ok bool) {
 	return n, true
 }
 
-// incomplete matches an escape that was cut off.
-var incomplete = regexp.MustCompile(`^(?:%(?:25)*[[:xdigit:]]?|\\+(?:u[[:xdigit:]]{0,3})?|&(?:amp;)*#?[[:alnum:]]{0,8})$`)
+// incomplete reports whether text, the end of what was cut off, may be an escape that
+// the cut went through. What is escaped more than once ends in several of them.
+func incomplete(text string) bool {
+	const longest = len(`&amp;#x00%u00`)
+	return len(text) <= longest && strings.IndexByte(escapes, text[0]) >= 0
+}
 
 // unit says how many bytes of text are how many bytes of a secret.
 type unit struct{ width, taken int }
@@ -108,7 +68,7 @@ type unit struct{ width, taken int }
 // are not empty.
 func units(text, secret string) (found [3]unit, count int) {
 	add := func(width int, char string) {
-		if width > 0 && char != "" && strings.HasPrefix(secret, char) {
+		if width > 0 && char != "" && len(char) <= len(secret) && equalFold(secret[:len(char)], char) {
 			found[count] = unit{width, len(char)}
 			count++
 		}
@@ -137,11 +97,38 @@ func units(text, secret string) (found [3]unit, count int) {
 		}
 		add(entity(text))
 	}
-	if text[0] == secret[0] {
+	if lower(text[0]) == lower(secret[0]) {
 		found[count] = unit{1, 1}
 		count++
 	}
 	return found, count
+}
+
+// equalFold reports whether two texts of one length are equal but for ASCII capitals.
+func equalFold(a, b string) bool {
+	for i := range len(a) {
+		if lower(a[i]) != lower(b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// containsFold reports whether word, which is in lower case, is in text.
+func containsFold(text, word string) bool {
+	for i := range max(0, len(text)-len(word)+1) {
+		if lower(text[i]) == word[0] && equalFold(text[i:i+len(word)], word) {
+			return true
+		}
+	}
+	return false
+}
+
+func lower(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		c += 'a' - 'A'
+	}
+	return c
 }
 
 // repeatedEscape returns the width of a percent sign or an ampersand that was
@@ -173,16 +160,22 @@ func addBackslashes(text, secret string, found [3]unit, count int) ([3]unit, int
 	return found, count
 }
 
-// repeated returns the length of the run of word that text begins with.
+// repeated returns the length of the run of word that text begins with, in capitals
+// or not.
 func repeated(text, word string) (n int) {
-	for strings.HasPrefix(text[n:], word) {
+	for limit := maxRepeated * len(word); n < limit && len(text)-n >= len(word) && equalFold(text[n:n+len(word)], word); {
 		n += len(word)
 	}
 	return n
 }
 
-// hexByte reads two hexadecimal digits at a place.
+// hexByte reads two hexadecimal digits at a place, or four after a "u", as in %u005f.
 func hexByte(text string, at int) (width int, char string) {
+	if at < len(text) && lower(text[at]) == 'u' {
+		if r, ok := hexRune(text, at+1); ok {
+			return at + 5, string(r)
+		}
+	}
 	if len(text) < at+2 {
 		return 0, ""
 	}
@@ -200,7 +193,9 @@ func backslash(text string) (width int, char string) {
 		return 0, ""
 	}
 	switch c := text[run]; c {
-	case 'u':
+	case 'x', 'X':
+		return hexByte(text, run+1)
+	case 'u', 'U':
 		r, ok := hexRune(text, run+1)
 		if !ok {
 			return 0, ""
@@ -209,7 +204,7 @@ func backslash(text string) (width int, char string) {
 		if utf16.IsSurrogate(r) {
 			next := end + repeated(text[end:], `\`)
 			low, ok := hexRune(text, next+1)
-			if !ok || next == end || text[next] != 'u' {
+			if !ok || next == end || lower(text[next]) != 'u' {
 				return 0, ""
 			}
 			r, end = utf16.DecodeRune(r, low), next+5
@@ -218,7 +213,7 @@ func backslash(text string) (width int, char string) {
 	case '"', '\'', '/':
 		return run + 1, string(rune(c))
 	default:
-		if i := strings.IndexByte("bfnrt", c); i >= 0 {
+		if i := strings.IndexByte("bfnrt", lower(c)); i >= 0 {
 			return run + 1, "\b\f\n\r\t"[i : i+1]
 		}
 		return 0, ""
@@ -234,29 +229,20 @@ func hexRune(text string, at int) (rune, bool) {
 	return rune(r), err == nil
 }
 
-var entities = map[string]string{"amp": "&", "lt": "<", "gt": ">", "quot": `"`, "apos": "'"}
-
 // entity reads a character reference of HTML or XML, which may have been escaped
 // itself.
 func entity(text string) (width int, char string) {
 	start := 1 + repeated(text[1:], "amp;")
-	const longest = len("#x0010ffff")
+	const longest = len("DownLeftRightVector")
 	name, _, ok := strings.Cut(text[start:min(len(text), start+longest+1)], ";")
-	if !ok {
+	if !ok || name == "" {
 		return 0, ""
 	}
-	width = start + len(name) + 1
-	number, ok := strings.CutPrefix(name, "#")
-	if !ok {
-		return width, entities[name]
+	for _, name := range []string{name, strings.ToLower(name)} {
+		ref := "&" + name + ";"
+		if char := html.UnescapeString(ref); char != ref && (char == ";" || !strings.HasSuffix(char, ";")) { // else only its beginning is a name
+			return start + len(name) + 1, char
+		}
 	}
-	base := 10
-	if hex := strings.TrimLeft(number, "xX"); len(hex) < len(number) {
-		number, base = hex, 16
-	}
-	r, err := strconv.ParseUint(number, base, 21)
-	if err != nil || !utf8.ValidRune(rune(r)) {
-		return 0, ""
-	}
-	return width, string(rune(r))
+	return 0, ""
 }

@@ -1,9 +1,7 @@
 package redact
 
 import (
-	"errors"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 )
@@ -18,7 +16,7 @@ type Secrets struct {
 	app    []string // the app's own, which stay
 	tokens []string // those of the account, which rotate
 
-	replacer *strings.Replacer // of app and tokens; nil: not made yet
+	index *index // of app and tokens; nil: not made yet
 }
 
 // maxTokens is how many tokens are remembered: an old one in a late error is of
@@ -44,7 +42,7 @@ func (s *Secrets) AddToken(tokens ...string) {
 	defer s.mu.Unlock()
 	for _, token := range tokens {
 		if token != "" && !slices.Contains(s.tokens, token) {
-			s.tokens, s.replacer = append(s.tokens, token), nil
+			s.tokens, s.index = append(s.tokens, token), nil
 		}
 	}
 	if n := len(s.tokens) - maxTokens; n > 0 {
@@ -52,36 +50,51 @@ func (s *Secrets) AddToken(tokens ...string) {
 	}
 }
 
-// values returns all that is known.
-func (s *Secrets) values() []string {
-	if s == nil {
-		return nil
-	}
-	s.mu.Lock()
-	own := slices.Concat(s.app, s.tokens)
-	s.mu.Unlock()
-	return append(own, s.parent.values()...)
-}
-
 // Clean returns text without credentials.
 func (s *Secrets) Clean(text string) string {
-	if text == "" {
-		return ""
-	}
-	for known := s; known != nil; known = known.parent {
-		text = known.known().Replace(text)
-	}
-	return shapes(replaceEscaped(text, s.values()))
+	found, _ := s.find(text, shapes, false)
+	return replace(text, found)
 }
 
-// known returns what replaces the values that s knows itself.
-func (s *Secrets) known() *strings.Replacer {
+// CleanKnown returns text without the credentials that are known: what only has the
+// shape of one stays.
+func (s *Secrets) CleanKnown(text string) string {
+	found, _ := s.find(text, nil, false)
+	return replace(text, found)
+}
+
+// find returns the spans of text that are credentials: those that are known, and those
+// that others finds. If cut is set, end is where the beginning of a known one at the
+// end of text may be; else it is the end of text.
+func (s *Secrets) find(text string, others func(string) []span, cut bool) (found []span, end int) {
+	end = len(text)
+	for view, origin := range views(text) {
+		var here []span
+		if others != nil {
+			here = others(view)
+		}
+		for known := s; known != nil; known = known.parent {
+			x := known.indexed()
+			here = x.find(view, here)
+			if cut {
+				end = min(end, origin(x.beginning(view)))
+			}
+		}
+		for _, f := range here {
+			found = append(found, span{origin(f.from), origin(f.to)})
+		}
+	}
+	return found, end
+}
+
+// indexed returns the index of the values that s knows itself.
+func (s *Secrets) indexed() *index {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.replacer == nil {
-		s.replacer = newReplacer(slices.Concat(s.app, s.tokens))
+	if s.index == nil {
+		s.index = newIndex(slices.Concat(s.app, s.tokens))
 	}
-	return s.replacer
+	return s.index
 }
 
 // CleanBody returns the first limit bytes of a body without credentials. Cut
@@ -91,41 +104,15 @@ func (s *Secrets) CleanBody(body []byte, limit int, cut bool) string {
 	if len(body) > limit {
 		body, cut = body[:limit], true
 	}
-	text := s.Clean(string(body))
-	if !cut {
-		return text
-	}
-	for _, secret := range s.values() {
-		for n := len(secret) - 1; n > 0; n-- {
-			if rest, ok := strings.CutSuffix(text, secret[:n]); ok {
-				text = rest
-				break
-			}
+	text := string(body)
+	spans, end := s.find(text, shapes, cut)
+	for _, found := range spans {
+		if found.from <= end && end < found.to { // it ends with what was found whole
+			end = found.to
 		}
 	}
-	return s.cutEscaped(text)
-}
-
-// cutEscaped returns text without the beginning of an escaped credential at its end.
-func (s *Secrets) cutEscaped(text string) string {
-	values := slices.DeleteFunc(s.values(), func(v string) bool { return len(v) < minSecret })
-	longest := 0
-	for _, v := range values {
-		longest = max(longest, len(v))
-	}
-	const widest = len(`&amp;#x0000;`) // of one byte, escaped twice
-	tail := max(0, len(text)-widest*longest)
-	if !strings.ContainsAny(text[tail:], escapes) {
-		return text
-	}
-	for i := tail; i < len(text); i++ {
-		for _, v := range values {
-			if _, ok := match(text[i:], v, true); ok {
-				return text[:i]
-			}
-		}
-	}
-	return text
+	spans = slices.DeleteFunc(spans, func(found span) bool { return found.from >= end })
+	return replace(text[:end], spans)
 }
 
 // CleanID is Clean for a request id. The API's are digits, which need none.
@@ -136,40 +123,15 @@ func (s *Secrets) CleanID(id string) string {
 	return s.Clean(id)
 }
 
-// Hide returns an error with the text of err, without the credentials in it;
-// nil for nil. Errors that others made may hold more than they say, so err
-// itself is kept where printing does not find it, and can be unwrapped only when
-// its text is clean. Errors.Is sees through it either way.
-func (s *Secrets) Hide(err error) error {
-	if err == nil {
-		return nil
+// cleanField returns the value of a header field without credentials.
+func (s *Secrets) cleanField(name, value string) string {
+	switch name {
+	case "Set-Cookie", "Cookie", "Authorization", "Proxy-Authorization":
+		return Mark
+	case "Location":
+		if target, query, _ := strings.Cut(value, "?"); query != "" {
+			value = target + "?" + Mark
+		}
 	}
-	text := err.Error()
-	clean := s.Clean(text)
-	return hiddenError{
-		text:   clean,
-		is:     func(target error) bool { return errors.Is(err, target) },
-		unwrap: func() error { return err },
-		shown:  clean == text,
-	}
-}
-
-// hiddenError is an error that prints nothing but its text. What it wraps is
-// reached through functions, because fmt prints fields that are not exported.
-type hiddenError struct {
-	text   string
-	is     func(target error) bool
-	unwrap func() error
-	shown  bool
-}
-
-func (e hiddenError) Error() string        { return e.text }
-func (e hiddenError) GoString() string     { return strconv.Quote(e.text) }
-func (e hiddenError) Is(target error) bool { return e.is(target) }
-
-func (e hiddenError) Unwrap() error {
-	if !e.shown {
-		return nil
-	}
-	return e.unwrap()
+	return s.Clean(value)
 }

@@ -10,10 +10,8 @@ import (
 	"bytes"
 	"crypto/cipher"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"time"
-	"unicode/utf8"
 
 	"github.com/pinterest-go/pinterest"
 )
@@ -24,15 +22,12 @@ const (
 	sealedFormat = 1
 )
 
-// What Open and Seal can fail with. None has a word of the record in it.
+// What Open can fail with. None has a word of the record in it.
 var (
 	ErrNoKey   = errors.New("the stored token is encrypted, and the store was opened without a key")
 	ErrPlain   = errors.New("the stored token is not encrypted, and the store was opened with a key")
 	ErrKey     = errors.New("the stored token cannot be decrypted: it was encrypted with another key or for another account, or it is damaged")
 	ErrDamaged = errors.New("the stored token is damaged: it cannot be read")
-	ErrNil     = errors.New("the token is nil")
-	ErrText    = errors.New("the token has a credential that is not valid UTF-8")
-	ErrTime    = errors.New("the token has a time that cannot be written: its year is not between 0 and 9999")
 )
 
 var errNoKeys = errors.New("the store was opened without a key")
@@ -71,19 +66,9 @@ func New(current cipher.AEAD, old ...cipher.AEAD) (Keys, error) {
 
 // Seal returns the record of an account's token.
 func (k Keys) Seal(account string, tok *pinterest.Token) ([]byte, error) {
-	if tok == nil {
-		return nil, ErrNil
-	}
-	// JSON would store another text in its place, and nobody would notice.
-	if !utf8.ValidString(tok.AccessToken) || !utf8.ValidString(tok.RefreshToken) {
-		return nil, ErrText
-	}
-	plain, err := json.Marshal(inUTC(*tok)) //nolint:gosec // to keep them is what a store is for
-	if err != nil {
-		return nil, ErrTime // nothing else in a token can fail
-	}
-	if k.seal == nil {
-		return plain, nil
+	plain, err := tok.MarshalRecord()
+	if err != nil || k.seal == nil {
+		return plain, err
 	}
 	return k.seal(account, plain), nil
 }
@@ -95,11 +80,9 @@ func (k Keys) Open(account string, record []byte) (*pinterest.Token, error) {
 		return nil, err
 	}
 	var tok pinterest.Token
-	// The decoder's own error has a part of the record in it.
-	if json.Unmarshal(plain, &tok) != nil {
+	if tok.UnmarshalRecord(plain) != nil {
 		return nil, ErrDamaged
 	}
-	tok = inUTC(tok)
 	return &tok, nil
 }
 
@@ -138,18 +121,6 @@ func (k Keys) plain(account string, record []byte) ([]byte, error) {
 		return nil, ErrKey
 	}
 	return nil, ErrDamaged
-}
-
-// inUTC returns a token whose times are in UTC.
-func inUTC(tok pinterest.Token) pinterest.Token {
-	tok.Expiry, tok.RefreshExpiry = tok.Expiry.UTC(), tok.RefreshExpiry.UTC()
-	if tok.Disconnected != nil {
-		tok.Disconnected = &pinterest.Disconnection{At: tok.Disconnected.At.UTC(), Reason: tok.Disconnected.Reason}
-	}
-	if q := tok.Quarantined; q != nil {
-		tok.Quarantined = &pinterest.Quarantine{Since: q.Since.UTC(), Reason: q.Reason, RetryAt: q.RetryAt.UTC()}
-	}
-	return tok
 }
 
 // DueAt returns when a token has to be refreshed: when the first of its two
