@@ -61,3 +61,6 @@ func (t *Token) check() error {
 	}
 	return checkRefresh("the refresh token", t.RefreshToken)
 }
+
+// wellFormed reports whether check finds nothing.
+func (t *Token) wellFormed() bool { return t.check() == nil }

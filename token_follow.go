@@ -134,7 +134,7 @@ func (s *storedToken) look(ctx context.Context, old *Token) (found *Token, err e
 	switch {
 	case err != nil:
 		return old, err
-	case stored == nil, stored.Disconnected != nil, stored.check() != nil:
+	case stored == nil, stored.Disconnected != nil, !stored.wellFormed():
 		return &Token{}, nil
 	}
 	return stored, nil
