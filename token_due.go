@@ -171,13 +171,16 @@ func (r *refreshRun) refresh(ctx context.Context, account string) {
 		r.report.Current++
 	default:
 		r.fail(account, err)
-		if r.report.Accounts[account].Outcome == RefreshQuarantined {
-			return // which says nothing about the endpoint
-		}
-		if r.failures++; errors.Is(err, ErrDisconnected) {
+		switch {
+		case errors.Is(err, ErrShutdown):
+			r.stop(ErrShutdown)
+		case r.report.Accounts[account].Outcome == RefreshQuarantined: // which says nothing about the endpoint
+		case errors.Is(err, ErrDisconnected) && !r.app.refusals.isPaused(): // else it is undone
 			r.failures = 0
-		} else if r.failures >= refreshGiveUp {
-			r.stop(errEndpointDown)
+		default:
+			if r.failures++; r.failures >= refreshGiveUp {
+				r.stop(errEndpointDown)
+			}
 		}
 		return
 	}

@@ -339,6 +339,30 @@ func TestRefreshDueWhileEveryRefreshIsRefused(t *testing.T) {
 	}
 }
 
+// A disconnection that a worker comes to know of after the pause has begun does not
+// begin the row of failures again: it is undone.
+func TestRefreshDueWithALateDisconnection(t *testing.T) {
+	t.Parallel()
+	s := newServer(t).onToken(grantRefused.always())
+	store := &tokenStore{MemoryTokenStore: pinterest.NewMemoryTokenStore(), fail: map[string]error{}}
+	tokensOf(t, store, 60, func(_ int, tok *pinterest.Token) { tok.Expiry = s.clock.Now() })
+	var once sync.Once
+	store.before = func(tok *pinterest.Token) {
+		if tok.Disconnected == nil {
+			return
+		}
+		once.Do(func() {
+			assert.Eventually(t, func() bool { return s.count(toToken) >= 15 }, 10*time.Second, time.Millisecond)
+		})
+	}
+	report, err := storedApp(t, s, store).RefreshDue(t.Context())
+	require.ErrorIs(t, err, pinterest.ErrRefreshPaused)
+	assert.LessOrEqual(t, s.count(toToken), 30)
+	for account, err := range report.Failed {
+		require.NotErrorIs(t, err, pinterest.ErrDisconnected, account)
+	}
+}
+
 // A few dead accounts in front do not keep a run from the others.
 func TestRefreshDueGoesOnPastDeadAccounts(t *testing.T) {
 	t.Parallel()
