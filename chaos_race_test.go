@@ -4,4 +4,4 @@ package pinterest_test
 
 // chaosCreatesOfAMix is how many creates TestChaos makes in each mix. With the race
 // detector it makes fewer; script/test runs it without, too.
-const chaosCreatesOfAMix = 2_000
+const chaosCreatesOfAMix = 1_000

@@ -477,7 +477,7 @@ func TestDownloadFromAServerThatIsStuck(t *testing.T) {
 		case <-r.Context().Done():
 		}
 	})
-	got, err := s.download(t, pinterest.AttemptTimeout(500*time.Millisecond))
+	got, err := s.download(t, pinterest.AttemptTimeout(2*time.Second))
 	require.NoError(t, err)
 	assert.Equal(t, "0123456789", got)
 	assert.Equal(t, 1, s.count())

@@ -136,7 +136,7 @@ func ExampleAttemptTimeout() {
 	srv.Inject(pinteresttest.Hanging().On("boards/get"))
 
 	var res pinterest.Response
-	got, err := client.Boards.Get(ctx, board.ID, pinterest.AttemptTimeout(200*time.Millisecond), pinterest.ResponseTo(&res))
+	got, err := client.Boards.Get(ctx, board.ID, pinterest.AttemptTimeout(time.Second), pinterest.ResponseTo(&res))
 	if err != nil {
 		log.Panic(err)
 	}

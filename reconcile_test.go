@@ -50,7 +50,7 @@ func TestCreateAdopts(t *testing.T) {
 			s.srv.Inject(fault.On("pins/create").AfterTheCommit())
 
 			var res pinterest.Response
-			pin, err := s.client.Pins.Create(t.Context(), s.pin(), pinterest.ResponseTo(&res), pinterest.AttemptTimeout(500*time.Millisecond))
+			pin, err := s.client.Pins.Create(t.Context(), s.pin(), pinterest.ResponseTo(&res), pinterest.AttemptTimeout(2*time.Second))
 			require.NoError(t, err)
 			assert.Equal(t, []string{pin.ID}, s.ids())
 			assert.Equal(t, "Oak kitchen", pin.Title)
@@ -70,7 +70,7 @@ func TestCreateSentAgainWhenAbsent(t *testing.T) {
 			s.srv.Inject(fault.On("pins/create"))
 
 			var res pinterest.Response
-			pin, err := s.client.Pins.Create(t.Context(), s.pin(), pinterest.ResponseTo(&res), pinterest.AttemptTimeout(500*time.Millisecond))
+			pin, err := s.client.Pins.Create(t.Context(), s.pin(), pinterest.ResponseTo(&res), pinterest.AttemptTimeout(2*time.Second))
 			require.NoError(t, err)
 			assert.Equal(t, []string{pin.ID}, s.ids())
 			assert.NotEqual(t, pinterest.OriginLookup, res.Origin)

@@ -255,7 +255,7 @@ func TestCancelWhileACreateIsLookedUp(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			s := newServer(t, fault(500, 0, "oh"))
 			s.onLookup(tt.lookups(s, cancel)...)
-			c := newClient(t, s, pinterest.WithRetry(pinterest.RetryPolicy{Jitter: -1, AttemptTimeout: 500 * time.Millisecond}))
+			c := newClient(t, s, pinterest.WithRetry(pinterest.RetryPolicy{Jitter: -1, AttemptTimeout: 2 * time.Second}))
 			var pin *pinterest.Pin
 			err := promptly(t, func() (err error) { pin, err = c.Pins.Create(ctx, pinCreate()); return err })
 			assert.Equal(t, 1, s.count(toCall))
@@ -289,7 +289,7 @@ func TestSettleTimeThatDoesNotFitTheDeadlineEndsUncertain(t *testing.T) {
 
 func TestAttemptTimeoutIsTriedAgain(t *testing.T) {
 	t.Parallel()
-	short := pinterest.WithRetry(pinterest.RetryPolicy{Jitter: -1, AttemptTimeout: 50 * time.Millisecond, MaxAttempts: 3})
+	short := pinterest.WithRetry(pinterest.RetryPolicy{Jitter: -1, AttemptTimeout: time.Second, MaxAttempts: 3})
 	t.Run("and then answered", func(t *testing.T) {
 		t.Parallel()
 		s := newServer(t, hang(nil), hangInBody(200, nil), okPin())
@@ -310,7 +310,7 @@ func TestAttemptTimeoutIsTriedAgain(t *testing.T) {
 	t.Run("of one call", func(t *testing.T) {
 		t.Parallel()
 		s := newServer(t, hang(nil), okPin())
-		require.NoError(t, get(t.Context(), newClient(t, s), pinterest.AttemptTimeout(50*time.Millisecond)))
+		require.NoError(t, get(t.Context(), newClient(t, s), pinterest.AttemptTimeout(time.Second)))
 		assert.Equal(t, 2, s.count(toCall))
 	})
 	t.Run("in an error body keeps the status", func(t *testing.T) {

@@ -234,7 +234,7 @@ func TestLedgerWhenPostgresRestarts(t *testing.T) {
 				}
 			}
 		}
-		require.Eventually(t, func() bool { return countInLedger(held, l) == nil }, 5*time.Second, 50*time.Millisecond)
+		require.Eventually(t, func() bool { return countInLedger(held, l) == nil }, time.Minute, 50*time.Millisecond)
 		saved++
 		require.NoError(t, held.Err())
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
