@@ -93,13 +93,17 @@ func ownClient(t testing.TB, change func(*http.Transport)) *http.Client {
 	return &http.Client{Transport: tr}
 }
 
-// closedPort returns an address of this machine that refuses connections.
+// closedPort returns an address of this machine that refuses connections. The port is
+// below those that the system hands out, so that no other test gets it in the meantime.
 func closedPort(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
+	const address = "127.0.0.1:1"
+	conn, err := net.Dial("tcp", address)
+	if err == nil {
+		_ = conn.Close()
+	}
+	require.Error(t, err, "something listens at %s", address)
+	return address
 }
 
 func pinCreate() pinterest.PinCreate {

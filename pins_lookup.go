@@ -153,7 +153,7 @@ func hasMarker(link, marker string) bool {
 // marker, also if the link is escaped for HTML.
 func markers(link, marker string) (values []string) {
 	name, _, _ := strings.Cut(marker, "=")
-	for _, form := range []string{link, html.UnescapeString(link)} {
+	for _, form := range slices.Compact([]string{link, html.UnescapeString(link)}) {
 		if u, err := url.Parse(form); err == nil {
 			values = append(values, u.Query()[name]...)
 		}

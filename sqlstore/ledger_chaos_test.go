@@ -240,21 +240,22 @@ func (c *chaosCount) told(key int, id string) {
 }
 
 func (c *chaosCount) report(keys, killed, stopped int) {
-	made, due := map[string]int{}, map[string]int{}
+	made, due, open := map[string]int{}, map[string]int{}, map[string]int{}
 	for _, p := range c.srv.Pins(c.board) {
 		made[p.Title]++
 	}
 	for key := range keys {
 		due[chaosTitle(key)]++ // one each, whether its key was told or is uncertain
+		if c.open[key] {
+			open[chaosTitle(key)]++
+		}
 	}
 	duplicates, lost := 0, 0
 	for title, n := range made {
 		duplicates += max(0, n-due[title])
 	}
-	for key := range keys {
-		if c.ids[key] == "" && !c.open[key] {
-			lost++
-		}
+	for title, n := range due {
+		lost += max(0, n-open[title]-made[title])
 	}
 	c.t.Logf("%d keys, %d creates sent, %d processes killed, %d stopped, %d times the ledger failed: duplicates %d, shared %d, lies %d, failed %d, lost %d; uncertain at some time %.1f %% of the keys, in the end %.1f %%",
 		keys, c.srv.Count("pins/create"), killed, stopped, c.ledger, duplicates, c.shared, c.lies, len(c.failed), lost,

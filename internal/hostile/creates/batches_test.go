@@ -386,12 +386,7 @@ func TestTheSameKeyTwiceInABatch(t *testing.T) {
 			t.Run(fmt.Sprintf("%s, %d at a time", first.name, n), func(t *testing.T) {
 				t.Parallel()
 				b := newBooks(t)
-				b.fail = func(p post) *fault {
-					if p.n == 1 {
-						return first.fault
-					}
-					return nil
-				}
+				b.fail = atNth(1, first.fault)
 				client := b.process(t, pinterest.NewMemoryLedger())
 				pins := many(2)
 				batch := []pinterest.KeyedPin{

@@ -97,6 +97,16 @@ func token(account string) string {
 	return "pina_" + account + "0TESTTOKEN0123456789abcdefghijklmnopqr"
 }
 
+// atNth lets the nth request of a create go wrong.
+func atNth(n int, f *fault) func(p post) *fault {
+	return func(p post) *fault {
+		if p.n == n {
+			return f
+		}
+		return nil
+	}
+}
+
 func (b *books) account(r *http.Request) string {
 	name, _, _ := strings.Cut(strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer pina_"), "0TESTTOKEN")
 	return name

@@ -53,12 +53,7 @@ func endsAt(t *testing.T, m maker, first *fault, how string, at int, note string
 	b := newBooks(t)
 	defer b.Close()
 	what := b.place(m.kind)
-	b.fail = func(p post) *fault {
-		if p.n == 1 {
-			return first
-		}
-		return nil
-	}
+	b.fail = atNth(1, first)
 	ledger := pinterest.NewMemoryLedger()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -147,12 +142,7 @@ func losesLock(t *testing.T, m maker, first *fault, others string, at int, note 
 	b := newBooks(t)
 	defer b.Close()
 	what := b.place(m.kind)
-	b.fail = func(p post) *fault {
-		if p.n == 1 {
-			return first
-		}
-		return nil
-	}
+	b.fail = atNth(1, first)
 	inner := pinterest.NewMemoryLedger()
 	keys := map[string]string{"same": "job-1", "equal": "job-2"}
 	told, failed := map[string]string{}, map[string]error{}
@@ -256,12 +246,7 @@ func TestAHolderThatHasLostItsLockSavesNothing(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			b := newBooks(t)
-			b.fail = func(p post) *fault {
-				if p.n == 1 {
-					return c.first
-				}
-				return nil
-			}
+			b.fail = atNth(1, c.first)
 			inner := pinterest.NewMemoryLedger()
 			losing := &losingLedger{Ledger: inner}
 			pin := makers[0]

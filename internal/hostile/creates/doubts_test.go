@@ -45,6 +45,11 @@ func TestMarkerInAnEscapedLink(t *testing.T) {
 	}
 }
 
+// localTime is a time of a zone that it does not name.
+func localTime(t time.Time) any {
+	return t.In(time.FixedZone("", -7*3600)).Format("2006-01-02T15:04:05")
+}
+
 // The create takes effect some seconds after it was sent; times are local ones without a zone.
 func TestLocalTimeOfASlowCommit(t *testing.T) {
 	for _, takes := range []time.Duration{0, 10 * time.Second} {
@@ -52,9 +57,7 @@ func TestLocalTimeOfASlowCommit(t *testing.T) {
 			r := &record{name: "slow commit"}
 			for seed := range 6 {
 				w := newWorld(t, seed)
-				w.createdAt = func(t time.Time) any {
-					return t.In(time.FixedZone("", -7*3600)).Format("2006-01-02T15:04:05")
-				}
+				w.createdAt = localTime
 				client := w.client()
 				w.onCreate = func(_ string, n int) *fault {
 					if n > 1 {
@@ -77,9 +80,7 @@ func TestResolveLocalTimeOfASlowCommit(t *testing.T) {
 			r := &record{name: "slow commit, resolved"}
 			for seed := range 6 {
 				w := newWorld(t, seed)
-				w.createdAt = func(t time.Time) any {
-					return t.In(time.FixedZone("", -7*3600)).Format("2006-01-02T15:04:05")
-				}
+				w.createdAt = localTime
 				client := w.client()
 				w.warm(client)
 				p := w.pin(fmt.Sprint("slow-", seed))
@@ -108,7 +109,7 @@ func TestNearMatchWithAnotherTime(t *testing.T) {
 	for name, at := range map[string]func(time.Time) any{
 		"right":            nil,
 		"null":             func(time.Time) any { return nil },
-		"local time, west": func(t time.Time) any { return t.In(time.FixedZone("", -7*3600)).Format("2006-01-02T15:04:05") },
+		"local time, west": localTime,
 		"date only":        func(t time.Time) any { return t.UTC().Format(time.DateOnly) },
 		"5 s behind":       func(t time.Time) any { return t.UTC().Add(-5 * time.Second).Format("2006-01-02T15:04:05") },
 	} {
@@ -156,12 +157,7 @@ func TestEqualKeyAfterAResultThatWasNotRecorded(t *testing.T) {
 		t.Fatal(one, err)
 	}
 	b.set(func() {
-		b.fail = func(p post) *fault {
-			if p.n == 2 {
-				return uncommitted(server500)
-			}
-			return nil
-		}
+		b.fail = atNth(2, uncommitted(server500))
 	})
 	two, err := client.Pins.CreateOnce(t.Context(), "job-2", p)
 	if two != nil && two.ID == one.ID {
@@ -205,12 +201,7 @@ func TestLostLockAndCanceled(t *testing.T) {
 					cancel()
 				}
 				b.set(func() {
-					b.fail = func(p post) *fault {
-						if p.n == 2 {
-							return uncommitted(server500)
-						}
-						return nil
-					}
+					b.fail = atNth(2, uncommitted(server500))
 				})
 				var err error
 				two, err = b.process(t, inner).Pins.CreateOnce(t.Context(), "job-2", p)

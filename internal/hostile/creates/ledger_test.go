@@ -124,9 +124,10 @@ func equalKeysLeftUncertain(t *testing.T, r *record, seed int, gap time.Duration
 	ledger := pinterest.NewMemoryLedger()
 	pins := map[rune]pinterest.PinCreate{'A': w.equal("a"), 'B': w.equal("b")}
 	onlyMade := []rune{'B', 'A'}[seed/4%2]
-	down := true
+	var down atomic.Bool
+	down.Store(true)
 	w.onCreate = func(img string, _ int) *fault {
-		if !down {
+		if !down.Load() {
 			return nil
 		}
 		if img == image(pins[onlyMade]) {
@@ -135,7 +136,7 @@ func equalKeysLeftUncertain(t *testing.T, r *record, seed int, gap time.Duration
 		return uncommitted(broken)
 	}
 	w.onList = func(int) *fault {
-		if down {
+		if down.Load() {
 			return uncommitted(server503)
 		}
 		return nil
@@ -152,7 +153,7 @@ func equalKeysLeftUncertain(t *testing.T, r *record, seed int, gap time.Duration
 			t.Fatal("the first process cannot know")
 		}
 	}
-	w.change(func(*habits) { down = false })
+	down.Store(false)
 	w.clock.Advance(time.Hour)
 	// Every submission is a new process. After the given order, each key is
 	// submitted twice more: by then both have to be known for good.
