@@ -19,6 +19,7 @@ import (
 	"github.com/pinterest-go/pinterest"
 	"github.com/pinterest-go/pinterest/filestore"
 	"github.com/pinterest-go/pinterest/internal/testproc"
+	"github.com/pinterest-go/pinterest/internal/testrenew"
 )
 
 // A role is what a child process is to do.
@@ -28,12 +29,16 @@ type role struct {
 	N    int
 
 	URL, ID, Secret string // of the API, for those who call it
+	Renew           testrenew.Role
 }
 
 var roles = map[string]func(ctx context.Context, s *filestore.Store, r role) error{
 	"count": playCount, "count without the lock": playCountUnlocked, "hold": playHold, "save": playSave,
 	"call": playCall, "die before the save": playDieBefore, "die after the save": playDieAfter,
-	"drain": playDrain, "follow": playFollow,
+	"follow": playFollow,
+	"terminated": func(ctx context.Context, s *filestore.Store, r role) error {
+		return testrenew.PlayTerminated(ctx, s, r.Renew)
+	},
 }
 
 func TestMain(m *testing.M) {

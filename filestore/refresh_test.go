@@ -3,8 +3,6 @@
 package filestore_test
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -21,6 +19,7 @@ import (
 	"github.com/pinterest-go/pinterest"
 	"github.com/pinterest-go/pinterest/filestore"
 	"github.com/pinterest-go/pinterest/internal/testproc"
+	"github.com/pinterest-go/pinterest/internal/testrenew"
 	"github.com/pinterest-go/pinterest/pinteresttest"
 )
 
@@ -136,24 +135,6 @@ func TestOneTokenCallOfManyProcesses(t *testing.T) {
 	t.Logf("%d calls of %d goroutines in %d processes, %d requests", total, processes*callers, processes, srv.Count("user_account/get"))
 }
 
-// begin starts a process and returns when it has printed a line. wait waits for its
-// end, which must be a success.
-func begin(t *testing.T, r role) (cmd *exec.Cmd, wait func()) {
-	t.Helper()
-	cmd = testproc.Command(t.Context(), t, r)
-	var errOut bytes.Buffer
-	cmd.Stderr = &errOut
-	out, err := cmd.StdoutPipe()
-	require.NoError(t, err)
-	require.NoError(t, cmd.Start())
-	_, err = bufio.NewReader(out).ReadString('\n')
-	require.NoError(t, err, "%v", &errOut)
-	return cmd, func() {
-		t.Helper()
-		require.NoError(t, cmd.Wait(), "%v", &errOut)
-	}
-}
-
 // playFollow calls until the account is disconnected, and prints a line when it was
 // connected first.
 func playFollow(ctx context.Context, s *filestore.Store, r role) error {
@@ -194,7 +175,7 @@ func TestProcessFollowsAnother(t *testing.T) {
 			app, err := newApp(s, r)
 			require.NoError(t, err)
 			r.Play = "follow"
-			_, wait := begin(t, r)
+			wait := testrenew.Line(t, testproc.Command(t.Context(), t, r))
 			end(t, s, app)
 			wait()
 		})

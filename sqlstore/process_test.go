@@ -21,6 +21,7 @@ import (
 
 	"github.com/pinterest-go/pinterest"
 	"github.com/pinterest-go/pinterest/internal/testproc"
+	"github.com/pinterest-go/pinterest/internal/testrenew"
 	"github.com/pinterest-go/pinterest/sqlstore"
 )
 
@@ -35,10 +36,17 @@ type role struct {
 	Seed    uint64
 
 	URL, Token, Board string // of the fake API
+	Renew             testrenew.Role
 }
 
 var roles = map[string]func(ctx context.Context, s *sqlstore.Store, r role) error{
 	"count": playCount, "count without the lock": playCountUnlocked, "hold": playHold, "save": playSave,
+	"terminated": func(ctx context.Context, s *sqlstore.Store, r role) error {
+		return testrenew.PlayTerminated(ctx, s, r.Renew)
+	},
+	"stopped": func(ctx context.Context, s *sqlstore.Store, r role) error {
+		return testrenew.PlayStopped(ctx, s, r.Renew)
+	},
 }
 
 func TestMain(m *testing.M) {
