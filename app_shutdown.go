@@ -28,22 +28,29 @@ const ErrShutdown = constError("pinterest: the app is shut down")
 // left. Their renewals go on, so Shutdown can be called again. A renewal takes up to
 // two minutes when Pinterest is slow, and usually less than a second: give ctx what
 // the process has, such as 20 seconds of the 30 between SIGTERM and SIGKILL.
-func (a *App) Shutdown(ctx context.Context) error {
+func (a *App) Shutdown(ctx context.Context) error { return a.shutdown(ctx) }
+
+// Shutdown is [App.Shutdown] for a client of [New], such as one with
+// [WithRefreshToken]: it waits until a rotated token is stored. It shuts down the
+// whole app, so a client of an App has no use for it.
+func (c *Client) Shutdown(ctx context.Context) error { return c.shutdown(ctx) }
+
+func (k *core) shutdown(ctx context.Context) error {
 	if ctx == nil {
 		return fmt.Errorf("pinterest: shutting down: %w", errNilContext)
 	}
-	a.work.close()
+	k.work.close()
 	for tried := false; ; tried = true {
-		err := a.work.wait(ctx)
-		unsaved := a.accounts.unsaved()
+		err := k.work.wait(ctx)
+		unsaved := k.accounts.unsaved()
 		if err == nil && len(unsaved) == 0 {
 			return nil
 		}
 		if err == nil && tried {
-			err = a.clock.Sleep(ctx, shareFailure)
+			err = k.clock.Sleep(ctx, shareFailure)
 		}
 		if err != nil {
-			left := a.work.accounts()
+			left := k.work.accounts()
 			for _, acct := range unsaved {
 				left = append(left, acct.name)
 			}

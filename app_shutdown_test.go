@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/oauth2"
 
 	"github.com/pinterest-go/pinterest"
 	"github.com/pinterest-go/pinterest/pinteresttest"
@@ -136,6 +137,33 @@ func TestShutdownWaitsForRenewals(t *testing.T) {
 
 // A call that was under way does not begin a renewal, whose token nobody would wait
 // for.
+// A client of New stores its rotated token, too, before the process ends.
+func TestShutdownOfASingleClient(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, byToken()).onToken(granted())
+	storing, goOn := make(chan struct{}), make(chan struct{})
+	var stored string
+	c := newBareClient(t, s, pinterest.WithRefreshToken(pinterest.RefreshConfig{
+		ClientID: "1478036", ClientSecret: "app-secret", RefreshToken: oldRefresh,
+		Store: func(_ context.Context, tok *oauth2.Token) error {
+			close(storing)
+			<-goOn
+			stored = tok.RefreshToken
+			return nil
+		},
+	}))
+	go func() { _ = get(context.Background(), c) }()
+	<-storing
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	var left *pinterest.ShutdownError
+	require.ErrorAs(t, c.Shutdown(ended), &left)
+	close(goOn)
+	require.NoError(t, c.Shutdown(t.Context()))
+	assert.Equal(t, newRefresh, stored)
+	requireShutdown(t, get(t.Context(), c))
+}
+
 func TestNoRenewalBeginsAfterShutdown(t *testing.T) {
 	t.Parallel()
 	arrived, answer := make(chan struct{}), make(chan struct{})

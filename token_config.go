@@ -29,7 +29,8 @@ type RefreshConfig struct {
 	// refresh, so the new pair is stored before it is used. If Store fails, the next
 	// call stores the same pair again and makes no new token call. Store AccessToken
 	// and RefreshToken together. Required: an account whose rotated token is lost
-	// has to be connected again, within 60 days.
+	// has to be connected again, within 60 days. Call [Client.Shutdown] before the
+	// process ends.
 	Store func(ctx context.Context, tok *oauth2.Token) error
 
 	// Early is how long before its expiry a token is refreshed, at least; up to as
