@@ -44,7 +44,6 @@ type core struct {
 	store      TokenStore // nil if New has another source of tokens
 	oauth      OAuth
 	accounts   accountRegistry
-	refusals   refusals // of refresh tokens
 	work       *work
 	renewals   chan struct{} // has room for as many renewals as may be under way
 }

@@ -334,7 +334,11 @@ func requestID(h http.Header) string {
 func (at *attempt) limitTime() {
 	cl, timeout := at.run.cl, at.run.cl.opts.policy.AttemptTimeout
 	if cl.stream == nil && cl.download == nil {
-		at.ctx, at.cancel = context.WithTimeout(at.caller, timeout)
+		ctx := at.caller
+		if cl.opts.whole {
+			ctx = context.WithoutCancel(ctx)
+		}
+		at.ctx, at.cancel = context.WithTimeout(ctx, timeout)
 		return
 	}
 	var cancel context.CancelCauseFunc

@@ -230,7 +230,7 @@ var (
 	reBlocked      = regexp.MustCompile(`(?i)\bhit a block\b`)
 	reURLExpired   = regexp.MustCompile(`(?i)\brequest has expired\b`)        // a storage's words
 	reTokenExpired = regexp.MustCompile(`(?i)\bprovided token has expired\b`) // that signed the storage's URL
-	reNamesApp     = regexp.MustCompile(`(?i)\b(?:application|app|consumer)\b|\bclient[ _-]?(?:id|secret)\b`)
+	reNamesApp     = regexp.MustCompile(`(?i)application|consumer|client|\bapps?(?:[ _-]?ids?)?\b`)
 	reNoMessage    = regexp.MustCompile(`^$`)
 	reBlockedLink  = regexp.MustCompile(`(?i)\bblocked this link\b`)
 	unansweredOnly = []Phase{PhaseUnanswered}
@@ -265,16 +265,20 @@ var defaultRules = []Rule{
 	// A 400 or 401 of the token endpoint. Only evidence that this very grant is gone
 	// disconnects an account. An answer without words is a gateway's. All else is about
 	// the app or the request: it would hit every account alike.
+	{Name: "invalid grant", Op: "oauth/token", Status: 400, StatusTo: 401, CodeNames: []string{"invalid_grant"}, Action: ActionFail, Class: ClassUnauthenticated, Disposition: DispositionReauthorize},
+	{Name: "app unknown", Op: "oauth/token", Status: 400, StatusTo: 401, CodeNames: []string{"invalid_client", "unauthorized_client", "unsupported_grant_type"}, Action: ActionFail, Class: ClassUnauthenticated, Disposition: DispositionReview},
+	{Name: "app secret refused", Op: "oauth/token", Status: 401, Codes: []int{2}, Action: ActionFail, Class: ClassUnauthenticated, Disposition: DispositionReview},
 	{Name: "app refused", Op: "oauth/token", Status: 400, StatusTo: 401, Message: reNamesApp, Action: ActionFail, Class: ClassUnauthenticated, Disposition: DispositionReview},
 	{Name: "grant refused", Op: "oauth/token", Status: 400, StatusTo: 401, Codes: []int{283}, Action: ActionFail, Class: ClassUnauthenticated, Disposition: DispositionReauthorize},
-	{Name: "invalid grant", Op: "oauth/token", Status: 400, StatusTo: 401, CodeNames: []string{"invalid_grant"}, Action: ActionFail, Class: ClassUnauthenticated, Disposition: DispositionReauthorize},
 	{Name: "token call unexplained", Op: "oauth/token", Status: 400, StatusTo: 401, Codes: []int{0}, CodeNames: []string{""}, Message: reNoMessage, Action: ActionBackOff, Class: ClassUnavailable, Disposition: DispositionPark},
 	{Name: "token call refused", Op: "oauth/token", Status: 400, StatusTo: 401, Action: ActionFail, Class: ClassUnauthenticated, Disposition: DispositionReview},
 
 	{Name: "URL expired 400", Status: 400, Message: reTokenExpired, Action: ActionFail, Class: ClassNotFound, Disposition: DispositionFix},
 	{Name: "invalid", Status: 400, Action: ActionFail, Class: ClassInvalid, Disposition: DispositionFix},
 
-	// 401: a refresh helps only if the token itself was refused.
+	// 401: a refresh helps only if the token itself was refused. An answer without words
+	// is probably a gateway's, and no proof that the token has ended.
+	{Name: "unexplained 401", Status: 401, Codes: []int{0}, CodeNames: []string{""}, Message: reNoMessage, Action: ActionRefresh, Class: ClassUnavailable, Disposition: DispositionPark},
 	{Name: "app not allowed", Status: 401, Codes: []int{3}, Message: reNotScope, Action: ActionFail, Class: ClassForbidden, Disposition: DispositionFix},
 	{Name: "missing scope", Status: 401, Codes: []int{3}, Action: ActionFail, Class: ClassMissingScope, Disposition: DispositionFix},
 	{Name: "trial access 401", Status: 401, Codes: []int{29}, Message: reTrialAccess, Action: ActionFail, Class: ClassTrialAccess, Disposition: DispositionFix},

@@ -206,9 +206,10 @@ func (s *OAuthService) ConversionToken(ctx context.Context, account string) (*To
 
 // refreshGrant exchanges a refresh token for a new pair. What is wrong with the token
 // call is nothing that the caller of another call can fix: a 404 must not say that a
-// pin is not found.
+// pin is not found. ctx limits when an attempt begins: each has all of its own time,
+// because an answer that is cut off would take the new refresh token with it.
 func (c *Client) refreshGrant(ctx context.Context, refreshToken string) (*Token, error) {
-	tok, err := c.grant(ctx, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refreshToken}})
+	tok, err := c.grant(ctx, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refreshToken}}, wholeAttempts)
 	if e, ok := errors.AsType[*Error](err); ok && e.Disposition == DispositionFix {
 		failed := *e // which observers have
 		failed.Class, failed.Disposition = ClassUnauthenticated, DispositionReview
@@ -219,9 +220,9 @@ func (c *Client) refreshGrant(ctx context.Context, refreshToken string) (*Token,
 
 // grant makes a token call (operation oauth/token).
 // https://developers.pinterest.com/docs/api/v5/oauth-token
-func (c *Client) grant(ctx context.Context, form url.Values) (*Token, error) {
+func (c *Client) grant(ctx context.Context, form url.Values, opts ...CallOption) (*Token, error) {
 	var answer tokenAnswer
-	if err := c.Do(ctx, OpOAuthToken, Request{Body: form}, &answer); err != nil {
+	if err := c.Do(ctx, OpOAuthToken, Request{Body: form}, &answer, opts...); err != nil {
 		return nil, err
 	}
 	return answer.token(c.clock.Now()), nil
@@ -247,7 +248,7 @@ func (a *tokenAnswer) Complete() bool { return a.AccessToken != "" }
 
 // token turns the answer into a Token. What the answer leaves out stays zero.
 func (a *tokenAnswer) token(now time.Time) *Token {
-	tok := &Token{AccessToken: a.AccessToken, RefreshToken: a.RefreshToken, Scopes: parseScopes(a.Scope)}
+	tok := &Token{AccessToken: a.AccessToken, RefreshToken: a.RefreshToken, Scopes: parseScopes(a.Scope), GrantedAt: now.UTC()}
 	if a.ExpiresIn > 0 {
 		tok.Expiry = expiresAt(now.Add(secondsToDuration(int64(a.ExpiresIn))), now)
 	}

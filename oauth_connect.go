@@ -104,7 +104,7 @@ const (
 // reservedAccount reports whether the record of that name in a [TokenStore] is the
 // library's own, not that of an account.
 func reservedAccount(name string) bool {
-	return strings.HasPrefix(name, loginsPrefix) || name == scheduleRecord
+	return strings.HasPrefix(name, loginsPrefix) || name == scheduleRecord || name == refusalsRecord
 }
 
 // useState notes that a login is answered. If it was before, it returns an ErrState.

@@ -50,8 +50,7 @@ const (
 
 	EventConnected // the account was connected, for the first time or again
 	// EventDisconnected: its refresh token was refused, and its access token has ended:
-	// Err says why. Sent once, for all processes. An EventRefreshPaused that follows may
-	// name the account as connected after all.
+	// Err says why. Sent once, for all processes. An EventReinstated takes it back.
 	EventDisconnected
 	EventExpiring   // its refresh token ends in Wait, less than 14 days. Sent once per token
 	EventScopesLost // a refreshed token has lost Scopes
@@ -62,7 +61,7 @@ const (
 	// EventRefreshPaused: the refresh tokens of several accounts in a row were refused,
 	// the last one that of Account: Err says why. The app's credentials may be wrong, or
 	// Pinterest has a problem. No account is disconnected until a refresh succeeds. Sent
-	// once per outage.
+	// once per outage, for all processes.
 	EventRefreshPaused
 	// EventUserChanged: the account was connected again to another Pinterest user: Err is
 	// an *OtherUserError with both. Each process that uses the account sends it once.
@@ -70,9 +69,12 @@ const (
 	// EventStoreFailed: the token store could not be looked at again (Err): the token at
 	// hand is used. Sent once per account and outage.
 	EventStoreFailed
+	// EventReinstated: the account is not disconnected or quarantined after all, because
+	// refreshes were paused. Sent once, for all processes.
+	EventReinstated
 )
 
-var eventNames = [...]string{"pace", "attempt", "refresh", "lookup", "done", "connected", "disconnected", "expiring", "scopes lost", "quarantined", "refresh paused", "user changed", "store failed"}
+var eventNames = [...]string{"pace", "attempt", "refresh", "lookup", "done", "connected", "disconnected", "expiring", "scopes lost", "quarantined", "refresh paused", "user changed", "store failed", "reinstated"}
 
 // String returns the type in words, such as "attempt" or "disconnected".
 func (t EventType) String() string {

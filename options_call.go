@@ -26,6 +26,7 @@ type callOptions struct {
 	user      *string // the id of whom the call is for
 
 	withoutLookup bool
+	whole         bool // attempts are not cut short by the end of the caller's context
 	maxDownload   int64
 	jobKey        string // of CreateOnce
 	concurrency   *int   // of CreateAll
@@ -134,3 +135,7 @@ type DryRun struct {
 // DryRunTo validates and builds the request, stores it in d and sends nothing. The
 // method then returns an empty result without an error.
 func DryRunTo(d *DryRun) CallOption { return func(o *callOptions) { o.dryRun = d } }
+
+// wholeAttempts lets an attempt that has begun take all of its time, even if the
+// caller's context ends.
+func wholeAttempts(o *callOptions) { o.whole = true }

@@ -174,7 +174,7 @@ func (r *run) refresh(at *attempt, rule Rule) (_ Rule, stop error) {
 	if r.refreshed || final != errFinal { //nolint:errorlint // compared, not searched: it is never wrapped
 		err = r.c.tokens.awaitNewer(r.ctx, at.credential)
 	} else {
-		r.refreshed, err = r.c.tokens.refresh(r.ctx, at.credential)
+		r.refreshed, err = r.c.tokens.refresh(r.ctx, at.credential, rule.Class == ClassUnauthenticated)
 	}
 	switch {
 	case err == nil && r.cl.stream != nil && r.cl.stream.spent() != nil:
@@ -183,7 +183,7 @@ func (r *run) refresh(at *attempt, rule Rule) (_ Rule, stop error) {
 	case err == nil:
 		r.counted--
 		return rule, nil
-	case errors.Is(err, errNoNewerToken):
+	case errors.Is(err, errNoNewerToken), errors.Is(err, errSameToken) && rule.Class != ClassUnauthenticated:
 		return rule, final
 	}
 	at.err = err

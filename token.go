@@ -36,6 +36,18 @@ type Token struct {
 	// refresh token is refused again. A refresh that succeeds removes the mark.
 	Quarantined *Quarantine `json:"quarantined,omitzero"`
 
+	// RefusedSince is when the refresh token was refused first, if it has been since.
+	RefusedSince time.Time `json:"refused_since,omitzero"`
+
+	// GrantedAt is when the token was granted; zero: not known. A token that is refused
+	// although it was just granted is not refreshed at once.
+	GrantedAt time.Time `json:"granted_at,omitzero"`
+
+	// Refusals is how many tokens in a row the API has refused soon after they were
+	// granted, before this one. It makes the time longer in which this one is not
+	// refreshed either.
+	Refusals int `json:"refusals,omitzero"`
+
 	// Version belongs to the store. It changes with every Save and is never used
 	// twice; it is "" in a token that was not loaded from a store.
 	Version string `json:"-"`
@@ -153,11 +165,11 @@ const ErrTokenConflict = constError("pinterest: the stored token was changed by 
 // pinteresttest/storetest check an implementation against all that is said here.
 //
 // An account is named by any string of valid UTF-8 that the application chooses.
-// The library has two kinds of records of its own. Names that begin with
+// The library has three kinds of records of its own. Names that begin with
 // "pinterest:logins:" are of at most 256 records that say which logins were answered
 // lately, so that no process accepts one again. "pinterest:refresh-due" says when
-// [App.RefreshEvery] runs next. They have no refresh token, and Due does not yield
-// them.
+// [App.RefreshEvery] runs next, and "pinterest:refusals" which refreshes were refused
+// since one succeeded. They have no refresh token, and Due does not yield them.
 //
 // A panic in a method is an [ErrTokenStore] for all calls that wait for it. A store keeps a
 // token as the bytes of [Token.MarshalRecord]; the plain JSON of a token has no

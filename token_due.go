@@ -41,8 +41,8 @@ const (
 	refreshWorkers = 4
 	// refreshSpacing keeps a run over many accounts from being a burst: 20 a second.
 	refreshSpacing = 50 * time.Millisecond
-	// refreshGiveUp is how many failures in a row, other than disconnected accounts,
-	// show that the token endpoint is down: the rest would fail as well.
+	// refreshGiveUp is how many failures in a row, other than refused grants, show that
+	// the token endpoint is down or refuses the app: the rest would fail as well.
 	refreshGiveUp = 20
 )
 
@@ -74,7 +74,7 @@ func (a *App) RefreshDue(ctx context.Context) (RefreshReport, error) {
 	if a.oauth.ClientID == "" {
 		return r.report, errNoOAuth
 	}
-	caller, pauses := ctx, a.refusals.seen()
+	caller := ctx
 	ctx, r.stop = a.work.bind(ctx)
 	defer r.stop(nil)
 	queue := make(chan string)
@@ -89,10 +89,14 @@ func (a *App) RefreshDue(ctx context.Context) (RefreshReport, error) {
 	err := r.feed(ctx, queue)
 	close(queue)
 	workers.Wait()
-	if a.refusals.pausedSince(pauses) { // it may be over again
-		r.reconsider(caller)
+	r.reconsider(caller)
+	if err == nil && r.failures > 0 && !r.answered {
+		err = errEndpointDown
 	}
-	if a.refusals.isPaused() && (err == nil || errors.Is(err, errEndpointDown)) {
+	if err == nil && r.report.Refreshed == 0 && a.paused(ctx) {
+		r.probe(ctx)
+	}
+	if (err == nil || errors.Is(err, errEndpointDown)) && a.paused(ctx) {
 		err = ErrRefreshPaused
 	}
 	if err != nil {
@@ -109,7 +113,8 @@ type refreshRun struct {
 
 	mu       sync.Mutex
 	report   RefreshReport
-	failures int // in a row, other than disconnected accounts
+	failures int  // of the endpoint, in a row
+	answered bool // the endpoint has granted or refused something
 }
 
 // feed hands the due accounts to the workers, at the pace of refreshSpacing.
@@ -145,6 +150,26 @@ func (r *refreshRun) reconsider(ctx context.Context) {
 	}
 }
 
+// probe ends a pause that no refresh would end for weeks: it refreshes one account
+// that is neither due nor refused.
+func (r *refreshRun) probe(ctx context.Context) {
+	for account, err := range r.app.store.Accounts(ctx) {
+		if err != nil || context.Cause(ctx) != nil {
+			return
+		}
+		if _, met := r.report.Accounts[account]; met || reservedAccount(account) {
+			continue
+		}
+		tok, err := r.app.store.Load(ctx, account)
+		if err != nil || tok == nil || tok.RefreshToken == "" || tok.Disconnected != nil || tok.Quarantined != nil || !tok.RefusedSince.IsZero() {
+			continue
+		}
+		r.before = r.app.clock.Now().Add(latestExpiry + day) // however long its token is good
+		r.refresh(context.WithoutCancel(ctx), account)
+		return
+	}
+}
+
 // fail puts an account that has no new token into the report.
 func (r *refreshRun) fail(account string, err error) {
 	result := AccountRefresh{Outcome: RefreshFailed, Err: err}
@@ -166,17 +191,19 @@ func (r *refreshRun) refresh(ctx context.Context, account string) {
 	case err == nil && refreshed:
 		result.Outcome = RefreshDone
 		r.report.Refreshed++
-		r.failures = 0
+		r.failures, r.answered = 0, true
 	case err == nil:
 		r.report.Current++
 	default:
 		r.fail(account, err)
-		switch {
+		switch e, _ := errors.AsType[*Error](err); {
 		case errors.Is(err, ErrShutdown):
 			r.stop(ErrShutdown)
 		case r.report.Accounts[account].Outcome == RefreshQuarantined: // which says nothing about the endpoint
-		case errors.Is(err, ErrDisconnected) && !r.app.refusals.isPaused(): // else it is undone
-			r.failures = 0
+		case errors.Is(err, ErrTokenStore):
+		case errors.Is(err, ErrDisconnected), errors.Is(err, ErrRefreshPaused): // the endpoint works, and has refused this grant
+			r.failures, r.answered = 0, true
+		case e != nil && e.Phase == PhaseNotSent && e.Disposition == DispositionReview: // a token that cannot be sent
 		default:
 			if r.failures++; r.failures >= refreshGiveUp {
 				r.stop(errEndpointDown)
@@ -194,7 +221,7 @@ func (c *Client) refreshBefore(ctx context.Context, before time.Time) (refreshed
 		c.tokens.mu.Lock()
 		joined := c.tokens.pending != nil
 		last := c.tokens.current.token.AccessToken
-		pending := c.tokens.begin(ctx, false, func(ctx context.Context, _ *Token, _ bool) (tok *Token, granted bool, err error) {
+		pending := c.tokens.begin(ctx, need{}, func(ctx context.Context, _ *Token, _ need) (tok *Token, granted bool, err error) {
 			tok, last, granted, err = source.refreshBefore(ctx, before)
 			return tok, granted, err
 		})
@@ -211,7 +238,7 @@ func (c *Client) refreshBefore(ctx context.Context, before time.Time) (refreshed
 		case cred.token.Quarantined != nil:
 			return false, c.refreshError(quarantinedError{*cred.token.Quarantined})
 		}
-		return cred.token.AccessToken != last, nil
+		return !joined && pending.granted, nil // else it was another run, or another process
 	}
 }
 
@@ -229,6 +256,6 @@ func (s *storedToken) refreshBefore(ctx context.Context, before time.Time) (tok 
 		return tok, tok.AccessToken, false, nil
 	}
 	was = tok.AccessToken
-	tok, granted, err = s.refreshWithLock(ctx, tok, false)
+	tok, granted, err = s.refreshWithLock(ctx, tok, need{})
 	return tok, was, granted, err
 }

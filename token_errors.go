@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -150,17 +151,27 @@ func (c *Client) refreshError(err error) error {
 	return newError(c.secrets, e, err)
 }
 
-// refusal returns what the token endpoint said against a refresh, "" if the failure
-// says nothing but that it failed. gone says that it is evidence against this one
-// grant, not against the app or the request.
-func refusal(err error) (reason string, gone bool) {
+// refusal is what the token endpoint said against a refresh.
+type refusal struct {
+	reason string // in words
+	gone   bool   // it is evidence against this one grant, not against the app or the request
+	ofApp  bool   // it says that the app itself is refused
+}
+
+// refusalOf returns nil if the failure says nothing but that the refresh failed.
+func refusalOf(err error) *refusal {
 	e, ok := errors.AsType[*Error](err)
 	if !ok || e.Phase != PhaseAnswered || e.Disposition == DispositionPark {
-		return "", false
+		return nil
 	}
-	reason = fmt.Sprintf("the refresh token was refused (%d/%d)", e.Status, e.Code)
+	r := refusal{reason: fmt.Sprintf("the refresh token was refused (%d/%d)", e.Status, e.Code)}
 	if e.Message != "" {
-		reason += ": " + e.Message
+		r.reason += ": " + e.Message
 	}
-	return reason, e.Disposition == DispositionReauthorize
+	r.gone = e.Disposition == DispositionReauthorize
+	r.ofApp = !r.gone && slices.Contains(appRefused, e.Rule)
+	return &r
 }
+
+// appRefused are the rows of the table for an app that is refused, whatever the account.
+var appRefused = []string{"app refused", "app unknown", "app secret refused"}

@@ -79,6 +79,9 @@ func (t *tokens) follow(ctx context.Context, now time.Time) *look {
 		t.looking = l
 		go t.look(l, source, t.current.token)
 	}
+	if t.lookFailed { // no call waits again for a store that hangs
+		return nil
+	}
 	return t.looking
 }
 
@@ -105,8 +108,12 @@ func (t *tokens) looked(l *look, source *storedToken, old, found *Token, err err
 	t.lookAt = t.clock.Now().Add(next)
 	failed := err != nil && !t.lookFailed
 	t.lookFailed = err != nil
-	if err == nil && found != old && t.current.token == old { // else it was replaced while we looked
-		t.change(found, false)
+	switch {
+	case err != nil || found == old || t.current.token != old: // it was replaced while we looked
+	case t.pending != nil: // which may get a newer one
+		t.lookAt = t.clock.Now()
+	default:
+		t.change(found)
 		t.replacements++
 		t.failure = nil
 	}

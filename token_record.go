@@ -46,6 +46,7 @@ type tokenRecord Token
 func (t *Token) inUTC() Token {
 	tok := *t
 	tok.Expiry, tok.RefreshExpiry = tok.Expiry.UTC(), tok.RefreshExpiry.UTC()
+	tok.RefusedSince, tok.GrantedAt = tok.RefusedSince.UTC(), tok.GrantedAt.UTC()
 	if d := tok.Disconnected; d != nil {
 		tok.Disconnected = &Disconnection{At: d.At.UTC(), Reason: d.Reason}
 	}

@@ -2,159 +2,194 @@ package pinterest
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
-	"sync"
+	"time"
 )
 
-// maxRefusals is how many accounts in a row are refused a refresh before that is
-// taken for the fault of the app or of Pinterest.
-const maxRefusals = 3
+// This file decides whether the refusal of a refresh token is believed. It is, unless
+// other accounts are refused as well: then the fault is probably the app's, or
+// Pinterest's.
 
-// refusals counts the refused refreshes of an App. When too many accounts in a row
-// are refused, it pauses: no account is marked until a refresh succeeds, and the
-// marks that were made in that row are undone.
+const (
+	// refusalsRecord is the name of the record in the [TokenStore] that has the
+	// [refusals] of all processes.
+	refusalsRecord = "pinterest:refusals"
+	// maxRefusals is how many accounts in a row are refused a refresh before that is
+	// taken for the fault of the app or of Pinterest.
+	maxRefusals = 3
+	// believeAfter is how long an account must have been refused to be believed in any
+	// case, if others were granted a token in that time. It is also how long a refusal
+	// counts as one of a row.
+	believeAfter = day
+)
+
+// refusals are the refreshes that were refused since one succeeded, in all processes
+// that share a store. When there are too many, refreshes are paused: no account is
+// marked until one succeeds, and the marks that were made in that row are undone.
 type refusals struct {
-	mu       sync.Mutex
-	paused   bool
-	accounts map[string]bool // refused since the last success, until paused
-	marks    map[string]mark // by account: made since the last success
-	round    uint64          // how many refreshes have succeeded
-	pauses   uint64          // how many pauses have begun
+	Accounts map[string]time.Time `json:"accounts,omitzero"` // when they were refused
+	Paused   bool                 `json:"paused,omitzero"`
+	Granted  time.Time            `json:"granted,omitzero"` // when a refresh has ended the last row
 }
 
-// mark is a change of a stored token that can be undone.
-type mark struct {
-	before  *Token
-	version string // of the marked token
-}
-
-// succeed takes note of a refresh that succeeded.
-func (r *refusals) succeed() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.paused, r.accounts, r.marks = false, nil, nil
-	r.round++
-}
-
-// add counts a refusal of an account, unless that is explained. It returns the round,
-// from 1, and whether this refusal has begun a pause. last is the round of the
-// account's last refusal, 0 if there was none.
-func (r *refusals) add(account string, explained bool, last uint64) (round uint64, began bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	round = r.round + 1
-	// The refresh of another account has succeeded between two refusals of this one: the
-	// reason is the account's own.
-	explained = explained || last != 0 && last < round
-	if r.paused || explained {
-		return round, false
+// loadRefusals reads the record. A client of its own, without a store, has none.
+func (k *core) loadRefusals(ctx context.Context) (r refusals, version string, err error) {
+	if k.store == nil {
+		return r, "", nil
 	}
-	if r.accounts == nil {
-		r.accounts = map[string]bool{}
+	record, err := k.store.Load(ctx, refusalsRecord)
+	if err != nil || record == nil {
+		return r, "", err
 	}
-	r.accounts[account] = true
-	if r.paused = len(r.accounts) == maxRefusals; r.paused {
-		r.pauses++
-	}
-	return round, r.paused
+	_ = json.Unmarshal([]byte(record.AccessToken), &r) // a record that is damaged begins anew
+	return r, record.Version, nil
 }
 
-func (r *refusals) isPaused() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.paused
+// updateRefusals changes the record. change returns false if it has changed nothing.
+func (k *core) updateRefusals(ctx context.Context, change func(*refusals) bool) (refusals, error) {
+	for range maxConflicts {
+		r, version, err := k.loadRefusals(ctx)
+		if err != nil || k.store == nil || !change(&r) {
+			return r, err
+		}
+		text, err := json.Marshal(r)
+		if err != nil {
+			return r, err
+		}
+		_, err = k.store.Save(ctx, refusalsRecord, &Token{AccessToken: string(text), Version: version})
+		if !errors.Is(err, ErrTokenConflict) {
+			return r, err
+		}
+	}
+	return refusals{}, ErrTokenConflict
 }
 
-// seen returns how many pauses there were before now, without one that goes on.
-func (r *refusals) seen() uint64 {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.paused {
-		return r.pauses - 1
-	}
-	return r.pauses
+// paused reports whether refreshes are paused.
+func (k *core) paused(ctx context.Context) bool {
+	r, _, err := k.loadRefusals(ctx)
+	return err == nil && r.Paused
 }
 
-// pausedSince reports whether there was a pause since seen has returned n.
-func (r *refusals) pausedSince(n uint64) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.pauses > n
+// granted notes that a refresh has succeeded, which ends a row. A row that the store
+// fails to end is ended by the next success.
+func (k *core) granted(ctx context.Context) {
+	_, _ = k.updateRefusals(ctx, func(r *refusals) bool {
+		ends := len(r.Accounts) > 0
+		*r = refusals{Granted: k.clock.Now().UTC()}
+		return ends
+	})
 }
 
-// marked takes note of a mark that may have to be undone.
-func (r *refusals) marked(account string, before *Token, version string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if earlier, ok := r.marks[account]; ok && earlier.version == before.Version {
-		before = earlier.before
+// refused counts a refusal of the account's refresh token. It reports whether
+// refreshes are paused: then the account must not be marked.
+func (s *storedToken) refused(ctx context.Context, stored *Token, why refusal) (paused bool, err error) {
+	c, now := s.client, s.client.clock.Now().UTC()
+	var began bool
+	row, err := c.updateRefusals(ctx, func(r *refusals) bool {
+		began = false
+		long := !stored.RefusedSince.IsZero() && now.Sub(stored.RefusedSince) >= believeAfter && r.Granted.After(stored.RefusedSince)
+		ended := !stored.RefreshExpiry.IsZero() && !now.Before(stored.RefreshExpiry)
+		if r.Paused || why.gone && (long || ended) {
+			return false
+		}
+		maps.DeleteFunc(r.Accounts, func(_ string, at time.Time) bool { return now.Sub(at) >= believeAfter })
+		if r.Accounts == nil {
+			r.Accounts = map[string]time.Time{}
+		}
+		r.Accounts[c.name] = now
+		r.Paused = why.ofApp || len(r.Accounts) >= maxRefusals
+		began = r.Paused
+		return true
+	})
+	if err != nil || !row.Paused {
+		return false, err
 	}
-	if r.marks == nil {
-		r.marks = map[string]mark{}
+	undone := s.undo(ctx, row)
+	if began {
+		text := "the last time because " + why.reason
+		if len(row.Accounts) > 1 {
+			text = fmt.Sprintf("%d accounts in a row, %s", len(row.Accounts), text)
+		}
+		if len(undone) > 0 {
+			text += fmt.Sprintf("; not disconnected any more: %q", strings.Join(undone, ", "))
+		}
+		c.reportToken(ctx, Event{Type: EventRefreshPaused, Time: now, Err: fmt.Errorf("%w: %s", ErrRefreshPaused, text)})
 	}
-	r.marks[account] = mark{before, version}
+	return true, nil
 }
 
-// undo takes the marks back while refreshes are paused, where the stored token is
-// still the marked one. It returns the accounts. A mark that the store fails to take
-// back is tried again with the next refusal.
-func (r *refusals) undo(ctx context.Context, store TokenStore) (accounts []string) {
-	r.mu.Lock()
-	var marks map[string]mark
-	if r.paused {
-		marks, r.marks = r.marks, nil
-	}
-	r.mu.Unlock()
-	for _, account := range slices.Sorted(maps.Keys(marks)) {
-		m := marks[account]
-		tok := *m.before
-		tok.Version = m.version
-		switch _, err := store.Save(ctx, account, &tok); {
-		case err == nil:
+// undo takes back the marks that were made in a row, and returns the accounts. A mark
+// that the store fails to take back is tried again with the next refusal.
+func (s *storedToken) undo(ctx context.Context, row refusals) (accounts []string) {
+	for _, account := range slices.Sorted(maps.Keys(row.Accounts)) {
+		if undone, err := s.undoMark(ctx, account, row.Accounts[account]); undone && err == nil {
 			accounts = append(accounts, account)
-		case !errors.Is(err, ErrTokenConflict):
-			r.marked(account, m.before, m.version)
+			s.client.reportToken(ctx, Event{Type: EventReinstated, Account: account, Time: s.client.clock.Now()})
 		}
 	}
 	return accounts
 }
 
-// refuse counts a refusal of the account's refresh token. It reports whether
-// refreshes are paused: then the account must not be marked.
-func (s *storedToken) refuse(ctx context.Context, stored *Token, reason string) (paused bool) {
-	r, now := &s.client.refusals, s.client.clock.Now()
-	expired := !stored.RefreshExpiry.IsZero() && !now.Before(stored.RefreshExpiry)
-	var began bool
-	if s.refusedIn, began = r.add(s.client.name, expired, s.refusedIn); !r.isPaused() {
-		return false
-	}
-	undone := r.undo(ctx, s.store)
-	if began {
-		text := fmt.Sprintf("%d accounts in a row, the last time because %s", maxRefusals, reason)
-		if len(undone) > 0 {
-			text += fmt.Sprintf("; not disconnected any more: %q", strings.Join(undone, ", "))
+// undoMark takes back the marks of an account that were made since then.
+func (s *storedToken) undoMark(ctx context.Context, account string, since time.Time) (undone bool, err error) {
+	for range maxConflicts {
+		tok, err := s.store.Load(ctx, account)
+		if err != nil || tok == nil {
+			return false, err
 		}
-		s.client.reportToken(ctx, Event{Type: EventRefreshPaused, Time: now, Err: fmt.Errorf("%w: %s", ErrRefreshPaused, text)})
+		disconnected := tok.Disconnected != nil && !tok.Disconnected.At.Before(since)
+		quarantined := tok.Quarantined != nil && !tok.Quarantined.Since.Before(since)
+		if !disconnected && !quarantined {
+			return false, nil
+		}
+		if disconnected {
+			tok.Disconnected = nil
+		}
+		if quarantined {
+			tok.Quarantined = nil
+		}
+		if _, err = s.store.Save(ctx, account, tok); !errors.Is(err, ErrTokenConflict) {
+			return true, err
+		}
 	}
-	return true
+	return false, ErrTokenConflict
 }
 
-// saveMark saves a mark of the account, and undoes it if refreshes were paused in
-// the meantime.
-func (s *storedToken) saveMark(ctx context.Context, stored, marked *Token) error {
-	version, err := s.store.Save(ctx, s.client.name, marked)
-	switch {
-	case errors.Is(err, ErrTokenConflict):
-		return err
-	case err != nil:
-		return loadError{err}
+// mark saves a mark of the stored token, unless another token is stored by now, which
+// is an ErrTokenConflict. If refreshes were paused in the meantime, the mark is taken
+// back, and the error is a pausedError.
+func (s *storedToken) mark(ctx context.Context, stored *Token, why refusal, set func(*Token)) (*Token, error) {
+	for range maxConflicts {
+		marked := *stored
+		setDefault(&marked.RefusedSince, s.client.clock.Now().UTC())
+		set(&marked)
+		version, err := s.store.Save(ctx, s.client.name, &marked)
+		if err == nil {
+			marked.Version = version
+			row, _, err := s.client.loadRefusals(ctx)
+			if at, ok := row.Accounts[s.client.name]; err == nil && row.Paused && ok {
+				if _, err := s.undoMark(ctx, s.client.name, at); err == nil {
+					return nil, pausedError{why.reason}
+				}
+			}
+			return &marked, nil
+		}
+		if !errors.Is(err, ErrTokenConflict) {
+			return nil, loadError{err}
+		}
+		now, err := s.store.Load(ctx, s.client.name)
+		switch {
+		case err != nil:
+			return nil, loadError{err}
+		case now == nil || now.RefreshToken != stored.RefreshToken || now.Disconnected != nil:
+			return nil, ErrTokenConflict
+		}
+		stored = now
 	}
-	marked.Version = version
-	s.client.refusals.marked(s.client.name, stored, version)
-	s.client.refusals.undo(ctx, s.store)
-	return nil
+	return nil, loadError{ErrTokenConflict}
 }

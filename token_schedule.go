@@ -51,9 +51,7 @@ func (a *App) RefreshEvery(ctx context.Context, every time.Duration, done func(R
 		s.done = func(RefreshReport, error) {}
 	}
 	for ctx.Err() == nil {
-		// The processes of a fleet start at the same time, and wake at the same time.
-		wait := s.turn(ctx) + rand.N(every/turnShare)
-		_ = a.clock.Sleep(ctx, wait) // it fails when ctx has ended
+		_ = a.clock.Sleep(ctx, s.turn(ctx)) // it fails when ctx has ended
 	}
 	return fmt.Errorf("pinterest: refreshing on a schedule: %w", context.Cause(ctx))
 }
@@ -69,7 +67,7 @@ type schedule struct {
 // before the next turn.
 func (s *schedule) turn(ctx context.Context) time.Duration {
 	if _, wait, err := s.load(ctx); err != nil || wait > 0 {
-		return s.failed(ctx, err, wait)
+		return s.later(ctx, wait, err)
 	}
 	waiting, cancel := context.WithTimeout(ctx, turnWait)
 	unlock, err := s.app.store.Lock(waiting, scheduleRecord)
@@ -79,10 +77,10 @@ func (s *schedule) turn(ctx context.Context) time.Duration {
 	case err != nil && busy:
 		return turnAgain
 	case err != nil:
-		return s.failed(ctx, err, 0)
+		return s.later(ctx, 0, err)
 	}
 	wait, err := s.run(ctx, unlock)
-	return s.failed(ctx, err, wait)
+	return s.later(ctx, wait, err)
 }
 
 // run makes a run, unless another process has made it meanwhile, and gives the lock
@@ -93,23 +91,20 @@ func (s *schedule) run(ctx context.Context, unlock func()) (wait time.Duration, 
 	if err != nil || wait > 0 {
 		return wait, err
 	}
-	next := s.app.clock.Now().Add(s.every)
+	record.Expiry = s.app.clock.Now().Add(s.every)
 	report, failure := s.app.RefreshDue(ctx)
-	if failure == nil {
-		record.Expiry = next
-		_, failure = s.app.store.Save(ctx, scheduleRecord, record)
-		switch {
-		case errors.Is(failure, ErrTokenConflict): // the lock was lost, and another process has run as well
-			failure = nil
-		case failure != nil:
-			failure = s.storeError(failure)
+	if failure != nil {
+		record.Expiry = s.app.clock.Now().Add(s.every / turnShare)
+	}
+	if context.Cause(ctx) == nil { // else another process goes on at once
+		_, err = s.app.store.Save(ctx, scheduleRecord, record)
+		if err != nil && !errors.Is(err, ErrTokenConflict) && failure == nil { // in a conflict, another process has run as well
+			failure = s.storeError(err)
+			record.Expiry = s.app.clock.Now().Add(s.every / turnShare)
 		}
 	}
 	s.done(report, failure)
-	if failure != nil {
-		return s.every / turnShare, nil
-	}
-	return max(0, next.Sub(s.app.clock.Now())), nil
+	return max(0, record.Expiry.Sub(s.app.clock.Now())), nil
 }
 
 // load returns the record, and how long it is until the next run.
@@ -124,15 +119,17 @@ func (s *schedule) load(ctx context.Context) (record *Token, wait time.Duration,
 	return record, max(0, wait), nil
 }
 
-// failed tells of a store that failed, if err says so, and returns how long to wait.
-func (s *schedule) failed(ctx context.Context, err error, wait time.Duration) time.Duration {
-	if err == nil {
-		return wait
+// later returns how long to wait before the next turn. It tells of a store that
+// failed, if err says so.
+func (s *schedule) later(ctx context.Context, wait time.Duration, err error) time.Duration {
+	if err != nil {
+		wait = s.every / turnShare
+		if ctx.Err() == nil {
+			s.done(RefreshReport{}, s.storeError(err))
+		}
 	}
-	if ctx.Err() == nil {
-		s.done(RefreshReport{}, s.storeError(err))
-	}
-	return s.every / turnShare
+	// The processes of a fleet start at the same time, and wake at the same time.
+	return wait + rand.N(s.every/turnShare)
 }
 
 func (s *schedule) storeError(err error) error {

@@ -34,9 +34,6 @@ type tokens struct {
 	nextAhead    time.Time     // when a refresh ahead of time may be tried again
 	reloaded     time.Time     // when the store was last asked for a newer token
 	replacements int           // how often the token was replaced from outside
-	cooldown     time.Duration // the last one, after a token was refused that was just granted; 0: none
-	coolUntil    time.Time     // when it ends
-	coolFor      *grant        // the token that began it
 	looking      *look         // the look at the store under way
 	lookAt       time.Time     // when to look again
 	lookFailed   bool          // the last look has failed
@@ -47,15 +44,21 @@ type tokens struct {
 
 // tokenSource is where tokens come from.
 type tokenSource interface {
-	// refresh returns a token other than old. refused says that the API did not
-	// accept old; without it old is missing, has expired or will soon. granted says
-	// that the token is new; without it the token was found where another process
-	// had put it.
-	refresh(ctx context.Context, old *Token, refused bool) (tok *Token, granted bool, err error)
+	// refresh returns a token other than old. granted says that the token is new;
+	// without it the token was found where another process had put it.
+	refresh(ctx context.Context, old *Token, why need) (tok *Token, granted bool, err error)
 }
 
 // refreshFunc is tokenSource.refresh, or reads the source again in its place.
-type refreshFunc func(ctx context.Context, old *Token, refused bool) (tok *Token, granted bool, err error)
+type refreshFunc func(ctx context.Context, old *Token, why need) (tok *Token, granted bool, err error)
+
+// need says why a token is to be refreshed. The zero value says that it is missing,
+// has expired or will soon.
+type need struct {
+	refused  bool // the API did not accept it
+	proven   bool // and said so in its own words, which a gateway does not have
+	accepted bool // it did before
+}
 
 // credential is a token and the Authorization header made from it, once.
 type credential struct {
@@ -65,10 +68,20 @@ type credential struct {
 	grant  *grant    // nil for a token from elsewhere
 }
 
-// grant is what is known of a token that this process was granted by a refresh.
+// grant is what is known of a token since it was granted, to this process or another.
 type grant struct {
-	at       time.Time
 	accepted atomic.Bool // by the API, in any call
+	renewAt  time.Time   // when it can be replaced if it was not accepted
+}
+
+// newGrant returns what follows from the token's record.
+func newGrant(tok *Token, now time.Time) *grant {
+	at := tok.GrantedAt
+	if at.After(now) { // the clock of another process is ahead
+		at = now
+	}
+	cooldown := min(justGranted<<min(max(tok.Refusals, 0), 10), longestCooldown)
+	return &grant{renewAt: at.Add(cooldown + rand.N(cooldown/2))}
 }
 
 // accept takes note that the API has accepted the token.
@@ -80,7 +93,7 @@ func (c *credential) accept() {
 
 // refreshCall is one refresh, for which any number of calls wait.
 type refreshCall struct {
-	refused      bool // the token to replace was refused by the API
+	why          need
 	early        bool // begun by RefreshDue: the stored token may be good, although it was not refreshed
 	replacements int  // tokens.replacements when it began
 	done         chan struct{}
@@ -95,8 +108,9 @@ type refreshCall struct {
 const maxTokenTries = 3
 
 const (
-	// refreshTimeout bounds a refresh. It outlives the call that began it: all who
-	// wait need its result, and a rotated token must not be dropped.
+	// refreshTimeout is how long a refresh waits for its turn, and then for the token
+	// endpoint. It outlives the call that began it: all who wait need its result, and a
+	// rotated token must not be dropped.
 	refreshTimeout = 2 * time.Minute
 	// shareFailure is how long the failure of a refresh is returned to those who come
 	// later, so that a thousand waiting calls do not make a thousand token calls.
@@ -108,11 +122,10 @@ const (
 	// them.
 	aheadPause = time.Minute
 	// justGranted is how long after its grant a token that is refused shows that new
-	// tokens do not help: the API refuses them all, or does not know this one yet.
-	justGranted = time.Minute
-	// longestCooldown bounds the time without a refresh after that. The first cooldown
-	// is as long as justGranted, and each further one twice as long, with up to a half
-	// added at random.
+	// tokens do not help: the API refuses them all, or does not know this one yet. After
+	// each further refusal of that kind it is twice as long, at most longestCooldown,
+	// with up to a half added at random.
+	justGranted     = time.Minute
 	longestCooldown = time.Hour
 	// maxRenewals is how many renewals an App has under way at the same time. Each of
 	// them may hold a lock of the store and a rotated token.
@@ -155,12 +168,12 @@ func (t *tokens) token(ctx context.Context) (credential, error) {
 	if cred.token.AccessToken != "" && !cred.token.expired(now) {
 		if !cred.due.IsZero() && !now.Before(cred.due) && !now.Before(t.nextAhead) {
 			t.nextAhead = now.Add(aheadPause)
-			t.join(ctx, false, t.source.refresh)
+			t.join(ctx, need{}, t.source.refresh)
 		}
 		t.mu.Unlock()
 		return cred, nil
 	}
-	pending, began := t.join(ctx, false, t.source.refresh)
+	pending, began := t.join(ctx, need{}, t.source.refresh)
 	t.mu.Unlock()
 	cred, err := pending.wait(ctx)
 	if err != nil && !began && pending.early && ctx.Err() == nil {
@@ -177,22 +190,22 @@ func (t *tokens) replaced(refused credential) bool {
 }
 
 // refresh replaces a token that the API refused, unless another call or process
-// has done so in the meantime. It reports whether a new token was granted to this
-// very call.
-func (t *tokens) refresh(ctx context.Context, refused credential) (granted bool, err error) {
+// has done so in the meantime. proven says that the API has refused it in its own
+// words. It reports whether a new token was granted to this very call.
+func (t *tokens) refresh(ctx context.Context, refused credential, proven bool) (granted bool, err error) {
 	for {
 		t.mu.Lock()
 		if t.replaced(refused) {
 			t.mu.Unlock()
 			return false, nil
 		}
-		pending, began := t.join(ctx, true, t.source.refresh)
+		pending, began := t.join(ctx, need{true, proven, refused.grant != nil && refused.grant.accepted.Load()}, t.source.refresh)
 		t.mu.Unlock()
 		cred, err := pending.wait(ctx)
 		switch {
 		case err != nil || cred.token.AccessToken != refused.token.AccessToken:
 			return err == nil && began && pending.granted, err // a waiter that has left must not look at it
-		case pending.refused:
+		case pending.why.refused:
 			return false, errSameToken
 		}
 		// A refresh was under way that did not know of the refusal. Try once more.
@@ -203,19 +216,10 @@ func (t *tokens) refresh(ctx context.Context, refused credential) (granted bool,
 // this one, because it also refuses what was just granted. It returns nil if a new
 // token may help.
 func (t *tokens) cools(refused credential) error {
-	g := refused.grant
-	if g == nil || g.accepted.Load() {
-		return nil
+	if g := refused.grant; g != nil && !g.accepted.Load() && t.clock.Now().Before(g.renewAt) {
+		return notRenewedError{g.renewAt}
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if now := t.clock.Now(); g != t.coolFor && now.Before(g.at.Add(justGranted)) {
-		t.cooldown = min(max(2*t.cooldown, justGranted), longestCooldown)
-		t.coolFor, t.coolUntil = g, now.Add(t.cooldown+rand.N(t.cooldown/2))
-	} else if !now.Before(t.coolUntil) {
-		return nil
-	}
-	return notRenewedError{t.coolUntil}
+	return nil
 }
 
 // awaitNewer waits until a token that the API refused is replaced by another call
@@ -233,7 +237,7 @@ func (t *tokens) awaitNewer(ctx context.Context, refused credential) error {
 			t.mu.Unlock()
 			return errNoNewerToken
 		}
-		pending, began := t.join(ctx, false, source.reloadWithLock)
+		pending, began := t.join(ctx, need{}, source.reloadWithLock)
 		t.mu.Unlock()
 		cred, err := pending.wait(ctx)
 		switch {
@@ -248,28 +252,28 @@ func (t *tokens) awaitNewer(ctx context.Context, refused credential) error {
 
 // join returns the refresh under way, or begins one. It is called with the lock
 // held.
-func (t *tokens) join(ctx context.Context, refused bool, refresh refreshFunc) (pending *refreshCall, began bool) {
+func (t *tokens) join(ctx context.Context, why need, refresh refreshFunc) (pending *refreshCall, began bool) {
 	if t.pending == nil && t.failure != nil && t.clock.Now().Before(t.failureUntil) {
 		return failedRefresh(t.failure), false
 	}
 	began = t.pending == nil
-	return t.begin(ctx, refused, refresh), began
+	return t.begin(ctx, why, refresh), began
 }
 
 // begin begins a refresh, unless one is under way or the app is shut down.
-func (t *tokens) begin(ctx context.Context, refused bool, refresh refreshFunc) *refreshCall {
+func (t *tokens) begin(ctx context.Context, why need, refresh refreshFunc) *refreshCall {
 	switch {
 	case t.pending != nil:
 		return t.pending
 	case !t.work.begin(t.name):
 		return failedRefresh(ErrShutdown)
 	}
-	return t.start(ctx, refused, refresh)
+	return t.start(ctx, why, refresh)
 }
 
 // start starts a refresh whose work has begun.
-func (t *tokens) start(ctx context.Context, refused bool, refresh refreshFunc) *refreshCall {
-	t.pending = &refreshCall{refused: refused, replacements: t.replacements, done: make(chan struct{})}
+func (t *tokens) start(ctx context.Context, why need, refresh refreshFunc) *refreshCall {
+	t.pending = &refreshCall{why: why, replacements: t.replacements, done: make(chan struct{})}
 	go t.run(context.WithoutCancel(ctx), t.pending, t.current.token, refresh)
 	return t.pending
 }
@@ -280,7 +284,7 @@ func (t *tokens) saveAgain(ctx context.Context) {
 	defer t.mu.Unlock()
 	if t.pending == nil {
 		t.work.beginLast(t.name)
-		t.start(ctx, false, t.source.refresh)
+		t.start(ctx, need{}, t.source.refresh)
 	}
 }
 
@@ -304,7 +308,7 @@ func (r *refreshCall) wait(ctx context.Context) (credential, error) {
 // run makes one refresh, and ends it whatever happens: all who wait need an answer.
 func (t *tokens) run(ctx context.Context, r *refreshCall, old *Token, refresh refreshFunc) {
 	defer t.work.end(t.name)
-	ctx, cancel := context.WithTimeout(ctx, refreshTimeout)
+	limited, cancel := context.WithTimeout(ctx, refreshTimeout)
 	defer cancel()
 	var (
 		tok     *Token
@@ -312,13 +316,13 @@ func (t *tokens) run(ctx context.Context, r *refreshCall, old *Token, refresh re
 		err     error = panicError{"the goroutine of the refresh was ended (runtime.Goexit)"}
 	)
 	defer func() { t.end(ctx, r, old, tok, granted, err) }()
-	tok, granted, err = refresh.guarded(ctx, old, r.refused)
+	tok, granted, err = refresh.guarded(limited, old, r.why)
 }
 
 // guarded calls f and returns a panic in it as an error.
-func (f refreshFunc) guarded(ctx context.Context, old *Token, refused bool) (tok *Token, granted bool, err error) {
+func (f refreshFunc) guarded(ctx context.Context, old *Token, why need) (tok *Token, granted bool, err error) {
 	defer recoverInto(&err, "a refresh")
-	return f(ctx, old, refused)
+	return f(ctx, old, why)
 }
 
 // end ends a refresh with its result.
@@ -333,7 +337,7 @@ func (t *tokens) end(ctx context.Context, r *refreshCall, old, tok *Token, grant
 	t.failure = nil
 	if err == nil {
 		if r.replacements == t.replacements && tok != old { // else there is a newer one by now, or no other
-			t.change(tok, granted)
+			t.change(tok)
 		}
 		r.cred, r.granted = t.current, granted
 	} else if _, unsaved := errors.AsType[saveError](err); !unsaved && !r.early { // the next call saves it again, at once
@@ -353,18 +357,15 @@ func (t *tokens) end(ctx context.Context, r *refreshCall, old, tok *Token, grant
 
 // change makes the result of a refresh, or of a look at the store, the current token. It
 // is called with the lock held.
-func (t *tokens) change(tok *Token, granted bool) {
+func (t *tokens) change(tok *Token) {
 	before := t.current
 	_, ours := t.source.(*storedToken) // what a caller's source brings may be an old one
 	t.set(tok)
 	switch {
 	case tok.AccessToken == before.token.AccessToken:
 		t.current.grant = before.grant
-	case granted && ours:
-		t.current.grant = &grant{at: t.clock.Now()}
-		if before.grant != nil && before.grant.accepted.Load() {
-			t.cooldown = 0
-		}
+	case ours && !tok.GrantedAt.IsZero():
+		t.current.grant = newGrant(tok, t.clock.Now())
 	}
 }
 
@@ -399,7 +400,7 @@ func (t *tokens) newer(ctx context.Context, cred credential) credential {
 		return current
 	}
 	t.reloaded = now
-	pending := t.begin(ctx, false, source.reload)
+	pending := t.begin(ctx, need{}, source.reload)
 	t.mu.Unlock()
 	if found, err := pending.wait(ctx); err == nil {
 		return found
@@ -410,7 +411,7 @@ func (t *tokens) newer(ctx context.Context, cred credential) credential {
 // fixedToken is the source of a token that cannot be refreshed.
 type fixedToken struct{}
 
-func (fixedToken) refresh(context.Context, *Token, bool) (*Token, bool, error) {
+func (fixedToken) refresh(context.Context, *Token, need) (*Token, bool, error) {
 	return nil, false, errNoRefresh
 }
 
@@ -423,7 +424,7 @@ type oauth2Source struct {
 
 // refresh asks the source. A source takes no context and cannot be told to stop:
 // one that hangs is left behind when the refresh times out.
-func (s oauth2Source) refresh(ctx context.Context, _ *Token, _ bool) (tok *Token, granted bool, err error) {
+func (s oauth2Source) refresh(ctx context.Context, _ *Token, _ need) (tok *Token, granted bool, err error) {
 	began := s.clock.Now()
 	tok, err = s.ask(ctx)
 	s.report(ctx, began, err)
@@ -465,7 +466,8 @@ func (c *Client) reportRefresh(ctx context.Context, began time.Time, err error) 
 // reportToken tells the observers something about the account's token.
 func (c *Client) reportToken(ctx context.Context, e Event) {
 	if c.watched() {
-		e.Context, e.Account, e.Operation, e.Err = ctx, c.name, OpOAuthToken.ID, c.secrets.Hide(e.Err)
+		setDefault(&e.Account, c.name)
+		e.Context, e.Operation, e.Err = ctx, OpOAuthToken.ID, c.secrets.Hide(e.Err)
 		c.observe(e)
 	}
 }

@@ -21,7 +21,6 @@ type storedToken struct {
 	spent   string // the refresh token that it was granted for
 
 	announced string // the version whose coming expiry was announced
-	refusedIn uint64 // the round of refusals in which its refresh token was refused; 0: it was not
 
 	// The last refusal that did not mark the account, and the refresh token.
 	refusal      error
@@ -31,43 +30,85 @@ type storedToken struct {
 
 // refresh returns the stored token if it is newer than old, or the first one of a
 // connected account. Otherwise it refreshes it.
-func (s *storedToken) refresh(ctx context.Context, old *Token, refused bool) (tok *Token, granted bool, err error) {
+func (s *storedToken) refresh(ctx context.Context, old *Token, why need) (tok *Token, granted bool, err error) {
 	if s.unsaved == nil {
 		stored, err := s.store.Load(ctx, s.client.name)
 		if err != nil {
 			return nil, false, loadError{err}
 		}
-		if tok, err := s.usable(ctx, stored, old, refused); tok != nil || err != nil {
+		if tok, err := s.usable(ctx, stored, old, why.refused); tok != nil || err != nil {
 			return tok, false, err
 		}
 	}
-	return s.refreshWithLock(ctx, old, refused)
+	return s.refreshWithLock(ctx, old, why)
 }
 
+// lockTurn is how long a refresh waits for its lock before it lets others begin.
+const lockTurn = 2 * time.Second
+
 // refreshWithLock refreshes while it holds the account's lock.
-func (s *storedToken) refreshWithLock(ctx context.Context, old *Token, refused bool) (tok *Token, granted bool, err error) {
-	select {
-	case s.client.renewals <- struct{}{}:
-		defer func() { <-s.client.renewals }()
-	case <-ctx.Done():
-		return nil, false, ctx.Err()
-	}
-	unlock, err := s.store.Lock(ctx, s.client.name)
+func (s *storedToken) refreshWithLock(ctx context.Context, old *Token, why need) (tok *Token, granted bool, err error) {
+	unlock, leave, err := s.enter(ctx)
 	if err != nil {
-		return nil, false, loadError{err}
+		return nil, false, err
 	}
+	defer leave()
 	defer giveBack(unlock, &err, asLoadError)
-	for {
-		tok, granted, err = s.refreshLocked(ctx, old, refused)
-		if errors.Is(err, ErrTokenConflict) && ctx.Err() == nil {
-			continue // somebody has saved another one without the lock, such as a new connection
+	for range maxConflicts {
+		tok, granted, err = s.refreshLocked(ctx, old, why)
+		if !errors.Is(err, ErrTokenConflict) {
+			return tok, granted, err
 		}
-		return tok, granted, err
+		// Somebody has saved another one without the lock, such as a new connection.
 	}
+	return nil, false, loadError{err}
+}
+
+// enter waits for one of the App's places for renewals and for the account's lock.
+// If another process holds the lock for long, the place goes to others meanwhile.
+func (s *storedToken) enter(ctx context.Context) (unlock, leave func(), err error) {
+	ctx, stop := s.bound(ctx)
+	defer stop(nil)
+	leave = func() { <-s.client.renewals }
+	for {
+		select {
+		case s.client.renewals <- struct{}{}:
+		case <-ctx.Done():
+			return nil, nil, context.Cause(ctx)
+		}
+		turn, cancel := context.WithTimeout(ctx, lockTurn)
+		unlock, err = s.store.Lock(turn, s.client.name)
+		over := turn.Err() != nil
+		cancel()
+		if err == nil {
+			return unlock, leave, nil
+		}
+		leave()
+		if !over || ctx.Err() != nil {
+			return nil, nil, s.lockError(ctx, err)
+		}
+	}
+}
+
+// bound returns a context that a shutdown ends, too: what waits has nothing to lose,
+// unless it has a token to save.
+func (s *storedToken) bound(ctx context.Context) (context.Context, context.CancelCauseFunc) {
+	if s.unsaved != nil {
+		return ctx, func(error) {}
+	}
+	return s.client.work.bind(ctx)
+}
+
+// lockError is the failure to get a lock.
+func (s *storedToken) lockError(ctx context.Context, err error) error {
+	if errors.Is(context.Cause(ctx), ErrShutdown) {
+		return ErrShutdown
+	}
+	return loadError{err}
 }
 
 // reload returns the stored token if it is another than old, and old otherwise.
-func (s *storedToken) reload(ctx context.Context, old *Token, _ bool) (tok *Token, granted bool, err error) {
+func (s *storedToken) reload(ctx context.Context, old *Token, _ need) (tok *Token, granted bool, err error) {
 	switch tok, err = s.store.Load(ctx, s.client.name); {
 	case err != nil:
 		return nil, false, loadError{err}
@@ -80,13 +121,18 @@ func (s *storedToken) reload(ctx context.Context, old *Token, _ bool) (tok *Toke
 }
 
 // reloadWithLock is reload after the refresh that another process has under way.
-func (s *storedToken) reloadWithLock(ctx context.Context, old *Token, refused bool) (tok *Token, granted bool, err error) {
-	unlock, err := s.store.Lock(ctx, s.client.name)
+func (s *storedToken) reloadWithLock(ctx context.Context, old *Token, why need) (tok *Token, granted bool, err error) {
+	waiting, stop := s.bound(ctx)
+	unlock, err := s.store.Lock(waiting, s.client.name)
 	if err != nil {
-		return nil, false, loadError{err}
+		err = s.lockError(waiting, err)
+	}
+	stop(nil)
+	if err != nil {
+		return nil, false, err
 	}
 	defer giveBack(unlock, &err, asLoadError)
-	return s.reload(ctx, old, refused)
+	return s.reload(ctx, old, why)
 }
 
 // usable returns the stored token if it can be used without a refresh, and an
@@ -114,7 +160,7 @@ func (s *storedToken) usable(ctx context.Context, stored, old *Token, refused bo
 
 // refreshLocked reads the store again, in case another process was quicker, and
 // makes the token call if none was. The new token is saved before anyone uses it.
-func (s *storedToken) refreshLocked(ctx context.Context, old *Token, refused bool) (tok *Token, granted bool, err error) {
+func (s *storedToken) refreshLocked(ctx context.Context, old *Token, why need) (tok *Token, granted bool, err error) {
 	stored, err := s.store.Load(ctx, s.client.name)
 	if err != nil {
 		return nil, false, loadError{err}
@@ -124,7 +170,7 @@ func (s *storedToken) refreshLocked(ctx context.Context, old *Token, refused boo
 		return tok, false, err
 	}
 	s.dropUnsaved() // what is stored is newer
-	if tok, err := s.usable(ctx, stored, old, refused); tok != nil || err != nil {
+	if tok, err := s.usable(ctx, stored, old, why.refused); tok != nil || err != nil {
 		return tok, false, err
 	}
 	switch {
@@ -136,26 +182,35 @@ func (s *storedToken) refreshLocked(ctx context.Context, old *Token, refused boo
 	if err := checkRefresh("the refresh token", stored.RefreshToken); err != nil {
 		return nil, false, err
 	}
+	s.client.secrets.AddToken(stored.AccessToken, stored.RefreshToken) // an answer may repeat them
+	known := old != nil && stored.AccessToken == old.AccessToken
 	began := s.client.clock.Now()
-	tok, err = s.client.refreshGrant(ctx, stored.RefreshToken)
+	// The wait for the lock has taken time. The token call has its own: an answer that is
+	// cut off would take the new refresh token with it.
+	calling, cancel := context.WithTimeout(context.WithoutCancel(ctx), refreshTimeout)
+	tok, err = s.client.refreshGrant(calling, stored.RefreshToken)
+	cancel()
+	ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), saveTime)
+	defer cancel()
 	if err != nil {
-		known := old != nil && stored.AccessToken == old.AccessToken
-		ended := stored.AccessToken == "" || stored.expired(began) || known && refused
+		ended := stored.AccessToken == "" || stored.expired(began) || known && (why.proven || why.refused && stored.Expiry.IsZero())
 		tok, after := s.notRefreshed(ctx, stored, ended, err)
 		if errors.Is(after, ErrTokenConflict) {
 			return nil, false, after
 		}
-		if reason, _ := refusal(err); reason != "" && after != nil && !errors.Is(after, ErrDisconnected) {
+		if refusalOf(err) != nil && after != nil && !errors.Is(after, ErrDisconnected) {
 			s.refusal, s.refusedToken, s.refusedUntil = after, stored.RefreshToken, s.client.clock.Now().Add(shareRefusal)
 		}
 		s.client.reportRefresh(ctx, began, cmp.Or(after, err))
 		return tok, false, after
 	}
-	s.refusedIn = 0
-	s.client.refusals.succeed()
 	tok = tok.completedFrom(stored)
+	if known && why.refused && !why.accepted && began.Sub(stored.GrantedAt) < 3*longestCooldown {
+		tok.Refusals = stored.Refusals + 1
+	}
 	s.client.secrets.AddToken(tok.AccessToken, tok.RefreshToken)
 	tok, err = s.save(ctx, stored, tok)
+	s.client.granted(ctx)
 	s.client.reportRefresh(ctx, began, err)
 	return tok, true, err
 }
@@ -193,17 +248,28 @@ func (s *storedToken) dropUnsaved() {
 // ended, and only for a refusal that is about this account. It returns stored, with
 // its mark, if that is used further.
 func (s *storedToken) notRefreshed(ctx context.Context, stored *Token, ended bool, failure error) (*Token, error) {
-	reason, gone := refusal(failure)
-	paused := reason != "" && s.refuse(ctx, stored, reason)
-	switch {
-	case !ended && (stored.Quarantined != nil || gone && !paused):
-		return s.quarantine(ctx, stored, reason)
-	case !gone:
+	why := refusalOf(failure)
+	if why == nil {
 		return nil, failure
-	case paused:
-		return nil, pausedError{reason}
 	}
-	return nil, s.disconnect(ctx, stored, reason, failure)
+	paused, err := s.refused(ctx, stored, *why)
+	if err != nil {
+		return nil, withError(failure, loadError{err}) // nobody is marked without it
+	}
+	switch {
+	case !ended && (stored.Quarantined != nil || why.gone && !paused):
+		return s.quarantine(ctx, stored, *why)
+	case !why.gone:
+		return nil, failure
+	case paused && stored.RefusedSince.IsZero():
+		if _, err := s.mark(ctx, stored, *why, func(*Token) {}); err != nil {
+			return nil, err
+		}
+		return nil, pausedError{why.reason}
+	case paused:
+		return nil, pausedError{why.reason}
+	}
+	return nil, s.disconnect(ctx, stored, *why, failure)
 }
 
 // quarantinePause is the least time between two refreshes of a quarantined account.
@@ -212,16 +278,15 @@ const quarantinePause = time.Hour
 
 // quarantine marks the account as quarantined, and tells the observers the first
 // time.
-func (s *storedToken) quarantine(ctx context.Context, stored *Token, reason string) (*Token, error) {
-	c, marked := s.client, *stored
-	now := c.clock.Now().UTC()
-	q := Quarantine{Since: now, Reason: reason}
+func (s *storedToken) quarantine(ctx context.Context, stored *Token, why refusal) (*Token, error) {
+	now := s.client.clock.Now().UTC()
+	q := Quarantine{Since: now, Reason: why.reason}
 	if stored.Quarantined != nil {
 		q = *stored.Quarantined
 	}
 	q.RetryAt = now.Add(quarantinePause + rand.N(quarantinePause/4))
-	marked.Quarantined = &q
-	if err := s.saveMark(ctx, stored, &marked); err != nil {
+	marked, err := s.mark(ctx, stored, why, func(tok *Token) { tok.Quarantined = &q })
+	if err != nil {
 		return nil, err
 	}
 	if stored.Quarantined == nil {
@@ -229,24 +294,24 @@ func (s *storedToken) quarantine(ctx context.Context, stored *Token, reason stri
 		if !stored.Expiry.IsZero() {
 			e.Wait = stored.Expiry.Sub(now)
 		}
-		c.reportToken(ctx, e)
+		s.client.reportToken(ctx, e)
 	}
-	return &marked, nil
+	return marked, nil
 }
 
 // disconnect marks the account as disconnected, if the token that was refused is
 // still the stored one, and tells the observers.
-func (s *storedToken) disconnect(ctx context.Context, stored *Token, reason string, failure error) error {
-	c, marked := s.client, *stored
-	marked.Disconnected = &Disconnection{At: c.clock.Now().UTC(), Reason: reason}
-	if err := s.saveMark(ctx, stored, &marked); err != nil {
-		if errors.Is(err, ErrTokenConflict) {
-			return err
-		}
+func (s *storedToken) disconnect(ctx context.Context, stored *Token, why refusal, failure error) error {
+	d := Disconnection{At: s.client.clock.Now().UTC(), Reason: why.reason}
+	_, err := s.mark(ctx, stored, why, func(tok *Token) { tok.Disconnected = &d })
+	switch {
+	case errors.Is(err, ErrTokenConflict), errors.Is(err, ErrRefreshPaused):
+		return err
+	case err != nil:
 		return withError(failure, err)
 	}
-	err := marked.Disconnected.error()
-	c.reportToken(ctx, Event{Type: EventDisconnected, Time: marked.Disconnected.At, Err: err})
+	err = d.error()
+	s.client.reportToken(ctx, Event{Type: EventDisconnected, Time: d.At, Err: err})
 	return withError(failure, err)
 }
 
