@@ -274,16 +274,37 @@ func TestLoginNames(t *testing.T) {
 			assert.ErrorIs(t, app.OAuth.Disconnect(t.Context(), bad), pinterest.ErrInvalid, name)
 		}
 	}
-	odd := []string{"shop", "Shop", "shop ", " shop", "shop\x00", "shop\n", "sh\u200bop", "ѕhop", "é", "e\u0301", "../shop", "a/b", "a\\b", "%2e", "CON", "{\"a\":1}", "\u202eshop", strings.Repeat("n", 2000)}
-	for i, name := range odd {
-		u := w.owner(fmt.Sprintf("9%02d", i), 0)
-		conn, err := w.connect(t, app, name, u)
-		require.NoError(t, err, "%q", name)
-		assert.Equal(t, name, conn.Account)
-		require.NotNil(t, conn.User)
-	}
-	for i, name := range odd {
-		assert.Equal(t, fmt.Sprintf("9%02d", i), load(t, store, name).User.ID, "%q", name)
+}
+
+// Names that look like another's, or like a path, are names of their own.
+func TestOddNames(t *testing.T) {
+	files, err := filestore.Open(t.TempDir())
+	require.NoError(t, err)
+	for _, store := range []pinterest.TokenStore{pinterest.NewMemoryTokenStore(), files} {
+		w := newWorld()
+		app, _ := w.app(t, store)
+		odd := []string{"shop", "Shop", "shop ", " shop", "shop\x00", "shop\n", "sh\u200bop", "ѕhop", "é", "e\u0301", "../shop", "a/b", "a\\b", "%2e", "CON", "{\"a\":1}", "\u202eshop", strings.Repeat("n", 2000)}
+		for i, name := range odd {
+			u := w.owner(fmt.Sprintf("9%02d", i), 0)
+			conn, err := w.connect(t, app, name, u)
+			require.NoError(t, err, "%q", name)
+			assert.Equal(t, name, conn.Account)
+			require.NotNil(t, conn.User)
+		}
+		for i, name := range odd {
+			assert.Equal(t, fmt.Sprintf("9%02d", i), load(t, store, name).User.ID, "%q", name)
+		}
+		listed := map[string]bool{}
+		for acc, err := range app.Accounts(t.Context()) {
+			require.NoError(t, err)
+			listed[acc.Account] = true
+		}
+		assert.Len(t, listed, len(odd))
+		for i, name := range odd[:9] {
+			require.NoError(t, app.OAuth.Disconnect(t.Context(), name))
+			assert.Nil(t, load(t, store, name))
+			assert.NotNil(t, load(t, store, odd[i+1]), "%q", odd[i+1])
+		}
 	}
 }
 

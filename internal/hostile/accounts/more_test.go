@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -292,4 +293,95 @@ func TestQuarterOfAYear(t *testing.T) {
 		t.Log(told)
 		assert.Len(t, told, len(want), "%v", told)
 	})
+}
+
+// The token ends in minutes, and the endpoint is down. Calls every tenth of a second
+// go on with the token at hand, and do not storm the endpoint.
+func TestBackgroundInAnOutage(t *testing.T) {
+	for name, c := range map[string]refusal{
+		"503": {status: 503, body: `{}`}, "wrong secret": {status: 401, body: `{"code":2,"message":"Authentication failed."}`}, "283": {status: 401, body: dead283},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w, store := newWorld(), pinterest.NewMemoryTokenStore()
+				w.put(t, store, "shop", "77", 4*time.Minute+50*time.Second)
+				w.before = func(rw http.ResponseWriter, _ *http.Request, _ tokenCall) bool {
+					say(rw, c.status, c.body)
+					return true
+				}
+				a, _ := w.app(t, store)
+				b, _ := w.app(t, store)
+				for range 2800 {
+					require.NoError(t, get(a, "shop"))
+					require.NoError(t, get(b, "shop"))
+					time.Sleep(100 * time.Millisecond)
+				}
+				t.Logf("%d token calls in 280 seconds", w.tokenCalls(""))
+				assert.LessOrEqual(t, w.tokenCalls(""), 120)
+				require.NoError(t, a.Shutdown(t.Context()))
+				require.NoError(t, b.Shutdown(t.Context()))
+			})
+		})
+	}
+}
+
+// The secret is being changed: one process has the old one. It follows the others.
+func TestOneProcessHasTheOldSecret(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, store := newWorld(), pinterest.NewMemoryTokenStore()
+		w.fleet(t, store, 10, -time.Hour)
+		w.before = func(rw http.ResponseWriter, r *http.Request, _ tokenCall) bool {
+			_, pass, _ := r.BasicAuth()
+			if raw, _ := url.QueryUnescape(pass); raw == secret {
+				return false
+			}
+			say(rw, 401, `{"error":"invalid_client"}`)
+			return true
+		}
+		old, seen := w.appOf(t, pinterest.OAuth{ClientID: clientID, ClientSecret: "an older secret"}, store)
+		good, _ := w.app(t, store)
+		for i := range 10 {
+			assert.Equal(t, "review", disposition(get(old, shop(i))))
+		}
+		for i := range 10 {
+			require.NoError(t, get(good, shop(i)))
+		}
+		time.Sleep(bound)
+		for i := range 10 {
+			require.NoError(t, get(old, shop(i)), "the token in the store is good")
+		}
+		assert.Empty(t, marked(t, store))
+		assert.Zero(t, seen.count(pinterest.EventQuarantined, "")+seen.count(pinterest.EventDisconnected, ""))
+	})
+}
+
+// A renewal waits for a lock that another process holds. Nothing was rotated, so
+// that Shutdown has nothing to wait for; and what has not begun does not begin.
+func TestShutdownWhileALockIsHeld(t *testing.T) {
+	for _, free := range []time.Duration{5 * time.Second, time.Hour} {
+		synctest.Test(t, func(t *testing.T) {
+			w, store := newWorld(), newNasty()
+			w.put(t, store, "shop", "77", -time.Hour)
+			began := time.Now()
+			store.onLock = func(ctx context.Context, _ string) error {
+				select {
+				case <-ctx.Done():
+					return ctx.Err()
+				case <-time.After(free - time.Since(began)):
+					return nil
+				}
+			}
+			app, _ := w.app(t, store)
+			ended := make(chan error, 1)
+			go func() { ended <- get(app, "shop") }()
+			time.Sleep(time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			err := app.Shutdown(ctx)
+			cancel()
+			assert.NoError(t, err, "the lock is held for %v", free)
+			<-ended
+			assert.Zero(t, w.tokenCalls(""), "a renewal that begins after Shutdown was called, when the lock was free after %v", free)
+			require.NoError(t, app.Shutdown(t.Context()))
+		})
+	}
 }
