@@ -180,10 +180,17 @@ func TestFollowABadStore(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w, store := newWorld(), newNasty()
 				w.put(t, store, "shop", "77", 20*day)
+				var down atomic.Bool
+				store.onVersion = func(ctx context.Context, _ string) error {
+					if down.Load() {
+						return f(ctx)
+					}
+					return nil
+				}
+				store.onLoad = store.onVersion
 				app, seen := w.app(t, store)
 				require.NoError(t, get(app, "shop"))
-				store.onVersion = func(ctx context.Context, _ string) error { return f(ctx) }
-				store.onLoad = store.onVersion
+				down.Store(true)
 				for range 10 {
 					time.Sleep(time.Minute)
 					began := time.Now()
@@ -191,7 +198,7 @@ func TestFollowABadStore(t *testing.T) {
 					assert.LessOrEqual(t, time.Since(began), 6*time.Second)
 				}
 				assert.Equal(t, 1, seen.count(pinterest.EventStoreFailed, "shop"))
-				store.onVersion, store.onLoad = nil, nil
+				down.Store(false)
 				require.NoError(t, store.Delete(t.Context(), "shop"))
 				time.Sleep(4 * time.Minute)
 				require.ErrorIs(t, get(app, "shop"), pinterest.ErrDisconnected)

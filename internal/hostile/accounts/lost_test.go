@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -250,7 +251,14 @@ func TestSaveFailsForHours(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w, store := newWorld(), newNasty()
 				w.put(t, store, "shop", "77", -time.Hour)
-				store.onSave = func(ctx context.Context, _ string, _ *pinterest.Token) error { return f(ctx) }
+				var down atomic.Bool
+				down.Store(true)
+				store.onSave = func(ctx context.Context, _ string, _ *pinterest.Token) error {
+					if down.Load() {
+						return f(ctx)
+					}
+					return nil
+				}
 				app, _ := w.app(t, store)
 				for range 5 {
 					err := get(app, "shop")
@@ -262,7 +270,7 @@ func TestSaveFailsForHours(t *testing.T) {
 					time.Sleep(30 * time.Minute)
 				}
 				assert.Equal(t, 1, w.tokenCalls(""))
-				store.onSave = nil
+				down.Store(false)
 				time.Sleep(10 * time.Minute)
 				require.NoError(t, get(app, "shop"))
 				assert.Equal(t, 1, w.tokenCalls(""))

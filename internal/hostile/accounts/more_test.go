@@ -136,8 +136,12 @@ func TestConflictForEver(t *testing.T) {
 		w, store := newWorld(), newNasty()
 		w.put(t, store, "shop", "77", -time.Hour)
 		var saves atomic.Int64
+		var healed atomic.Bool
 		store.onSave = func(ctx context.Context, _ string, _ *pinterest.Token) error {
-			if saves.Add(1) > 10_000 {
+			if healed.Load() {
+				return nil
+			}
+			if saves.Add(1) > 2000 {
 				time.Sleep(time.Second) // without a pause the bubble's time would stand still
 			}
 			return pinterest.ErrTokenConflict
@@ -150,7 +154,7 @@ func TestConflictForEver(t *testing.T) {
 		}
 		assert.Less(t, saves.Load(), int64(1000))
 		assert.Equal(t, 1, w.tokenCalls(""))
-		store.onSave = nil
+		healed.Store(true)
 		time.Sleep(5 * time.Minute)
 		require.NoError(t, get(app, "shop"))
 		assert.Equal(t, 1, w.tokenCalls(""))

@@ -165,13 +165,13 @@ func TestRefusedAfterTheEnd(t *testing.T) {
 	}
 }
 
-// 100 accounts, good for six more days: no refusal marks one, and all goes on.
+// 40 accounts, good for six more days: no refusal marks one, and all goes on.
 func TestRefusedFleet(t *testing.T) {
 	for _, c := range refusals {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w, store := newWorld(), pinterest.NewMemoryTokenStore()
-				for i := range 100 {
+				for i := range 40 {
 					w.put(t, store, fmt.Sprintf("shop-%03d", i), fmt.Sprintf("5%03d", i), 6*day)
 				}
 				w.before = func(rw http.ResponseWriter, _ *http.Request, _ tokenCall) bool {
@@ -187,7 +187,7 @@ func TestRefusedFleet(t *testing.T) {
 				assert.Empty(t, marked(t, store))
 				assert.Zero(t, seen.count(pinterest.EventDisconnected, ""))
 				assert.LessOrEqual(t, seen.count(pinterest.EventRefreshPaused, ""), 1)
-				for i := range 100 {
+				for i := range 40 {
 					require.NoError(t, get(app, fmt.Sprintf("shop-%03d", i)), "the access token is good")
 				}
 				w.set(func() { w.before = nil })
@@ -198,7 +198,7 @@ func TestRefusedFleet(t *testing.T) {
 					require.NoError(t, err)
 					refreshed += report.Refreshed
 				}
-				assert.Equal(t, 100, refreshed, "the fleet converges")
+				assert.Equal(t, 40, refreshed, "the fleet converges")
 			})
 		})
 	}
@@ -210,7 +210,7 @@ func TestRefusedFleetAfterTheEnd(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w, store := newWorld(), pinterest.NewMemoryTokenStore()
-				for i := range 50 {
+				for i := range 20 {
 					w.put(t, store, fmt.Sprintf("shop-%03d", i), fmt.Sprintf("5%03d", i), -time.Hour)
 				}
 				w.before = func(rw http.ResponseWriter, _ *http.Request, _ tokenCall) bool {
@@ -223,7 +223,7 @@ func TestRefusedFleetAfterTheEnd(t *testing.T) {
 					require.ErrorIs(t, err, pinterest.ErrRefreshPaused)
 				}
 				assert.Empty(t, marked(t, store))
-				for i := range 50 {
+				for i := range 20 {
 					err := get(app, fmt.Sprintf("shop-%03d", i))
 					require.Error(t, err)
 					assert.NotErrorIs(t, err, pinterest.ErrDisconnected)
@@ -237,7 +237,7 @@ func TestRefusedFleetAfterTheEnd(t *testing.T) {
 					time.Sleep(time.Hour)
 					_, _ = app.RefreshDue(t.Context())
 				}
-				for i := range 50 {
+				for i := range 20 {
 					require.NoError(t, get(app, fmt.Sprintf("shop-%03d", i)))
 				}
 			})

@@ -20,6 +20,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"reflect"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -212,12 +213,13 @@ func percent(s, form string) string {
 
 // decodings finds a credential in a text however it was encoded.
 func reveals(text, s string) string {
+	low := strings.ToLower(text)
 	for name, enc := range encodings {
 		e := enc(s)
 		if name == "base64 within" || name == "base64 within 2" || name == "base64 pair" {
 			e = e[8 : len(e)-8]
 		}
-		if strings.Contains(text, e) || strings.Contains(strings.ToLower(text), strings.ToLower(e)) && !strings.HasPrefix(name, "base64") {
+		if strings.Contains(text, e) || strings.Contains(low, strings.ToLower(e)) && !strings.HasPrefix(name, "base64") {
 			return name
 		}
 	}
@@ -318,6 +320,9 @@ func TestEchoes(t *testing.T) {
 			for _, s := range []string{access1, refresh1, secret} {
 				for enc, f := range encodings {
 					for _, p := range places {
+						if !slices.Contains([]string{"plain", "base64", "JSON some"}, enc) && !slices.Contains([]string{"message", "data", "header"}, p) {
+							continue // every encoding in some places, and some in every place
+						}
 						for _, st := range []int{400 + 3*(len(p)%2)} {
 							text.Store(f(s))
 							place.Store(p)

@@ -54,7 +54,7 @@ func (s *lagging) Load(ctx context.Context, account string) (*pinterest.Token, e
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if s.loads.Add(1) > 10_000 {
+	if s.loads.Add(1) > 2000 {
 		time.Sleep(time.Second) // somebody loads without a pause, and keeps the bubble's time from going on
 	}
 	s.mu.Lock()
