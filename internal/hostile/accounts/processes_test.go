@@ -112,7 +112,7 @@ func fleetOfProcesses(t *testing.T, sig syscall.Signal) {
 	for i := range n {
 		owners = append(owners, w.put(t, store, shop(i), fmt.Sprintf("5%03d", i), 2*day))
 	}
-	for range 12 {
+	for range 6 {
 		var ends sync.WaitGroup
 		for range 2 {
 			cmd := start(t, dir, srv.URL+"/v5")
