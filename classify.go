@@ -278,7 +278,7 @@ var defaultRules = []Rule{
 
 	// 401: a refresh helps only if the token itself was refused. An answer without words
 	// is probably a gateway's, and no proof that the token has ended.
-	{Name: "unexplained 401", Status: 401, Codes: []int{0}, CodeNames: []string{""}, Message: reNoMessage, Action: ActionRefresh, Class: ClassUnavailable, Disposition: DispositionPark},
+	{Name: "unexplained 401", Status: 401, Codes: []int{0}, CodeNames: []string{""}, Message: reNoMessage, Action: ActionRefresh, Class: ClassUnavailable, Disposition: DispositionPark, ParkFor: time.Minute},
 	{Name: "app not allowed", Status: 401, Codes: []int{3}, Message: reNotScope, Action: ActionFail, Class: ClassForbidden, Disposition: DispositionFix},
 	{Name: "missing scope", Status: 401, Codes: []int{3}, Action: ActionFail, Class: ClassMissingScope, Disposition: DispositionFix},
 	{Name: "trial access 401", Status: 401, Codes: []int{29}, Message: reTrialAccess, Action: ActionFail, Class: ClassTrialAccess, Disposition: DispositionFix},

@@ -137,26 +137,29 @@ var rows = map[string][]row{
 	"app refused": {
 		tokenRow(answer(401, `{"status":"failure","code":283,"data":"Invalid Application ID","message":"The authorization grant is invalid","endpoint_name":"oauth_connect"}`), review),
 		tokenRow(fault(401, 3, "Your application consumer type is not supported"), review),
-		tokenRow(answer(401, `{"error":"invalid_client","error_description":"Invalid client_id"}`), review),
+		tokenRow(answer(400, `{"code":283,"data":{"app_id":"not known"},"message":"The authorization grant is invalid"}`), review),
 	},
+	"app unknown": {
+		tokenRow(answer(401, `{"error":"invalid_client","error_description":"Invalid client_id"}`), review),
+		tokenRow(answer(400, `{"error":"invalid_client"}`), review),
+		tokenRow(answer(400, `{"error":"unauthorized_client"}`), review),
+		tokenRow(answer(400, `{"error":"unsupported_grant_type"}`), review),
+	},
+	"app secret refused": {tokenRow(refused, review)},
 	"grant refused": {
 		tokenRow(fault(401, 283, "The authorization grant is invalid"), reauthorize),
 		tokenRow(fault(400, 283, "The authorization grant is invalid"), reauthorize),
 	},
 	"invalid grant": {
 		tokenRow(answer(400, `{"error":"invalid_grant"}`), reauthorize),
-		tokenRow(answer(401, `{"error":"invalid_grant","error_description":"The refresh token was revoked"}`), reauthorize),
+		tokenRow(answer(401, `{"error":"invalid_grant","error_description":"The user has removed this application"}`), reauthorize),
 	},
 	"token call unexplained": {
 		unexplained(html(400)), unexplained(html(401)), unexplained(answer(400, "")), unexplained(answer(401, "{}")),
 	},
 	"token call refused": {
-		tokenRow(answer(400, `{"error":"invalid_client"}`), review),
 		tokenRow(answer(400, `{"error":"invalid_request"}`), review),
-		tokenRow(answer(400, `{"error":"unauthorized_client"}`), review),
-		tokenRow(answer(400, `{"error":"unsupported_grant_type"}`), review),
 		tokenRow(fault(400, 1, "Invalid request: 'refresh_token' is a required property"), review),
-		tokenRow(refused, review),
 		tokenRow(fault(401, 7, "Not authorized to access board or Pin."), review),
 		tokenRow(fault(401, 29, "You are not permitted to access that resource."), review),
 	},
@@ -197,9 +200,10 @@ var rows = map[string][]row{
 		failing(fault(401, 7, "Not authorized to access board or Pin."), pinterest.ErrForbidden, fix),
 		failing(fault(401, 29, "You are not permitted to access that resource."), pinterest.ErrForbidden, fix),
 	},
+	"unexplained 401": {gateway(html(401)), gateway(answer(401, "")), gateway(answer(401, "{}"))},
 	"unauthenticated": {
 		failing(fault(401, 2, "Authentication failed."), pinterest.ErrUnauthenticated, reauthorize),
-		failing(html(401), pinterest.ErrUnauthenticated, reauthorize),
+		failing(answer(401, `{"message":"Token expired"}`), pinterest.ErrUnauthenticated, reauthorize),
 	},
 
 	"payment required": {failing(bare(402), pinterest.ErrPayment, fix)},
@@ -278,6 +282,10 @@ func unexplained(st reply) row {
 	r := tokenRow(st, park)
 	r.class, r.attempts, r.waits, r.parked = pinterest.ErrUnavailable, 5, serverWaits, time.Second
 	return r
+}
+
+func gateway(st reply) row {
+	return row{reply: st, class: pinterest.ErrUnavailable, after: park, parked: time.Minute}
 }
 
 func mediaRow(st reply) row {

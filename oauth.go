@@ -225,6 +225,10 @@ func (c *Client) grant(ctx context.Context, form url.Values, opts ...CallOption)
 	if err := c.Do(ctx, OpOAuthToken, Request{Body: form}, &answer, opts...); err != nil {
 		return nil, err
 	}
+	if !answer.Complete() { // an answer without a body
+		e := Error{Operation: OpOAuthToken.ID, Class: ClassResponse, Disposition: DispositionPark, RetryAt: c.clock.Now(), Phase: PhaseAnswered}
+		return nil, newError(c.secrets, e, errNoResult)
+	}
 	return answer.token(c.clock.Now()), nil
 }
 
@@ -244,10 +248,17 @@ type tokenAnswer struct {
 	RefreshExpiresAt seconds `json:"refresh_token_expires_at"` // since 1970
 }
 
-func (a *tokenAnswer) Complete() bool { return a.AccessToken != "" }
+// Complete reports whether there is an access token that can be used. Nothing else may
+// replace one that is good.
+func (a *tokenAnswer) Complete() bool {
+	return a.AccessToken != "" && checkAccess("", a.AccessToken) == nil
+}
 
 // token turns the answer into a Token. What the answer leaves out stays zero.
 func (a *tokenAnswer) token(now time.Time) *Token {
+	if checkRefresh("", a.RefreshToken) != nil {
+		a.RefreshToken = "" // the old one may still be good
+	}
 	tok := &Token{AccessToken: a.AccessToken, RefreshToken: a.RefreshToken, Scopes: parseScopes(a.Scope), GrantedAt: now.UTC()}
 	if a.ExpiresIn > 0 {
 		tok.Expiry = expiresAt(now.Add(secondsToDuration(int64(a.ExpiresIn))), now)

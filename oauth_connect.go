@@ -45,10 +45,6 @@ func (c *Client) readUser(ctx context.Context, tok *Token) error {
 	return nil
 }
 
-// maxConflicts is how often in a row a record may be changed by others while it is
-// being saved.
-const maxConflicts = 100
-
 // connect saves the token of a new connection, whatever was stored before. It does
 // not wait for the account's lock, which a refresh may hold for minutes: saves are
 // versioned, and a refresh that finds another token than its own takes that. unread

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -154,9 +155,12 @@ func (r *run) doneBefore(at *attempt) bool {
 // process has stored since.
 func (r *run) refresh(at *attempt, rule Rule) (_ Rule, stop error) {
 	r.refused++
+	proven := rule.Class == ClassUnauthenticated // else the answer may be a gateway's
 	switch {
 	case r.cl.foreign(), r.cl.op.AppAuth: // the answer says nothing about the account
-		rule.Disposition = DispositionReview
+		rule.Class, rule.Disposition = ClassUnauthenticated, DispositionReview
+		return rule, errFinal
+	case r.cl.opts.token != "" && !proven:
 		return rule, errFinal
 	case r.cl.opts.token != "":
 		rule.Disposition = DispositionFix
@@ -174,7 +178,7 @@ func (r *run) refresh(at *attempt, rule Rule) (_ Rule, stop error) {
 	if r.refreshed || final != errFinal { //nolint:errorlint // compared, not searched: it is never wrapped
 		err = r.c.tokens.awaitNewer(r.ctx, at.credential)
 	} else {
-		r.refreshed, err = r.c.tokens.refresh(r.ctx, at.credential, rule.Class == ClassUnauthenticated)
+		r.refreshed, err = r.c.tokens.refresh(r.ctx, at.credential, proven)
 	}
 	switch {
 	case err == nil && r.cl.stream != nil && r.cl.stream.spent() != nil:
@@ -183,7 +187,7 @@ func (r *run) refresh(at *attempt, rule Rule) (_ Rule, stop error) {
 	case err == nil:
 		r.counted--
 		return rule, nil
-	case errors.Is(err, errNoNewerToken), errors.Is(err, errSameToken) && rule.Class != ClassUnauthenticated:
+	case errors.Is(err, errNoNewerToken), !proven && slices.ContainsFunc(noOtherToken, func(e error) bool { return errors.Is(err, e) }):
 		return rule, final
 	}
 	at.err = err

@@ -42,8 +42,10 @@ const (
 	// refreshSpacing keeps a run over many accounts from being a burst: 20 a second.
 	refreshSpacing = 50 * time.Millisecond
 	// refreshGiveUp is how many failures in a row, other than refused grants, show that
-	// the token endpoint is down or refuses the app: the rest would fail as well.
+	// the token endpoint is down or refuses the app: the rest would fail as well. After
+	// as many refused grants, only one account of refreshSample is tried.
 	refreshGiveUp = 20
+	refreshSample = 10
 )
 
 var errEndpointDown = errors.New("too many refreshes in a row have failed: the token endpoint seems to be down")
@@ -113,13 +115,18 @@ type refreshRun struct {
 
 	mu       sync.Mutex
 	report   RefreshReport
+	refused  int  // grants, in a row
 	failures int  // of the endpoint, in a row
 	answered bool // the endpoint has granted or refused something
 }
 
 // feed hands the due accounts to the workers, at the pace of refreshSpacing.
 func (r *refreshRun) feed(ctx context.Context, queue chan<- string) error {
+	n := 0
 	for account, err := range r.app.store.Due(ctx, r.before) {
+		if n++; err == nil && r.samples() && n%refreshSample != 0 {
+			continue
+		}
 		if cause := context.Cause(ctx); cause != nil {
 			return cause
 		}
@@ -136,6 +143,14 @@ func (r *refreshRun) feed(ctx context.Context, queue chan<- string) error {
 		}
 	}
 	return context.Cause(ctx)
+}
+
+// samples reports whether so many grants were refused in a row that only some of the
+// others are tried. Those left out are due in the next run.
+func (r *refreshRun) samples() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.refused >= refreshGiveUp
 }
 
 // reconsider replaces the errors of accounts whose disconnection was undone.
@@ -191,7 +206,7 @@ func (r *refreshRun) refresh(ctx context.Context, account string) {
 	case err == nil && refreshed:
 		result.Outcome = RefreshDone
 		r.report.Refreshed++
-		r.failures, r.answered = 0, true
+		r.refused, r.failures, r.answered = 0, 0, true
 	case err == nil:
 		r.report.Current++
 	default:
@@ -202,6 +217,7 @@ func (r *refreshRun) refresh(ctx context.Context, account string) {
 		case r.report.Accounts[account].Outcome == RefreshQuarantined: // which says nothing about the endpoint
 		case errors.Is(err, ErrTokenStore):
 		case errors.Is(err, ErrDisconnected), errors.Is(err, ErrRefreshPaused): // the endpoint works, and has refused this grant
+			r.refused++
 			r.failures, r.answered = 0, true
 		case e != nil && e.Phase == PhaseNotSent && e.Disposition == DispositionReview: // a token that cannot be sent
 		default:

@@ -72,6 +72,8 @@ var (
 	errNoRefreshToken = errors.New("the access token was refused, and there is no refresh token")
 	errNoRefresh      = errors.New("the access token was refused, and there is no way to refresh it")
 	errSameToken      = errors.New("the access token was refused, and the token source gave the same one again")
+	// noOtherToken are the errors of a refresh that only say that there is no other token.
+	noOtherToken = []error{errNoRefreshToken, errNoRefresh, errSameToken}
 	// errNoNewerToken never reaches the caller: the refusal itself does.
 	errNoNewerToken = errors.New("there is no newer token")
 )

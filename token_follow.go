@@ -79,7 +79,7 @@ func (t *tokens) follow(ctx context.Context, now time.Time) *look {
 		t.looking = l
 		go t.look(l, source, t.current.token)
 	}
-	if t.lookFailed { // no call waits again for a store that hangs
+	if t.lookFailed && now.Before(t.lookWait) { // the store may hang
 		return nil
 	}
 	return t.looking
@@ -102,18 +102,22 @@ func (t *tokens) looked(l *look, source *storedToken, old, found *Token, err err
 	t.mu.Lock()
 	t.looking = nil
 	next := t.every
+	now := t.clock.Now()
 	if err != nil {
+		if !now.Before(t.lookWait) {
+			t.lookWait = now.Add(t.every)
+		}
 		next /= lookAgain
 	}
-	t.lookAt = t.clock.Now().Add(next)
+	t.lookAt = now.Add(next)
 	failed := err != nil && !t.lookFailed
 	t.lookFailed = err != nil
 	switch {
 	case err != nil || found == old || t.current.token != old: // it was replaced while we looked
 	case t.pending != nil: // which may get a newer one
-		t.lookAt = t.clock.Now()
+		t.lookAt = now
 	default:
-		t.change(found)
+		t.change(found, false)
 		t.replacements++
 		t.failure = nil
 	}

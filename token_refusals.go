@@ -51,22 +51,21 @@ func (k *core) loadRefusals(ctx context.Context) (r refusals, version string, er
 }
 
 // updateRefusals changes the record. change returns false if it has changed nothing.
-func (k *core) updateRefusals(ctx context.Context, change func(*refusals) bool) (refusals, error) {
-	for range maxConflicts {
-		r, version, err := k.loadRefusals(ctx)
+func (k *core) updateRefusals(ctx context.Context, change func(*refusals) bool) (r refusals, err error) {
+	err = k.untilSaved(ctx, func() error {
+		var version string
+		r, version, err = k.loadRefusals(ctx)
 		if err != nil || k.store == nil || !change(&r) {
-			return r, err
+			return err
 		}
 		text, err := json.Marshal(r)
 		if err != nil {
-			return r, err
+			return err
 		}
 		_, err = k.store.Save(ctx, refusalsRecord, &Token{AccessToken: string(text), Version: version})
-		if !errors.Is(err, ErrTokenConflict) {
-			return r, err
-		}
-	}
-	return refusals{}, ErrTokenConflict
+		return err
+	})
+	return r, err
 }
 
 // paused reports whether refreshes are paused.
@@ -137,15 +136,16 @@ func (s *storedToken) undo(ctx context.Context, row refusals) (accounts []string
 
 // undoMark takes back the marks of an account that were made since then.
 func (s *storedToken) undoMark(ctx context.Context, account string, since time.Time) (undone bool, err error) {
-	for range maxConflicts {
+	err = s.client.untilSaved(ctx, func() error {
+		undone = false
 		tok, err := s.store.Load(ctx, account)
 		if err != nil || tok == nil {
-			return false, err
+			return err
 		}
 		disconnected := tok.Disconnected != nil && !tok.Disconnected.At.Before(since)
 		quarantined := tok.Quarantined != nil && !tok.Quarantined.Since.Before(since)
 		if !disconnected && !quarantined {
-			return false, nil
+			return nil
 		}
 		if disconnected {
 			tok.Disconnected = nil
@@ -153,43 +153,49 @@ func (s *storedToken) undoMark(ctx context.Context, account string, since time.T
 		if quarantined {
 			tok.Quarantined = nil
 		}
-		if _, err = s.store.Save(ctx, account, tok); !errors.Is(err, ErrTokenConflict) {
-			return true, err
-		}
-	}
-	return false, ErrTokenConflict
+		undone = true
+		_, err = s.store.Save(ctx, account, tok)
+		return err
+	})
+	return undone, err
 }
 
 // mark saves a mark of the stored token, unless another token is stored by now, which
 // is an ErrTokenConflict. If refreshes were paused in the meantime, the mark is taken
 // back, and the error is a pausedError.
 func (s *storedToken) mark(ctx context.Context, stored *Token, why refusal, set func(*Token)) (*Token, error) {
-	for range maxConflicts {
-		marked := *stored
-		setDefault(&marked.RefusedSince, s.client.clock.Now().UTC())
+	c, refresh := s.client, stored.RefreshToken
+	marked, replaced := *stored, false
+	err := c.untilSaved(ctx, func() (err error) {
+		setDefault(&marked.RefusedSince, c.clock.Now().UTC())
 		set(&marked)
-		version, err := s.store.Save(ctx, s.client.name, &marked)
-		if err == nil {
-			marked.Version = version
-			row, _, err := s.client.loadRefusals(ctx)
-			if at, ok := row.Accounts[s.client.name]; err == nil && row.Paused && ok {
-				if _, err := s.undoMark(ctx, s.client.name, at); err == nil {
-					return nil, pausedError{why.reason}
-				}
-			}
-			return &marked, nil
-		}
+		version, err := s.store.Save(ctx, c.name, &marked)
 		if !errors.Is(err, ErrTokenConflict) {
-			return nil, loadError{err}
+			marked.Version = version
+			return err
 		}
-		now, err := s.store.Load(ctx, s.client.name)
+		now, loadErr := s.store.Load(ctx, c.name)
 		switch {
-		case err != nil:
-			return nil, loadError{err}
-		case now == nil || now.RefreshToken != stored.RefreshToken || now.Disconnected != nil:
-			return nil, ErrTokenConflict
+		case loadErr != nil:
+			return loadErr
+		case now == nil || now.RefreshToken != refresh || now.Disconnected != nil:
+			replaced = true
+			return nil
 		}
-		stored = now
+		marked = *now
+		return err
+	})
+	switch {
+	case err != nil:
+		return nil, loadError{err}
+	case replaced:
+		return nil, ErrTokenConflict
 	}
-	return nil, loadError{ErrTokenConflict}
+	row, _, err := c.loadRefusals(ctx)
+	if at, counted := row.Accounts[c.name]; err == nil && row.Paused && counted {
+		if _, err := s.undoMark(ctx, c.name, at); err == nil {
+			return nil, pausedError{why.reason}
+		}
+	}
+	return &marked, nil
 }

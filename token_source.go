@@ -28,15 +28,16 @@ type tokens struct {
 
 	mu           sync.Mutex
 	current      credential
-	pending      *refreshCall  // the refresh under way
-	failure      error         // of the last refresh, shared with those who come ...
-	failureUntil time.Time     // ... before this time
-	nextAhead    time.Time     // when a refresh ahead of time may be tried again
-	reloaded     time.Time     // when the store was last asked for a newer token
-	replacements int           // how often the token was replaced from outside
-	looking      *look         // the look at the store under way
-	lookAt       time.Time     // when to look again
-	lookFailed   bool          // the last look has failed
+	pending      *refreshCall // the refresh under way
+	failure      error        // of the last refresh, shared with those who come ...
+	failureUntil time.Time    // ... before this time
+	nextAhead    time.Time    // when a refresh ahead of time may be tried again
+	reloaded     time.Time    // when the store was last asked for a newer token
+	replacements int          // how often the token was replaced from outside
+	looking      *look        // the look at the store under way
+	lookAt       time.Time    // when to look again
+	lookFailed   bool         // the last look has failed
+	lookWait     time.Time    // when calls wait for a look again, after one has failed
 
 	user    atomic.Pointer[PinterestUser] // the last that was known
 	changed *OtherUserError               // that it is another since, which observers are still to hear
@@ -74,10 +75,16 @@ type grant struct {
 	renewAt  time.Time   // when it can be replaced if it was not accepted
 }
 
-// newGrant returns what follows from the token's record.
-func newGrant(tok *Token, now time.Time) *grant {
+// newGrant returns what follows from the token's record, or nil if it can be refreshed
+// at any time. granted says that it was granted to this process.
+func newGrant(tok *Token, granted bool, now time.Time) *grant {
 	at := tok.GrantedAt
-	if at.After(now) { // the clock of another process is ahead
+	switch {
+	case at.IsZero(), at.After(now.Add(justGranted)): // by a clock that is wrong
+		return nil
+	case !granted && tok.Refusals == 0: // it may have ended since another process was granted it
+		return nil
+	case at.After(now): // by a clock that is a little ahead
 		at = now
 	}
 	cooldown := min(justGranted<<min(max(tok.Refusals, 0), 10), longestCooldown)
@@ -337,7 +344,7 @@ func (t *tokens) end(ctx context.Context, r *refreshCall, old, tok *Token, grant
 	t.failure = nil
 	if err == nil {
 		if r.replacements == t.replacements && tok != old { // else there is a newer one by now, or no other
-			t.change(tok)
+			t.change(tok, granted)
 		}
 		r.cred, r.granted = t.current, granted
 	} else if _, unsaved := errors.AsType[saveError](err); !unsaved && !r.early { // the next call saves it again, at once
@@ -357,15 +364,15 @@ func (t *tokens) end(ctx context.Context, r *refreshCall, old, tok *Token, grant
 
 // change makes the result of a refresh, or of a look at the store, the current token. It
 // is called with the lock held.
-func (t *tokens) change(tok *Token) {
+func (t *tokens) change(tok *Token, granted bool) {
 	before := t.current
 	_, ours := t.source.(*storedToken) // what a caller's source brings may be an old one
 	t.set(tok)
 	switch {
 	case tok.AccessToken == before.token.AccessToken:
 		t.current.grant = before.grant
-	case ours && !tok.GrantedAt.IsZero():
-		t.current.grant = newGrant(tok, t.clock.Now())
+	case ours:
+		t.current.grant = newGrant(tok, granted, t.clock.Now())
 	}
 }
 

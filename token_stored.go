@@ -54,14 +54,37 @@ func (s *storedToken) refreshWithLock(ctx context.Context, old *Token, why need)
 	}
 	defer leave()
 	defer giveBack(unlock, &err, asLoadError)
-	for range maxConflicts {
+	err = s.client.untilSaved(ctx, func() error { // others save without the lock, such as a new connection
 		tok, granted, err = s.refreshLocked(ctx, old, why)
-		if !errors.Is(err, ErrTokenConflict) {
-			return tok, granted, err
-		}
-		// Somebody has saved another one without the lock, such as a new connection.
+		return err
+	})
+	if errors.Is(err, errConflicts) {
+		err = asLoadError(err)
 	}
-	return nil, false, loadError{err}
+	return tok, granted, err
+}
+
+// maxConflicts is how often in a row a record may be changed by others while it is
+// being saved, and conflictPause the longest time between two tries.
+const (
+	maxConflicts  = 100
+	conflictPause = 200 * time.Millisecond
+)
+
+// errConflicts is not an ErrTokenConflict, after which one tries again.
+var errConflicts = errors.New("others have changed the record again and again")
+
+// untilSaved calls save until nobody else's change gets in between.
+func (k *core) untilSaved(ctx context.Context, save func() error) error {
+	for n := range maxConflicts {
+		if err := save(); !errors.Is(err, ErrTokenConflict) {
+			return err
+		}
+		if err := k.clock.Sleep(ctx, min(time.Millisecond<<min(n, 10), conflictPause)); err != nil {
+			return err
+		}
+	}
+	return errConflicts
 }
 
 // enter waits for one of the App's places for renewals and for the account's lock.

@@ -88,7 +88,11 @@ func (b *parser) member(key string, value json.RawMessage, depth int) {
 		}
 		b.word(text(value))
 	case "message_detail", "data", "reason", "type":
-		first(&b.Detail, text(value))
+		words := text(value)
+		if words == "" && len(value) > 0 && (value[0] == '{' || value[0] == '[') {
+			words = string(value) // an object or a list: the words in it count, too
+		}
+		first(&b.Detail, words)
 	case "details":
 		if b.Details == nil && json.Valid(value) && string(value) != "null" {
 			b.Details = bytes.Clone(value)

@@ -172,11 +172,13 @@ func TestDeadAmongMany(t *testing.T) {
 				if paused == 0 {
 					assert.Equal(t, len(want), told)
 				}
+				extra := 0
 				for i, u := range owners {
-					if !pick(i) {
-						assert.LessOrEqual(t, w.tokenCalls(u.id), 4, "a token lasts for 30 days, and is refreshed 7 days before")
+					if !pick(i) { // a token lasts for 30 days, and is refreshed 7 days before
+						extra += max(0, w.tokenCalls(u.id)-4)
 					}
 				}
+				assert.LessOrEqual(t, extra, 2*paused, "refreshes that show that the endpoint works")
 			})
 		})
 	}
