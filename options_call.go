@@ -26,6 +26,7 @@ type callOptions struct {
 	user      *string // the id of whom the call is for
 
 	withoutLookup bool
+	unpaced       bool
 	maxDownload   int64
 	jobKey        string // of CreateOnce
 	concurrency   *int   // of CreateAll
