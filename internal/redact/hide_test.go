@@ -67,13 +67,13 @@ type (
 		at    time.Time
 		cause error
 	}
-	lockError    struct{ mu sync.Mutex }
-	mapError     struct{ values map[string]string }
-	listError    struct{ values []string }
-	pointerError struct{ config *url.Userinfo }
-	anyError     struct{ value any }
-	funcError    struct{ f func() }
-	deepError    struct{ inner struct{ text string } }
+	lockError    struct{ Mu sync.Mutex }
+	mapError     struct{ Values map[string]string }
+	listError    struct{ Values []string }
+	pointerError struct{ Config *url.Userinfo }
+	anyError     struct{ Value any }
+	funcError    struct{ F func() }
+	deepError    struct{ Inner struct{ Text string } }
 	requestError struct{ *http.Request }
 	listOfErrors []error
 	secondError  struct{ first, second error }
@@ -192,5 +192,5 @@ func TestCleanHeaderInAnySpelling(t *testing.T) {
 		got := New().CleanHeader(http.Header{name: {"_session=0123"}})
 		assert.Equal(t, Mark, strings.Join(got[name], ","), name)
 	}
-	assert.Equal(t, "https://x.example/?"+Mark, New().CleanHeader(http.Header{"location": {"https://x.example/?a=b"}})["location"][0])
+	assert.Equal(t, "https://x.example/?"+Mark, New().CleanHeader(http.Header{strings.ToLower("Location"): {"https://x.example/?a=b"}})[strings.ToLower("Location")][0])
 }

@@ -45,7 +45,7 @@ func parameters(text string) (found []span) {
 		if !isSecretName(name) && (!isParam || name != policyName && !slices.Contains(paramNames, name)) {
 			continue
 		}
-		length := 0
+		var length int
 		if value < len(text) && isQuote(text[value]) {
 			value++
 			length = quotedLength(text[value:], text[value-1])
