@@ -5,6 +5,8 @@ import (
 	"iter"
 	"slices"
 	"time"
+
+	"github.com/pinterest-go/pinterest/internal/reserved"
 )
 
 // StoredAccount is what the [TokenStore] has of one account, without credentials: see
@@ -51,7 +53,7 @@ func (a *App) Accounts(ctx context.Context) iter.Seq2[StoredAccount, error] {
 				yield(StoredAccount{}, a.storeError(err))
 				return
 			}
-			if reservedAccount(name) {
+			if reserved.Name(name) {
 				continue
 			}
 			tok, err := a.store.Load(ctx, name)

@@ -181,13 +181,16 @@ func ExampleDefaultRules() {
 	// 400 code 29 ~ \btrial access\b -> fail -> trial access, fix
 	// 400 code none, 1 ~ could not fetch the image|unable to reach the url -> back off, 3 attempts -> media unreachable, park 15m
 	// 400 ~ \bretry after\s+(\d+)\s+seconds?\b -> back off -> throttled, park
-	// oauth/token 400-401 ~ \b(?:application|app|consumer)\b|\bclient[ _-]?(?:id|secret)\b -> fail -> unauthenticated, review
-	// oauth/token 400-401 code 283 -> fail -> unauthenticated, reauthorize
 	// oauth/token 400-401 code invalid_grant -> fail -> unauthenticated, reauthorize
+	// oauth/token 400-401 code invalid_client, unauthorized_client, unsupported_grant_type -> fail -> unauthenticated, review
+	// oauth/token 401 code 2 -> fail -> unauthenticated, review
+	// oauth/token 400-401 ~ application|consumer|client|\bapps?(?:[ _-]?ids?)?\b -> fail -> unauthenticated, review
+	// oauth/token 400-401 code 283 -> fail -> unauthenticated, reauthorize
 	// oauth/token 400-401 code none ~ ^$ -> back off -> unavailable, park
 	// oauth/token 400-401 -> fail -> unauthenticated, review
 	// 400 ~ \bprovided token has expired\b -> fail -> not found, fix
 	// 400 -> fail -> invalid, fix
+	// 401 code none ~ ^$ -> refresh once -> unavailable, park 1m
 	// 401 code 3 ~ consumer type is not supported|restricted feature -> fail -> forbidden, fix
 	// 401 code 3 -> fail -> missing scope, fix
 	// 401 code 29 ~ \btrial access\b -> fail -> trial access, fix

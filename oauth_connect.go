@@ -2,15 +2,18 @@ package pinterest
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/pinterest-go/pinterest/internal/redact"
+	"github.com/pinterest-go/pinterest/internal/reserved"
 )
 
 // This file has what a callback reads and saves.
@@ -24,113 +27,119 @@ func connectError(secrets *redact.Secrets, err error) error {
 	return newError(secrets, Error{Operation: opAuthorize, Class: ClassUnauthenticated, Disposition: DispositionReauthorize, Phase: PhaseNotSent}, err)
 }
 
+// canceledLogin is the failure of a callback whose browser is gone.
+func canceledLogin(ctx context.Context) error {
+	return newError(nil, Error{Operation: opAuthorize, Class: ClassCanceled, Disposition: DispositionReauthorize, Phase: PhaseNotSent}, ctx.Err())
+}
+
 func storeFailure(secrets *redact.Secrets, err error) error {
 	return newError(secrets, Error{Operation: opAuthorize, Class: ClassTokenStore, Disposition: DispositionReview, Phase: PhaseNotSent}, err)
 }
 
 // readUser finds out whose token it is, and notes it in the token. The error is why
-// that could not be read.
+// that could not be read. A person is waiting, and may not come again: the read does
+// not wait for its turn, and what may pass is tried again.
 func (c *Client) readUser(ctx context.Context, tok *Token) error {
 	if missing := MissingScopes(tok.Scopes, OpUserAccountGet.Scopes); tok.Scopes != nil && len(missing) > 0 {
 		e := Error{Operation: OpUserAccountGet.ID, Class: ClassMissingScope, Disposition: DispositionFix, Phase: PhaseNotSent, RequiredScope: string(missing[0])}
 		return newError(c.secrets, e, errors.New("the owner has not given the scope "+e.RequiredScope+", which tells whose account it is"))
 	}
-	ctx, cancel := context.WithTimeout(ctx, userTime)
-	defer cancel()
-	account, err := Call[Account](ctx, c, OpUserAccountGet, Request{}, UsingToken(tok.AccessToken), AtPriority(PriorityInteractive))
-	if err != nil {
-		return err
-	}
-	tok.User = &PinterestUser{ID: account.ID, Username: account.Username}
-	return nil
+	return c.persist(ctx, userTime, func(ctx context.Context) (again bool, err error) {
+		account, err := Call[Account](ctx, c, OpUserAccountGet, Request{}, UsingToken(tok.AccessToken), Retry(RetryPolicy{MaxAttempts: 1}), func(o *callOptions) { o.unpaced = true })
+		if err == nil {
+			tok.User = &PinterestUser{ID: account.ID, Username: account.Username}
+			return false, nil
+		}
+		e, ok := errors.AsType[*Error](err)
+		return ok && e.Disposition == DispositionPark, err
+	})
 }
 
 // connect saves the token of a new connection, whatever was stored before. It does
 // not wait for the account's lock, which a refresh may hold for minutes: saves are
 // versioned, and a refresh that finds another token than its own takes that. unread
-// is why the token's user is not known.
+// is why the token's user is not known. The jobs of an account whose user is known must
+// not go on as somebody else, so a token of nobody knows whom is not saved for it.
 func (c *Client) connect(ctx context.Context, tok *Token, unread error) error {
-	ctx, cancel := context.WithTimeout(ctx, saveTime)
-	defer cancel()
-	for range maxConflicts {
-		stored, err := c.store.Load(ctx, c.name)
-		if err != nil {
-			return storeFailure(c.secrets, loadError{err})
+	var refused error
+	stored, err := c.update(ctx, c.name, func(stored *Token) *Token {
+		if stored == nil || c.oauth.AllowUserChange {
+			return tok
 		}
-		tok.Version = ""
-		var changed *OtherUserError
-		if stored != nil {
-			tok.Version = stored.Version
-			changed = stored.User.changedTo(tok.User)
-		}
-		switch {
-		case c.oauth.AllowUserChange:
+		switch changed := stored.User.changedTo(tok.User); {
 		case changed != nil:
-			return connectError(c.secrets, changed)
-		case tok.User == nil && stored != nil && stored.User != nil:
-			return unread
+			refused = connectError(c.secrets, changed)
+		case tok.User == nil && stored.User != nil:
+			refused = c.unreadError(unread)
+		default:
+			return tok
 		}
-		tok.Version, err = c.store.Save(ctx, c.name, tok)
-		switch {
-		case err == nil:
-			c.tokens.replace(stored, tok)
-			c.tokens.reportUser(ctx)
-			c.reportToken(ctx, Event{Type: EventConnected, Time: c.clock.Now()})
-			return nil
-		case !errors.Is(err, ErrTokenConflict):
-			return storeFailure(c.secrets, saveError{err})
-		}
+		return nil
+	})
+	switch {
+	case refused != nil:
+		return refused
+	case err != nil:
+		return storeFailure(c.secrets, fmt.Errorf("the new token is lost, so the owner has to connect the account again: %w", err))
 	}
-	return storeFailure(c.secrets, saveError{ErrTokenConflict})
+	c.tokens.replace(stored, tok)
+	c.tokens.reportUser(ctx)
+	c.reportToken(ctx, Event{Type: EventConnected, Time: c.clock.Now()})
+	return nil
+}
+
+// unreadError is the failure of a connection of which nobody knows whose it is.
+func (c *Client) unreadError(unread error) error {
+	e := Error{Class: ClassUnknown, Disposition: DispositionPark}
+	if failed, ok := errors.AsType[*Error](unread); ok {
+		e = *failed
+	}
+	e.Operation, e.Message, e.causes = opAuthorize, "", nil
+	return newError(c.secrets, e, fmt.Errorf("whose account it is could not be read, so the owner has to connect it again: %w", unread))
 }
 
 // Which logins were answered is kept in the token store, so that no process of the
 // application accepts one a second time. Every TokenStore can do that: a record
-// changes only if it still has the version that was read. There are a fixed number
-// of these records, so that nothing has to clean up, and so many that each has few
-// logins in it.
+// changes only if it still has the version that was read. There are 256 of these
+// records, so that nothing has to clean up. Each callback reads and writes one, which has
+// one 256th of the logins of the last 20 minutes.
 
-const (
-	loginsPrefix = "pinterest:logins:"
-	// stateSkew is how long after its end a login is still remembered: the clocks of
-	// other processes may be slow.
-	stateSkew = 10 * time.Minute
-)
-
-// reservedAccount reports whether the record of that name in a [TokenStore] is the
-// library's own, not that of an account.
-func reservedAccount(name string) bool {
-	return strings.HasPrefix(name, loginsPrefix) || name == scheduleRecord || name == refusalsRecord
-}
+// stateSkew is how long after its end a login is still remembered: the clocks of other
+// processes may be slow.
+const stateSkew = 10 * time.Minute
 
 // useState notes that a login is answered. If it was before, it returns an ErrState.
 func (s *OAuthService) useState(ctx context.Context, login *loginState) error {
-	secrets := s.client(login.Account).secrets
 	sum := sha256.Sum256([]byte(login.State))
-	name := loginsPrefix + hex.EncodeToString(sum[:1])
 	mark := base64.RawURLEncoding.EncodeToString(sum[1:17])
-	for range maxConflicts {
-		stored, err := s.store.Load(ctx, name)
-		if err != nil {
-			return storeFailure(secrets, loadError{err})
-		}
+	// A save may be done although the store says that it has failed. This one is known
+	// by its last part.
+	own := mark + "." + strconv.FormatInt(login.Until.Add(stateSkew).Unix(), 36) + "." + rand.Text()[:8] + ","
+	var refused error
+	_, err := s.update(ctx, reserved.Logins+hex.EncodeToString(sum[:1]), func(stored *Token) *Token {
 		next := &Token{}
 		if stored != nil {
-			next.Version, next.AccessToken = stored.Version, s.liveStates(stored.AccessToken)
+			next.AccessToken = s.liveStates(stored.AccessToken)
 		}
-		if strings.Contains(next.AccessToken, mark) {
-			return connectError(secrets, ErrState)
-		}
-		next.AccessToken += mark + "." + strconv.FormatInt(login.Until.Add(stateSkew).Unix(), 36) + ","
-		_, err = s.store.Save(ctx, name, next)
 		switch {
-		case err == nil:
+		case strings.Contains(next.AccessToken, own):
 			return nil
-		case !errors.Is(err, ErrTokenConflict):
-			return storeFailure(secrets, saveError{err})
+		case strings.Contains(next.AccessToken, mark):
+			refused = connectError(nil, ErrState)
+			return nil
 		}
+		next.AccessToken += own
+		return next
+	})
+	switch {
+	case refused != nil:
+		return refused
+	case err != nil && ctx.Err() != nil:
+		return canceledLogin(ctx)
+	case err != nil:
+		return storeFailure(s.client(login.Account).secrets, err)
 	}
-	return storeFailure(secrets, saveError{ErrTokenConflict})
+	return nil
 }
 
 // liveStates returns those states of a record that are still to be remembered.
@@ -139,6 +148,7 @@ func (s *OAuthService) liveStates(record string) string {
 	var live strings.Builder
 	for state := range strings.SplitSeq(record, ",") {
 		_, until, _ := strings.Cut(state, ".")
+		until, _, _ = strings.Cut(until, ".")
 		if end, err := strconv.ParseInt(until, 36, 64); err == nil && now < end {
 			live.WriteString(state + ",")
 		}

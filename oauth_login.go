@@ -58,16 +58,16 @@ const (
 	loginTime = 10 * time.Minute
 	// codeTime is how long a browser waits for the token call, retries included.
 	codeTime = 30 * time.Second
-	// userTime is how long it then waits for the name of the user.
-	userTime = 10 * time.Second
-	// saveTime is how long it waits for the store.
+	// userTime is how long it then waits for the name of the user, retries included.
+	userTime = 20 * time.Second
+	// saveTime is how long it waits for the store, retries included.
 	saveTime = 10 * time.Second
 )
 
 // Login begins to connect an account, for the first time or again. account is the
 // application's own name for it, as in the [TokenStore]. It fails if the
 // RedirectURL or the Scopes of [OAuth] are missing, and with an [ErrInvalid] if the
-// name is not valid UTF-8 or so long (about 2,800 bytes) that browsers would drop
+// name is empty, not valid UTF-8 or so long (about 2,800 bytes) that browsers would drop
 // the cookie.
 //
 // Each login has a cookie of its own. [OAuthService.LoginHandler] removes old ones;
@@ -81,7 +81,7 @@ func (s *OAuthService) Login(account string) (*Login, error) {
 	case len(s.oauth.Scopes) == 0:
 		return nil, errors.New("pinterest: WithOAuth: Scopes is empty: see ScopesFor")
 	}
-	if err := checkAccount(account); err != nil {
+	if err := checkConnectable(account); err != nil {
 		return nil, invalidAccount(err)
 	}
 	state := loginState{State: rand.Text(), Account: account, Until: s.clock.Now().Add(loginTime)}
@@ -136,25 +136,48 @@ func (s *OAuthService) LoginAccount(r *http.Request) (account string, err error)
 // an [ErrTokenStore], or [ErrShutdown]. When Pinterest itself has failed
 // (error=server_error and temporarily_unavailable) the disposition is park; where it
 // refuses the app's request (invalid_scope and others, see Error.CodeName) it is
-// review. If the account is known to be that of a Pinterest user, and who has given
-// access now cannot be read, the error is that of the reading.
+// review.
 //
 // A code can be exchanged only once. So ctx ends Callback only before the token call;
-// from then on it has bounds of its own, 50 seconds in all, and the token is saved
-// even if the browser is gone.
+// from then on it has bounds of its own, 60 seconds in all, and the token is saved
+// even if the browser is gone. A store that fails is tried for ten seconds. If it goes
+// on, the token is lost, and the error says that the owner has to connect the account
+// again.
+//
+// Who has given access is read without waiting for a turn, and for up to 20 seconds while
+// Pinterest fails or throttles. If it cannot be read even so, the token is saved without
+// the user. The exception is an account that is known to be that of a Pinterest user,
+// without [OAuth].AllowUserChange: its jobs must not go on as somebody else. The stored
+// token stays as it was, the error has the class of the reading, and the owner has to
+// connect the account again.
 func (s *OAuthService) Callback(ctx context.Context, r *http.Request, account string) (*Connection, error) {
+	conn, _, err := s.callback(ctx, r, account)
+	return conn, err
+}
+
+// callback is Callback. used says that the login is answered, now or before.
+func (s *OAuthService) callback(ctx context.Context, r *http.Request, account string) (conn *Connection, used bool, err error) {
 	if !s.work.begin(account) {
-		return nil, newError(nil, Error{Operation: opAuthorize, Class: ClassCanceled, Disposition: DispositionPark, Phase: PhaseNotSent}, ErrShutdown)
+		return nil, false, newError(nil, Error{Operation: opAuthorize, Class: ClassCanceled, Disposition: DispositionPark, Phase: PhaseNotSent}, ErrShutdown)
 	}
 	defer s.work.end(account)
 	login, err := s.begun(ctx, r, account)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	query := r.URL.Query()
+	if err := s.useState(ctx, login); err != nil {
+		return nil, errors.Is(err, ErrState), err
+	}
+	conn, err = s.finish(ctx, r.URL.Query(), login)
+	return conn, true, err
+}
+
+// finish finishes a login that was answered with these parameters.
+func (s *OAuthService) finish(ctx context.Context, query url.Values, login *loginState) (*Connection, error) {
 	if err := s.refusedLogin(query); err != nil {
 		return nil, err
 	}
+	account := login.Account
 	c := s.client(account)
 	ctx = s.underway(context.WithoutCancel(ctx))
 	tok, err := s.exchangeFor(ctx, c, query.Get("code"), login.Verifier)
@@ -172,7 +195,7 @@ func (s *OAuthService) Callback(ctx context.Context, r *http.Request, account st
 	return conn, nil
 }
 
-// begun returns the login that a request answers, once.
+// begun returns the login that a request answers.
 func (s *OAuthService) begun(ctx context.Context, r *http.Request, account string) (*loginState, error) {
 	if ctx == nil {
 		return nil, connectError(nil, errNilContext)
@@ -184,16 +207,14 @@ func (s *OAuthService) begun(ctx context.Context, r *http.Request, account strin
 	if err != nil {
 		return nil, connectError(nil, err)
 	}
+	if account == "" {
+		return nil, connectError(nil, fmt.Errorf("%w: the session has no account", ErrState))
+	}
 	if login.Account != account {
 		return nil, connectError(nil, fmt.Errorf("%w: it is a login for another account than that of the session", ErrState))
 	}
-	if err := ctx.Err(); err != nil {
-		return nil, newError(nil, Error{Operation: opAuthorize, Class: ClassCanceled, Disposition: DispositionReauthorize, Phase: PhaseNotSent}, err)
-	}
-	ctx, cancel := context.WithTimeout(ctx, saveTime)
-	defer cancel()
-	if err := s.useState(ctx, login); err != nil {
-		return nil, err
+	if ctx.Err() != nil {
+		return nil, canceledLogin(ctx)
 	}
 	return login, nil
 }
@@ -250,7 +271,7 @@ func (s *OAuthService) exchangeFor(ctx context.Context, c *Client, code, verifie
 // not told: the owner can revoke the access there. The error is an [ErrTokenStore],
 // or an [ErrInvalid] for a name that no account can have.
 func (s *OAuthService) Disconnect(ctx context.Context, account string) error {
-	if err := checkAccount(account); err != nil {
+	if err := checkConnectable(account); err != nil {
 		return invalidAccount(err)
 	}
 	c := s.client(account)
@@ -311,13 +332,16 @@ func (s *OAuthService) CallbackHandler(account func(*http.Request) (string, erro
 			return
 		}
 		var conn *Connection
+		used := false
 		name, err := account(r)
 		if err != nil {
 			err = connectError(nil, fmt.Errorf("%w: the session has no account: %w", ErrState, err))
 		} else {
-			conn, err = s.Callback(r.Context(), r, name)
+			conn, used, err = s.callback(r.Context(), r, name)
 		}
-		if state := r.URL.Query().Get("state"); state != "" {
+		// The cookie of a login that can still be answered stays.
+		_, over := s.open(r)
+		if state := r.URL.Query().Get("state"); state != "" && (used || over != nil) {
 			http.SetCookie(w, s.cookie(s.cookieName(state), "", -1))
 		}
 		w.Header().Set("Cache-Control", "no-store")

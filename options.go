@@ -313,9 +313,9 @@ func parseBase(s string) (*url.URL, error) {
 	case u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "":
 		return nil, errors.New("pinterest: WithBaseURL: must be scheme, host and path alone, such as " + ProductionURL)
 	case !isSecure(u):
-		return nil, fmt.Errorf("pinterest: WithBaseURL: %s://%s: must be https, or http to a loopback address", u.Scheme, u.Host)
+		return nil, fmt.Errorf("pinterest: WithBaseURL: %s: must be https, or http to a loopback address", shorten(s))
 	case path.Base(u.Path) != "v5":
-		return nil, fmt.Errorf("pinterest: WithBaseURL: the path %q must end with /v5, as in %s", u.Path, ProductionURL)
+		return nil, fmt.Errorf("pinterest: WithBaseURL: %s: the path must end with /v5, as in %s", shorten(s), ProductionURL)
 	}
 	return u, nil
 }

@@ -27,6 +27,7 @@ type callOptions struct {
 
 	withoutLookup bool
 	whole         bool // attempts are not cut short by the end of the caller's context
+	unpaced       bool
 	maxDownload   int64
 	jobKey        string // of CreateOnce
 	concurrency   *int   // of CreateAll

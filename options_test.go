@@ -98,5 +98,5 @@ func TestNilOptionIsNamed(t *testing.T) {
 func TestBaseURLWithoutVersionIsExplained(t *testing.T) {
 	t.Parallel()
 	_, err := pinterest.New(pinterest.WithAccessToken(accessToken), pinterest.WithBaseURL("https://api.pinterest.com"))
-	require.ErrorContains(t, err, `WithBaseURL: the path "" must end with /v5, as in https://api.pinterest.com/v5`)
+	require.ErrorContains(t, err, `WithBaseURL: https://api.pinterest.com: the path must end with /v5, as in https://api.pinterest.com/v5`)
 }

@@ -57,8 +57,8 @@ func (r *run) owner() string {
 }
 
 // paced reports whether the call waits for its turn: the client has a limiter, and
-// the call counts against Pinterest's quota.
-func (r *run) paced() bool { return r.c.limiter != nil && !r.cl.foreign() }
+// the call counts against Pinterest's quota and is not one that must not be refused.
+func (r *run) paced() bool { return r.c.limiter != nil && !r.cl.foreign() && !r.cl.opts.unpaced }
 
 // act does what the table says about a failed attempt. If again is true, the call is
 // to be sent once more. Otherwise the call has ended: with err, or successfully if

@@ -356,6 +356,9 @@ func TestOwnErrorsAreClean(t *testing.T) {
 	for _, link := range []string{
 		"ftp://alice:" + password + "@shop.example/p", "https://alice:" + password + "@/p", "//" + password + "@shop.example", `https:\/\/alice:` + password + `@shop.example`,
 		"ftp%3A%2F%2Falice%3A" + password + "%40shop.example", "ftp://x.example/pina_" + password, "ftp://alice:" + password + strings.Repeat("x", 100) + "@shop.example",
+		"ftp://alice:p/" + password + "@shop.example", "https://alice:p?" + password + "@shop.example/", "https://alice:p#" + password + "@shop.example/",
+		"ftp://alice:p'" + password + "@shop.example", "https://alice:p " + password + "@shop.example", "//alice:p/" + password + "@shop.example",
+		"https://alice:12/" + password + "@shop.example", "ftp://alice:" + password + strings.Repeat("x", 5000) + "@shop.example",
 	} {
 		pin := pinCreate()
 		pin.Link, pin.MediaSource = link, pinterest.ImageURL(link)
@@ -369,6 +372,16 @@ func TestOwnErrorsAreClean(t *testing.T) {
 		x := newSecretive(t, nil, nil)
 		_, err = x.client.Pins.Create(t.Context(), pin)
 		assert.NotContains(t, fmt.Sprintf("%v %+v %#v %+v", err, err, err, failure(t, err).Fields), password[:9])
+		err = x.client.Do(t.Context(), pinterest.OpPinsGet, pinterest.Request{URL: link}, nil)
+		require.Error(t, err)
+		assert.NotContains(t, fmt.Sprintf("%v %+v %#v", err, err, err), password[:9])
+		_, err = pinterest.New(pinterest.WithAccessToken("t"), pinterest.WithBaseURL(link))
+		require.Error(t, err)
+		assert.NotContains(t, err.Error(), password[:9])
+		_, err = pinterest.NewApp(pinterest.WithTokenStore(pinterest.NewMemoryTokenStore()), pinterest.WithOAuth(pinterest.OAuth{ClientID: "a", ClientSecret: "b", RedirectURL: link}))
+		if err != nil { // else it is https, and is sent to Pinterest as it is
+			assert.NotContains(t, err.Error(), password[:9])
+		}
 	}
 	for _, id := range []string{secretAccess, strings.Repeat("x", 50) + secretAccess, "https://x.example/" + secretApp} {
 		x := newSecretive(t, nil, nil)
@@ -386,6 +399,28 @@ func TestOwnErrorsAreClean(t *testing.T) {
 		_, err := pinterest.NewApp(opt)
 		require.Error(t, err)
 		assert.NotContains(t, err.Error(), password)
+	}
+}
+
+// A password in the address of a proxy may have characters that should be escaped.
+func TestPasswordOfAProxyIsClean(t *testing.T) {
+	t.Parallel()
+	for _, proxy := range []string{
+		"http://alice:pass#Word9@127.0.0.1:1", "http://alice:pass/Word9@127.0.0.1:1", "http://alice:pa'ssWord9@127.0.0.1:1", "http://alice:pass?Word9@127.0.0.1:1",
+		"http://alice:passWord9%zz@127.0.0.1:1", "http://alice:passWord9/x@127.0.0.1:1",
+	} {
+		transport := &http.Transport{Proxy: func(*http.Request) (*url.URL, error) {
+			u, err := url.Parse(proxy)
+			if err != nil {
+				err = fmt.Errorf("invalid proxy address %q: %w", proxy, err)
+			}
+			return u, err
+		}}
+		x := newSecretive(t, nil, []pinterest.Option{pinterest.WithHTTPClient(&http.Client{Transport: transport})})
+		err := get(t.Context(), x.client)
+		require.Error(t, err)
+		assert.NotContains(t, fmt.Sprintf("%v %+v %#v", err, err, err)+x.log.String(), "Word9", proxy)
+		assert.NotContains(t, err.Error(), `":pass`, proxy)
 	}
 }
 

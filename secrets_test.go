@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -286,6 +287,62 @@ func TestErrorsOfATokenSourceAreClean(t *testing.T) {
 	for _, e := range chain(err) {
 		assert.NotContains(t, fmt.Sprintf("%v %+v %#v", e, e, e), shaped)
 	}
+}
+
+// answerError is like the errors of some SDKs: they hold the answer.
+type answerError struct{ Answer *sdkAnswer }
+
+type sdkAnswer struct {
+	*http.Response
+	Token string
+}
+
+func (*answerError) Error() string { return "refused" }
+
+// What an error refers to is not handed out with it.
+func TestErrorsOfATransportHoldNothing(t *testing.T) {
+	t.Parallel()
+	own := &answerError{&sdkAnswer{Response: &http.Response{Request: &http.Request{Header: http.Header{"Authorization": {"Bearer " + secretAccess}}}}, Token: secretAccess}}
+	x := newSecretive(t, nil, []pinterest.Option{pinterest.WithHTTPClient(&http.Client{Transport: failingTransport{fmt.Errorf("dialing: %w", own)}})})
+	got := get(t.Context(), x.client)
+	require.ErrorIs(t, got, own)
+	require.ErrorContains(t, got, "dialing: refused")
+	_, ok := errors.AsType[*answerError](got)
+	assert.False(t, ok)
+}
+
+// busyError is changed by all who have it, under its own lock.
+type busyError struct {
+	mu   sync.Mutex
+	last string
+	seen map[int]int
+}
+
+func (e *busyError) Error() string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for i := range 1000 {
+		e.seen[i%100]++
+	}
+	e.last = fmt.Sprint(len(e.seen))
+	return "the pool is empty"
+}
+
+// An error that many calls get at once is not read without its lock: that would be a
+// race, and could end the process.
+func TestErrorThatManyCallsShare(t *testing.T) {
+	t.Parallel()
+	own := &busyError{seen: map[int]int{}}
+	x := newSecretive(t, nil, []pinterest.Option{pinterest.WithoutPacing(), pinterest.WithHTTPClient(&http.Client{Transport: failingTransport{own}})})
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 30 {
+				assert.ErrorIs(t, get(t.Context(), x.client), own)
+			}
+		})
+	}
+	wg.Wait()
 }
 
 // A token of which the kept part of a body ends in the middle is not kept

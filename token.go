@@ -159,6 +159,10 @@ func (t *Token) completedFrom(old *Token) *Token {
 // deleted by another since it was loaded.
 const ErrTokenConflict = constError("pinterest: the stored token was changed by another")
 
+// ErrTokenUnreadable is in the error of [TokenStore.Load] for a record that is there and
+// cannot be read, now or later: it is damaged, or encrypted with another key.
+const ErrTokenUnreadable = constError("pinterest: the stored token cannot be read")
+
 // TokenStore keeps the tokens of any number of accounts, for all processes that
 // call the API for them. [NewMemoryTokenStore] keeps them in memory, package
 // filestore on disk, and module sqlstore in a database. The tests of package
@@ -169,7 +173,11 @@ const ErrTokenConflict = constError("pinterest: the stored token was changed by 
 // "pinterest:logins:" are of at most 256 records that say which logins were answered
 // lately, so that no process accepts one again. "pinterest:refresh-due" says when
 // [App.RefreshEvery] runs next, and "pinterest:refusals" which refreshes were refused
-// since one succeeded. They have no refresh token, and Due does not yield them.
+// since one succeeded. They have no refresh token, and Due does not yield them. There
+// is no account of such a name in the application's own tables: a foreign key to these
+// would keep owners from logging in. One of these records that is an
+// [ErrTokenUnreadable] is deleted and begun again, since it is worth nothing after a
+// while. Another error of Load ends the login.
 //
 // A panic in a method is an [ErrTokenStore] for all calls that wait for it. A store keeps a
 // token as the bytes of [Token.MarshalRecord]; the plain JSON of a token has no
@@ -181,7 +189,8 @@ type TokenStore interface {
 	// released without its help. Lock does not keep others from Load and Save.
 	Lock(ctx context.Context, account string) (unlock func(), err error)
 	// Load returns the account's token with its Version and with times in UTC, or
-	// nil when there is none.
+	// nil when there is none. For a record that can never be read the error should be an
+	// [ErrTokenUnreadable].
 	Load(ctx context.Context, account string) (*Token, error)
 	// Version returns the Version of the account's token, or "" when there is none. It
 	// is asked for again and again for every account in use, so it should cost less

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/pinterest-go/pinterest/internal/reserved"
 )
 
 // RefreshReport says what [App.RefreshDue] has done.
@@ -172,7 +174,7 @@ func (r *refreshRun) probe(ctx context.Context) {
 		if err != nil || context.Cause(ctx) != nil {
 			return
 		}
-		if _, met := r.report.Accounts[account]; met || reservedAccount(account) {
+		if _, met := r.report.Accounts[account]; met || reserved.Name(account) {
 			continue
 		}
 		tok, err := r.app.store.Load(ctx, account)

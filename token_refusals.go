@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/pinterest-go/pinterest/internal/reserved"
 )
 
 // This file decides whether the refusal of a refresh token is believed. It is, unless
@@ -16,9 +18,6 @@ import (
 // Pinterest's.
 
 const (
-	// refusalsRecord is the name of the record in the [TokenStore] that has the
-	// [refusals] of all processes.
-	refusalsRecord = "pinterest:refusals"
 	// maxRefusals is how many accounts in a row are refused a refresh before that is
 	// taken for the fault of the app or of Pinterest.
 	maxRefusals = 3
@@ -38,39 +37,39 @@ type refusals struct {
 }
 
 // loadRefusals reads the record. A client of its own, without a store, has none.
-func (k *core) loadRefusals(ctx context.Context) (r refusals, version string, err error) {
+func (k *core) loadRefusals(ctx context.Context) (r refusals, err error) {
 	if k.store == nil {
-		return r, "", nil
+		return r, nil
 	}
-	record, err := k.store.Load(ctx, refusalsRecord)
-	if err != nil || record == nil {
-		return r, "", err
+	record, err := k.load(ctx, reserved.Refusals)
+	return decodeRefusals(record), err
+}
+
+func decodeRefusals(record *Token) (r refusals) {
+	if record != nil {
+		_ = json.Unmarshal([]byte(record.AccessToken), &r) // a record that is damaged begins anew
 	}
-	_ = json.Unmarshal([]byte(record.AccessToken), &r) // a record that is damaged begins anew
-	return r, record.Version, nil
+	return r
 }
 
 // updateRefusals changes the record. change returns false if it has changed nothing.
 func (k *core) updateRefusals(ctx context.Context, change func(*refusals) bool) (r refusals, err error) {
-	err = k.untilSaved(ctx, func() error {
-		var version string
-		r, version, err = k.loadRefusals(ctx)
-		if err != nil || k.store == nil || !change(&r) {
-			return err
+	if k.store == nil {
+		return r, nil
+	}
+	_, err = k.update(ctx, reserved.Refusals, func(stored *Token) *Token {
+		if r = decodeRefusals(stored); !change(&r) {
+			return nil
 		}
-		text, err := json.Marshal(r)
-		if err != nil {
-			return err
-		}
-		_, err = k.store.Save(ctx, refusalsRecord, &Token{AccessToken: string(text), Version: version})
-		return err
+		text, _ := json.Marshal(r) // nothing in it can fail
+		return &Token{AccessToken: string(text)}
 	})
 	return r, err
 }
 
 // paused reports whether refreshes are paused.
 func (k *core) paused(ctx context.Context) bool {
-	r, _, err := k.loadRefusals(ctx)
+	r, err := k.loadRefusals(ctx)
 	return err == nil && r.Paused
 }
 
@@ -191,7 +190,7 @@ func (s *storedToken) mark(ctx context.Context, stored *Token, why refusal, set 
 	case replaced:
 		return nil, ErrTokenConflict
 	}
-	row, _, err := c.loadRefusals(ctx)
+	row, err := c.loadRefusals(ctx)
 	if at, counted := row.Accounts[c.name]; err == nil && row.Paused && counted {
 		if _, err := s.undoMark(ctx, c.name, at); err == nil {
 			return nil, pausedError{why.reason}

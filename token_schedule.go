@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"time"
+
+	"github.com/pinterest-go/pinterest/internal/reserved"
 )
 
 // scheduleRecord is the name of the record in the [TokenStore] that says when
 // RefreshEvery runs next: the Expiry of a token without credentials.
-const scheduleRecord = "pinterest:refresh-due"
+const scheduleRecord = reserved.Schedule
 
 const (
 	// turnWait is how long RefreshEvery waits for the store's lock. Another process
@@ -109,7 +111,7 @@ func (s *schedule) run(ctx context.Context, unlock func()) (wait time.Duration, 
 
 // load returns the record, and how long it is until the next run.
 func (s *schedule) load(ctx context.Context) (record *Token, wait time.Duration, err error) {
-	record, err = s.app.store.Load(ctx, scheduleRecord)
+	record, err = s.app.load(ctx, scheduleRecord)
 	if err != nil || record == nil {
 		return &Token{}, 0, err
 	}

@@ -64,29 +64,6 @@ func (s *storedToken) refreshWithLock(ctx context.Context, old *Token, why need)
 	return tok, granted, err
 }
 
-// maxConflicts is how often in a row a record may be changed by others while it is
-// being saved, and conflictPause the longest time between two tries.
-const (
-	maxConflicts  = 100
-	conflictPause = 200 * time.Millisecond
-)
-
-// errConflicts is not an ErrTokenConflict, after which one tries again.
-var errConflicts = errors.New("others have changed the record again and again")
-
-// untilSaved calls save until nobody else's change gets in between.
-func (k *core) untilSaved(ctx context.Context, save func() error) error {
-	for n := range maxConflicts {
-		if err := save(); !errors.Is(err, ErrTokenConflict) {
-			return err
-		}
-		if err := k.clock.Sleep(ctx, min(time.Millisecond<<min(n, 10), conflictPause)); err != nil {
-			return err
-		}
-	}
-	return errConflicts
-}
-
 // enter waits for one of the App's places for renewals and for the account's lock.
 // If another process holds the lock for long, the place goes to others meanwhile.
 func (s *storedToken) enter(ctx context.Context) (unlock, leave func(), err error) {

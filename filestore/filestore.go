@@ -33,6 +33,7 @@ import (
 	"github.com/pinterest-go/pinterest"
 	"github.com/pinterest-go/pinterest/internal/filelock"
 	"github.com/pinterest-go/pinterest/internal/osfile"
+	"github.com/pinterest-go/pinterest/internal/reserved"
 	"github.com/pinterest-go/pinterest/internal/sealed"
 )
 
@@ -70,7 +71,10 @@ type options struct {
 // Load and Save return an error for a token that is not encrypted, or with none of
 // these keys. Such a token is not overwritten.
 func WithAEAD(current cipher.AEAD, others ...cipher.AEAD) Option {
-	return func(o *options) { o.keys, o.err = sealed.New(current, others...) }
+	return func(o *options) {
+		keys, err := sealed.New(current, others...)
+		o.keys, o.err = keys, errors.Join(o.err, err)
+	}
 }
 
 const (
@@ -82,8 +86,9 @@ const (
 
 // Open opens the store in the folder dir. It creates the folder, accessible only to
 // its owner, if necessary, and removes what processes that were killed in a save have
-// left. It refuses a folder that others may write to: they could replace the tokens. On
-// Windows it does not know who may.
+// left. It refuses a folder that others may write to, or that belongs to another user than
+// root: they could replace the tokens. It refuses one whose parent anybody may write to,
+// unless that is sticky. On Windows it does not know who may.
 func Open(dir string, opts ...Option) (*Store, error) {
 	var o options
 	for _, opt := range opts {
@@ -99,14 +104,8 @@ func Open(dir string, opts ...Option) (*Store, error) {
 	if err := s.makeFolders(); err != nil {
 		return nil, s.wrap(err)
 	}
-	for _, folder := range []string{dir, s.lockDir} {
-		info, err := os.Stat(folder)
-		if err != nil {
-			return nil, s.wrap(err)
-		}
-		if mode := info.Mode().Perm(); osfile.HasModes && mode&0o022 != 0 {
-			return nil, s.wrap(fmt.Errorf("others than its owner may write in %s (its mode is %#o): chmod it to 0700", folder, mode))
-		}
+	if err := s.checkFolders(); err != nil {
+		return nil, s.wrap(err)
 	}
 	if err := s.clean(); err != nil {
 		return nil, s.wrap(err)
@@ -129,6 +128,34 @@ func (s *Store) makeFolders() error {
 		return nil // the folder may be written but not read
 	}
 	return err
+}
+
+// checkFolders refuses folders in which others could replace the tokens.
+func (s *Store) checkFolders() error {
+	if !osfile.HasModes {
+		return nil
+	}
+	for _, folder := range []string{s.dir, s.lockDir} {
+		info, err := os.Stat(folder)
+		if err != nil {
+			return err
+		}
+		switch mode := info.Mode().Perm(); {
+		case mode&0o022 != 0:
+			return fmt.Errorf("others than its owner may write in %s (its mode is %#o): chmod it to 0700", folder, mode)
+		case osfile.IsForeign(info):
+			return fmt.Errorf("%s belongs to another user, who may write in it: chown it", folder)
+		}
+	}
+	parent := filepath.Dir(filepath.Clean(s.dir))
+	info, err := os.Stat(parent)
+	if err != nil {
+		return err
+	}
+	if info.Mode()&(0o002|fs.ModeSticky) == 0o002 {
+		return fmt.Errorf("anybody may replace the folder, since the mode of %s is %#o: make it sticky, or chmod it to 0755", parent, info.Mode().Perm())
+	}
+	return nil
 }
 
 // clean removes the temporary files of saves that were killed. A save writes its file
@@ -292,6 +319,9 @@ func (s *Store) Delete(ctx context.Context, account string) error {
 // error comes last.
 func (s *Store) Due(ctx context.Context, before time.Time) iter.Seq2[string, error] {
 	return s.list(ctx, func(rec record) (bool, error) {
+		if reserved.Name(rec.account) {
+			return false, nil // it has no refresh token, whether it can be read or not
+		}
 		tok, err := rec.token(s.keys)
 		if err != nil {
 			return false, err
@@ -311,15 +341,23 @@ func (s *Store) Accounts(ctx context.Context) iter.Seq2[string, error] {
 // list yields the accounts whose record is wanted.
 func (s *Store) list(ctx context.Context, wanted func(rec record) (bool, error)) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
-		if err := s.walk(ctx, wanted, func(account string) bool { return yield(account, nil) }); err != nil {
+		err := s.walk(ctx, func(name string) (again bool, err error) {
+			rec, _, err := s.record(name)
+			yes := false
+			if err == nil {
+				yes, err = wanted(rec)
+			}
+			return err != nil || !yes || yield(rec.account, nil), err
+		})
+		if err != nil {
 			yield("", err)
 		}
 	}
 }
 
-// walk calls yield with every account whose record is wanted, until yield returns
-// false.
-func (s *Store) walk(ctx context.Context, wanted func(rec record) (bool, error), yield func(account string) bool) error {
+// walk calls do with the name of each record's file, while do wants to go on. The first
+// error of do comes last.
+func (s *Store) walk(ctx context.Context, do func(name string) (again bool, err error)) error {
 	if err := errors.Join(ctx.Err(), s.wrap(s.stands())); err != nil {
 		return err
 	}
@@ -327,7 +365,7 @@ func (s *Store) walk(ctx context.Context, wanted func(rec record) (bool, error),
 	if err != nil {
 		return s.wrap(err)
 	}
-	var unreadable []error
+	var unreadable sealed.Unreadable
 	for _, e := range entries {
 		name, isRecord := strings.CutSuffix(e.Name(), recordEnd)
 		if !isRecord {
@@ -336,18 +374,13 @@ func (s *Store) walk(ctx context.Context, wanted func(rec record) (bool, error),
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		rec, _, err := s.record(name)
-		yes := false
-		if err == nil {
-			yes, err = wanted(rec)
+		again, err := do(name)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // else it was deleted in the meantime
+			unreadable.Add(fmt.Errorf("%s: %w", e.Name(), err))
 		}
-		switch {
-		case errors.Is(err, fs.ErrNotExist): // deleted in the meantime
-		case err != nil:
-			unreadable = append(unreadable, fmt.Errorf("%s: %w", e.Name(), err))
-		case yes && !yield(rec.account):
+		if !again {
 			return nil
 		}
 	}
-	return s.wrap(firstOf(unreadable))
+	return s.wrap(unreadable.Err())
 }

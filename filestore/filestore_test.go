@@ -230,9 +230,22 @@ func TestOpenErrors(t *testing.T) {
 		"its group may write in it":       func(t *testing.T, dir string) { makeFolder(t, dir, 0o720) },
 		"anybody may write in it":         func(t *testing.T, dir string) { makeFolder(t, dir, 0o1777) },
 		"anybody may write in the locks'": func(t *testing.T, dir string) { makeFolder(t, dir, 0o700); makeFolder(t, dir+"/locks", 0o702) },
+		"anybody may write in its parent": func(t *testing.T, dir string) {
+			makeFolder(t, dir, 0o700)
+			require.NoError(t, os.Chmod(filepath.Dir(dir), 0o777))
+		},
+		"another user may write in it": func(t *testing.T, dir string) {
+			makeFolder(t, dir, 0o755)
+			require.NoError(t, os.Chown(dir, 12345, 12345))
+		},
+		"another user may write in the locks'": func(t *testing.T, dir string) {
+			makeFolder(t, dir, 0o755)
+			makeFolder(t, dir+"/locks", 0o755)
+			require.NoError(t, os.Chown(dir+"/locks", 12345, 12345))
+		},
 	} {
-		if strings.Contains(name, "may write") && !osfile.HasModes {
-			continue
+		if strings.Contains(name, "may write") && !osfile.HasModes || strings.Contains(name, "another user") && os.Geteuid() != 0 {
+			continue // nobody else can give a folder away
 		}
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "tokens")
@@ -250,6 +263,11 @@ func TestOpenErrors(t *testing.T) {
 		dir := filepath.Join(t.TempDir(), "tokens")
 		makeFolder(t, dir, 0o755)
 		open(t, dir) // they see names of files, and no more
+	})
+	t.Run("the parent is sticky", func(t *testing.T) {
+		dir := filepath.Join(t.TempDir(), "tokens")
+		require.NoError(t, os.Chmod(filepath.Dir(dir), 0o777|os.ModeSticky))
+		open(t, dir) // like /tmp
 	})
 }
 

@@ -3,11 +3,9 @@ package filestore
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io/fs"
-	"os"
-	"strings"
 
+	"github.com/pinterest-go/pinterest"
+	"github.com/pinterest-go/pinterest/internal/reserved"
 	"github.com/pinterest-go/pinterest/internal/sealed"
 )
 
@@ -16,27 +14,17 @@ import (
 // meanwhile, because the tokens and their versions stay the same. When it fails it can
 // be called again. If a record cannot be read, the others are encrypted even so.
 func (s *Store) Reencrypt(ctx context.Context) (tokens int, err error) {
-	entries, err := os.ReadDir(s.dir)
-	if err != nil {
-		return 0, s.wrap(err)
-	}
-	var unreadable []error
-	for _, e := range entries {
-		name, isRecord := strings.CutSuffix(e.Name(), recordEnd)
-		if !isRecord {
-			continue
-		}
+	err = s.walk(ctx, func(name string) (again bool, err error) {
 		changed, err := s.reencrypt(ctx, name)
-		switch {
-		case ctx.Err() != nil:
-			return tokens, ctx.Err()
-		case err != nil:
-			unreadable = append(unreadable, fmt.Errorf("%s: %w", e.Name(), err))
-		case changed:
+		if changed {
 			tokens++
 		}
+		return ctx.Err() == nil, err
+	})
+	if cause := ctx.Err(); cause != nil {
+		return tokens, cause
 	}
-	return tokens, s.wrap(firstOf(unreadable))
+	return tokens, err
 }
 
 // reencrypt encrypts the record of an account, whose files have this name.
@@ -47,11 +35,11 @@ func (s *Store) reencrypt(ctx context.Context, name string) (changed bool, err e
 	}
 	defer unlock()
 	rec, path, err := s.record(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil // deleted in the meantime
-	}
 	if err == nil {
 		rec.payload, changed, err = s.keys.Reseal(rec.account, rec.payload)
+	}
+	if errors.Is(err, pinterest.ErrTokenUnreadable) && reserved.Name(rec.account) {
+		return false, nil // the next login replaces it
 	}
 	if err == nil && changed {
 		err = writeFile(path, rec.bytes())
@@ -67,16 +55,4 @@ func (s *Store) record(name string) (rec record, path string, err error) {
 		err = sealed.ErrDamaged // a file that was renamed by hand
 	}
 	return rec, path, err
-}
-
-// firstOf returns the first of several errors, and how many more there are.
-func firstOf(errs []error) error {
-	switch n := len(errs); n {
-	case 0:
-		return nil
-	case 1:
-		return errs[0]
-	default:
-		return fmt.Errorf("%w (and %d more that cannot be read)", errs[0], n-1)
-	}
 }

@@ -2,7 +2,10 @@ package filestore_test
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -12,6 +15,7 @@ import (
 
 	"github.com/pinterest-go/pinterest"
 	"github.com/pinterest-go/pinterest/filestore"
+	"github.com/pinterest-go/pinterest/internal/filelock"
 )
 
 // The key is changed in the steps that WithAEAD describes, while processes of the step
@@ -105,4 +109,55 @@ func TestReencryptErrors(t *testing.T) {
 	cancel()
 	_, err = open(t, dir, next).Reencrypt(ctx)
 	require.ErrorIs(t, err, context.Canceled)
+}
+
+// Reencrypt waits for whoever saves the account, and undoes no save.
+func TestReencryptWaitsForASave(t *testing.T) {
+	dir := t.TempDir()
+	save(t, open(t, dir, filestore.WithAEAD(gcm(t, 'a'))), "alice", pinterest.Token{AccessToken: secretAccess})
+	file := recordFile(t, dir)
+	before, err := os.ReadFile(file)
+	require.NoError(t, err)
+	unlock, err := filelock.TryLock(filepath.Join(dir, "locks", strings.TrimSuffix(filepath.Base(file), ".token")+".save"))
+	require.NoError(t, err)
+	require.NotNil(t, unlock)
+	next := open(t, dir, filestore.WithAEAD(gcm(t, 'b'), gcm(t, 'a')))
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	changed, err := next.Reencrypt(ctx)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	assert.Zero(t, changed)
+	after, err := os.ReadFile(file)
+	require.NoError(t, err)
+	assert.Equal(t, before, after)
+	unlock()
+	changed, err = next.Reencrypt(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, 1, changed)
+	requireAccess(t, open(t, dir, filestore.WithAEAD(gcm(t, 'b'))), "alice", secretAccess)
+}
+
+// The library's own records are left behind if they cannot be read: they are replaced
+// when they are needed. Other records are counted.
+func TestReencryptLeavesRecordsOfTheLibrary(t *testing.T) {
+	dir := t.TempDir()
+	lost := open(t, dir, filestore.WithAEAD(gcm(t, 'c')))
+	for _, name := range []string{"pinterest:logins:3f", "pinterest:refresh-due"} {
+		save(t, lost, name, pinterest.Token{AccessToken: "x"})
+	}
+	s := open(t, dir, filestore.WithAEAD(gcm(t, 'b'), gcm(t, 'a')))
+	_, err := s.Reencrypt(t.Context())
+	require.NoError(t, err)
+	for _, err := range s.Due(t.Context(), time.Now()) {
+		require.NoError(t, err)
+	}
+	save(t, lost, "alice", pinterest.Token{AccessToken: "x"})
+	_, err = s.Reencrypt(t.Context())
+	require.ErrorIs(t, err, pinterest.ErrTokenUnreadable)
+}
+
+// The first of two options says what is wrong, also if the second is right.
+func TestWithAEADTwice(t *testing.T) {
+	_, err := filestore.Open(t.TempDir(), filestore.WithAEAD(nil), filestore.WithAEAD(gcm(t, 'a')))
+	require.ErrorContains(t, err, "the cipher is nil")
 }

@@ -85,8 +85,7 @@ func (w *writer) schema(probe, create []string) schema {
 
 // tokenStatements are those of a token store.
 type tokenStatements struct {
-	load, version, insert, update, remove, due, accounts string
-	ids, loadAll, reseal                                 string
+	load, version, insert, update, remove, due, accounts, reseal string
 }
 
 func (w *writer) tokens() tokenStatements {
@@ -98,10 +97,7 @@ func (w *writer) tokens() tokenStatements {
 		remove:   w.write(`DELETE FROM "{table}" WHERE id = ?1`),
 		due:      w.write(`SELECT id, account FROM "{table}" WHERE id > ?1 AND due_at < ?3 ORDER BY id LIMIT ?2`),
 		accounts: w.write(`SELECT id, account FROM "{table}" WHERE id > ?1 ORDER BY id LIMIT ?2`),
-
-		ids:     w.write(`SELECT id FROM "{table}" WHERE id > ?1 ORDER BY id LIMIT ?2`),
-		loadAll: w.write(`SELECT account, version, record FROM "{table}" WHERE id = ?1`),
-		reseal:  w.write(`UPDATE "{table}" SET record = ?3 WHERE id = ?1 AND version = ?2`),
+		reseal:   w.write(`UPDATE "{table}" SET record = ?3 WHERE id = ?1 AND version = ?2`),
 	}
 }
 

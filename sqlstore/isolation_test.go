@@ -6,9 +6,13 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -133,6 +137,56 @@ func TestRefreshAtEveryIsolation(t *testing.T) {
 		assert.Equal(t, 1, srv.CountTokenCalls(pinteresttest.Account{}, ""))
 	})
 }
+
+// A login is answered once by all processes that share the store, however many answer at
+// the same moment. Those that are too late are told so, and none fails otherwise.
+func answerLogins(t *testing.T, d database) {
+	const processes, logins = 4, 25
+	srv := pinteresttest.NewServer(pinteresttest.WithoutQuotas(), pinteresttest.WithoutRequestLog())
+	t.Cleanup(srv.Close)
+	alice := srv.AddAccount("alice")
+	srv.AddRedirectURI("https://a.example/cb")
+	apps := make([]*pinterest.App, processes)
+	for i := range apps {
+		app, err := pinterest.NewApp(
+			pinterest.WithTokenStore(d.open(t)), pinterest.WithBaseURL(srv.URL), pinterest.WithoutPacing(),
+			pinterest.WithOAuth(pinterest.OAuth{
+				ClientID: srv.App().ID, ClientSecret: srv.App().Secret, RedirectURL: "https://a.example/cb",
+				AuthorizeURL: srv.AuthorizeURL(), Scopes: pinterest.ScopesFor(pinterest.OpUserAccountGet),
+			}),
+		)
+		require.NoError(t, err)
+		apps[i] = app
+	}
+	var connected, late atomic.Int64
+	var wg sync.WaitGroup
+	for range logins {
+		login, err := apps[0].OAuth.Login("shop-1")
+		require.NoError(t, err)
+		back, err := srv.Authorize(login.URL, alice)
+		require.NoError(t, err)
+		_, query, _ := strings.Cut(back, "?")
+		for _, app := range apps {
+			wg.Go(func() {
+				r := httptest.NewRequest(http.MethodGet, "/cb?"+query, nil)
+				r.AddCookie(login.Cookie)
+				_, err := app.OAuth.Callback(t.Context(), r, "shop-1")
+				switch {
+				case err == nil:
+					connected.Add(1)
+				case assert.ErrorIs(t, err, pinterest.ErrState):
+					late.Add(1)
+				}
+			})
+		}
+	}
+	wg.Wait()
+	assert.EqualValues(t, logins, connected.Load())
+	assert.EqualValues(t, logins*(processes-1), late.Load())
+}
+
+func TestStateIsUsedOnce(t *testing.T)                 { each(t, answerLogins) }
+func TestStateIsUsedOnceAtEveryIsolation(t *testing.T) { eachIsolation(t, answerLogins) }
 
 // Processes open a ledger at the same moment. Its table of versions has one row.
 func TestOpenLedgerAtEveryIsolation(t *testing.T) {
@@ -261,7 +315,7 @@ func TestEveryStatementIsTriedAgain(t *testing.T) {
 			var l *sqlstore.Ledger
 			tok := &pinterest.Token{AccessToken: secretAccess, RefreshToken: secretRefresh, Expiry: time.Unix(1, 0)}
 			step("open", func() (err error) {
-				s, err = sqlstore.Open(ctx, db, d.dialect, sqlstore.WithTable(d.table))
+				s, err = sqlstore.Open(ctx, db, d.dialect, sqlstore.WithTable(d.table), sqlstore.WithAEAD(gcm(t, 'a')))
 				return err
 			})
 			step("insert", func() (err error) { tok.Version, err = s.Save(ctx, "alice", tok); return err })
@@ -283,6 +337,17 @@ func TestEveryStatementIsTriedAgain(t *testing.T) {
 					}
 				}
 				return nil
+			})
+			step("open with the next key", func() (err error) {
+				s, err = sqlstore.Open(ctx, db, d.dialect, sqlstore.WithTable(d.table), sqlstore.WithAEAD(gcm(t, 'b'), gcm(t, 'a')))
+				return err
+			})
+			step("encrypt", func() error {
+				n, err := s.Reencrypt(ctx)
+				if err == nil && n != 1 {
+					err = fmt.Errorf("%d tokens", n)
+				}
+				return err
 			})
 			step("delete", func() error { return s.Delete(ctx, "alice") })
 			var unlock func()

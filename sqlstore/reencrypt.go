@@ -7,6 +7,8 @@ import (
 	"fmt"
 
 	"github.com/pinterest-go/pinterest"
+	"github.com/pinterest-go/pinterest/internal/reserved"
+	"github.com/pinterest-go/pinterest/internal/sealed"
 )
 
 // Reencrypt encrypts every token with the current key that is encrypted with another
@@ -14,87 +16,50 @@ import (
 // meanwhile, because the tokens and their versions stay the same. When it fails it can
 // be called again. If a record cannot be read, the others are encrypted even so.
 func (s *Store) Reencrypt(ctx context.Context) (tokens int, err error) {
-	var first error
-	unreadable := 0
-	for after := []byte{}; ; {
-		ids, err := s.idsAfter(ctx, after)
+	var unreadable sealed.Unreadable
+	for account, err := range s.Accounts(ctx) {
 		if err != nil {
-			return tokens, wrap(ctx, fmt.Errorf("listing the tokens: %w", err))
+			return tokens, err
 		}
-		for _, id := range ids {
-			changed, err := s.reencrypt(ctx, id)
-			switch {
-			case ctx.Err() != nil:
-				return tokens, wrap(ctx, err)
-			case err != nil && first == nil:
-				first = err
-			case err != nil:
-				unreadable++
-			case changed:
-				tokens++
-			}
+		changed, err := s.reencrypt(ctx, account)
+		switch {
+		case ctx.Err() != nil:
+			return tokens, ctx.Err()
+		case err != nil:
+			unreadable.Add(fmt.Errorf("encrypting the token of account %.100q: %w", account, err))
+		case changed:
+			tokens++
 		}
-		if len(ids) < page {
-			break
-		}
-		after = ids[len(ids)-1]
 	}
-	if unreadable > 0 {
-		first = fmt.Errorf("%w (and %d more that failed)", first, unreadable)
-	}
-	if first != nil {
-		return tokens, wrap(ctx, first)
+	if err := unreadable.Err(); err != nil {
+		return tokens, wrap(ctx, err)
 	}
 	return tokens, nil
 }
 
 // reencrypt encrypts the record of an account.
-func (s *Store) reencrypt(ctx context.Context, id []byte) (changed bool, err error) {
+func (s *Store) reencrypt(ctx context.Context, account string) (changed bool, err error) {
 	for range 20 {
-		var account, record []byte
+		var record []byte
 		var version string
-		err := s.row(ctx, s.sql.loadAll, []any{id}, &account, &version, &record)
+		err := s.row(ctx, s.sql.load, []any{id(account)}, &version, &record)
 		if errors.Is(err, sql.ErrNoRows) {
 			return false, nil // deleted in the meantime
 		}
 		if err == nil {
-			record, changed, err = s.keys.Reseal(string(account), record)
+			record, changed, err = s.keys.Reseal(account, record)
 		}
-		if err == nil && !changed {
-			return false, nil
+		if errors.Is(err, pinterest.ErrTokenUnreadable) && reserved.Name(account) {
+			return false, nil // the next login replaces it
 		}
-		var n int64
-		if err == nil {
-			n, err = s.exec(ctx, s.sql.reseal, id, version, record)
+		if err != nil || !changed {
+			return false, err
 		}
-		if err != nil {
-			return false, fmt.Errorf("encrypting the token of account %.100q: %w", account, err)
-		}
-		if n == 1 {
-			return true, nil
+		n, err := s.exec(ctx, s.sql.reseal, id(account), version, record)
+		if err != nil || n == 1 {
+			return err == nil, err
 		}
 		// It was saved in the meantime, maybe by a process that uses another key.
 	}
-	return false, fmt.Errorf("a token was saved again and again while it was encrypted: %w", pinterest.ErrTokenConflict)
-}
-
-// idsAfter returns the keys of the next records after one.
-func (s *Store) idsAfter(ctx context.Context, after []byte) (ids [][]byte, err error) {
-	err = s.try(ctx, func() error {
-		ids = nil
-		rows, err := s.db.QueryContext(ctx, s.sql.ids, after, page)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = rows.Close() }() // Err has told what it could
-		for rows.Next() {
-			var id []byte
-			if err := rows.Scan(&id); err != nil {
-				return err
-			}
-			ids = append(ids, id)
-		}
-		return rows.Err()
-	})
-	return ids, err
+	return false, fmt.Errorf("it was saved again and again meanwhile: %w", pinterest.ErrTokenConflict)
 }

@@ -2,7 +2,11 @@ package sqlstore_test
 
 import (
 	"context"
+	"database/sql"
+	"database/sql/driver"
+	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -106,5 +110,78 @@ func TestReencryptErrors(t *testing.T) {
 		cancel()
 		_, err = d.open(t, next).Reencrypt(ctx)
 		require.ErrorIs(t, err, context.Canceled)
+	})
+}
+
+// A between is a driver that runs a function before the first statement that
+// encrypts.
+type between struct {
+	driver.Connector
+	once sync.Once
+	do   func()
+}
+
+func (b *between) Connect(ctx context.Context) (driver.Conn, error) {
+	conn, err := b.Connector.Connect(ctx)
+	return betweenConn{conn, b}, err
+}
+
+type betweenConn struct {
+	driver.Conn
+	between *between
+}
+
+func (c betweenConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	if strings.Contains(query, "SET record =") {
+		c.between.once.Do(c.between.do)
+	}
+	return c.Conn.(driver.ExecerContext).ExecContext(ctx, query, args)
+}
+
+func (c betweenConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	return c.Conn.(driver.QueryerContext).QueryContext(ctx, query, args)
+}
+
+// A token that is saved between the read and the write of Reencrypt stays.
+func TestReencryptUndoesNoSave(t *testing.T) {
+	each(t, func(t *testing.T, d database) {
+		plain := d.connect(t)
+		dsn := os.Getenv(postgresVariable)
+		if d.dialect == sqlstore.SQLite {
+			dsn = sqliteURL(d.file)
+		}
+		old := d.openOn(t, plain, sqlstore.WithAEAD(gcm(t, 'a'), gcm(t, 'b')))
+		tok := pinterest.Token{AccessToken: "first"}
+		tok.Version = save(t, old, "alice", tok)
+		saved := false
+		db := sql.OpenDB(&between{Connector: connector{plain.Driver(), dsn}, do: func() {
+			tok.AccessToken, saved = "second", true
+			save(t, old, "alice", tok)
+		}})
+		t.Cleanup(func() { assert.NoError(t, db.Close()) })
+		next := d.openOn(t, db, sqlstore.WithAEAD(gcm(t, 'b'), gcm(t, 'a')))
+		changed, err := next.Reencrypt(t.Context())
+		require.NoError(t, err)
+		assert.True(t, saved)
+		assert.Equal(t, 1, changed)
+		requireAccess(t, next, "alice", "second")
+		requireAccess(t, d.openOn(t, plain, sqlstore.WithAEAD(gcm(t, 'b'))), "alice", "second")
+	})
+}
+
+// The library's own records are left behind if they cannot be read: they are replaced
+// when they are needed.
+func TestReencryptLeavesRecordsOfTheLibrary(t *testing.T) {
+	each(t, func(t *testing.T, d database) {
+		lost := d.open(t, sqlstore.WithAEAD(gcm(t, 'c')))
+		for _, name := range []string{"pinterest:logins:3f", "pinterest:refresh-due"} {
+			save(t, lost, name, pinterest.Token{AccessToken: "x"})
+		}
+		s := d.open(t, sqlstore.WithAEAD(gcm(t, 'b'), gcm(t, 'a')))
+		_, err := s.Load(t.Context(), "pinterest:refresh-due")
+		require.ErrorIs(t, err, pinterest.ErrTokenUnreadable)
+		changed, err := s.Reencrypt(t.Context())
+		require.NoError(t, err)
+		assert.Zero(t, changed)
 	})
 }

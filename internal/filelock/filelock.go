@@ -96,6 +96,11 @@ func TryLock(path string) (unlock func(), err error) {
 	if err != nil {
 		return nil, err
 	}
+	return tryLockOpened(f)
+}
+
+// tryLockOpened is TryLock for an open file, which it closes.
+func tryLockOpened(f *os.File) (unlock func(), err error) {
 	current, err := tryLockFile(f)
 	if current {
 		current, err = isCurrent(f)

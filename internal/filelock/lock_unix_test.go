@@ -38,3 +38,23 @@ func TestLockOfARemovedFile(t *testing.T) {
 	require.NoError(t, err)
 	require.False(t, current, "another file has that name")
 }
+
+// The holder removes the file between the moments in which TryLock opens and locks it.
+func TestTryLockOfARemovedFile(t *testing.T) {
+	t.Parallel()
+	dir, a, _ := pathsIn(t)
+	unlock, err := TryLock(a)
+	require.NoError(t, err)
+	f, err := open(a)
+	require.NoError(t, err)
+	unlock()
+	other, err := TryLock(a)
+	require.NoError(t, err)
+	require.NotNil(t, other, "a new file")
+	late, err := tryLockOpened(f)
+	require.NoError(t, err)
+	require.Nil(t, late, "the lock of a file that is not there any more")
+	requireHeld(t, new(Locks), a)
+	other()
+	requireEmpty(t, dir)
+}

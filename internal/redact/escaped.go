@@ -2,9 +2,11 @@ package redact
 
 import (
 	"html"
+	"regexp"
 	"strconv"
 	"strings"
 	"unicode/utf16"
+	"unicode/utf8"
 )
 
 // A server repeats what it was sent as it came or as it stores it: percent-encoded,
@@ -196,6 +198,9 @@ func backslash(text string) (width int, char string) {
 	case 'x', 'X':
 		return hexByte(text, run+1)
 	case 'u', 'U':
+		if r, end, ok := longRune(text, run); ok {
+			return end, string(r)
+		}
 		r, ok := hexRune(text, run+1)
 		if !ok {
 			return 0, ""
@@ -220,6 +225,22 @@ func backslash(text string) (width int, char string) {
 	}
 }
 
+// longRune reads the character after the "u" at a place, as in \u{5f} and \U0000005f.
+func longRune(text string, at int) (r rune, end int, ok bool) {
+	rest := text[at+1 : min(len(text), at+9)]
+	digits, found := strings.CutPrefix(rest, "{")
+	switch {
+	case found:
+		digits, _, ok = strings.Cut(digits, "}")
+		end = at + 1 + len(digits) + len("{}")
+	case text[at] == 'U' && strings.HasPrefix(rest, "000"): // else four digits in capitals
+		digits, ok = rest, len(rest) == 8
+		end = at + 9
+	}
+	n, err := strconv.ParseUint(digits, 16, 32)
+	return rune(n), end, ok && err == nil && n <= utf8.MaxRune
+}
+
 // hexRune reads four hexadecimal digits at a place.
 func hexRune(text string, at int) (rune, bool) {
 	if len(text) < at+4 {
@@ -229,12 +250,19 @@ func hexRune(text string, at int) (rune, bool) {
 	return rune(r), err == nil
 }
 
+var numericEntity = regexp.MustCompile(`^#(?:[0-9]+|[xX][0-9A-Fa-f]+);?`)
+
 // entity reads a character reference of HTML or XML, which may have been escaped
 // itself.
 func entity(text string) (width int, char string) {
 	start := 1 + repeated(text[1:], "amp;")
 	const longest = len("DownLeftRightVector")
-	name, _, ok := strings.Cut(text[start:min(len(text), start+longest+1)], ";")
+	rest := text[start:min(len(text), start+longest+1)]
+	if number := numericEntity.FindString(rest); number != "" { // a semicolon may be missing
+		name := strings.TrimSuffix(number, ";")
+		return start + len(number), html.UnescapeString("&" + name + ";")
+	}
+	name, _, ok := strings.Cut(rest, ";")
 	if !ok || name == "" {
 		return 0, ""
 	}

@@ -38,11 +38,14 @@ func TestCleanFindsEscapedValues(t *testing.T) {
 		"HTML, numbers": func(s string) string {
 			return strings.NewReplacer("/", "&#x2F;", "_", "&#095;", "+", "&#x2b;", `"`, "&#x22;").Replace(s)
 		},
-		"query, twice":  func(s string) string { return url.QueryEscape(url.QueryEscape(s)) },
-		"JSON, twice":   func(s string) string { return quoted(quoted(s)) },
-		"HTML, twice":   func(s string) string { return html.EscapeString(html.EscapeString(s)) },
-		"query in JSON": func(s string) string { return quoted(url.QueryEscape(s)) },
-		"JSON in HTML":  func(s string) string { return html.EscapeString(strings.ReplaceAll(quoted(s), `\"`, `\u0022`)) },
+		"a string of Go":           func(s string) string { return strings.ReplaceAll(quoted(s), "_", `\U0000005f`) },
+		"a template of JavaScript": func(s string) string { return strings.ReplaceAll(quoted(s), "_", `\u{5f}`) },
+		"HTML, no semicolon":       func(s string) string { return strings.NewReplacer("_", "&#95", "/", "&#47").Replace(s) },
+		"query, twice":             func(s string) string { return url.QueryEscape(url.QueryEscape(s)) },
+		"JSON, twice":              func(s string) string { return quoted(quoted(s)) },
+		"HTML, twice":              func(s string) string { return html.EscapeString(html.EscapeString(s)) },
+		"query in JSON":            func(s string) string { return quoted(url.QueryEscape(s)) },
+		"JSON in HTML":             func(s string) string { return html.EscapeString(strings.ReplaceAll(quoted(s), `\"`, `\u0022`)) },
 	}
 	for _, secret := range []string{
 		"POLICY/abc+def==", "under_score_d", `with "quotes" & <html>`, "with space+plus", "100%25%off", `back\slash\\es`, `a\"b\&c`, "&amp;&lt", "plain123",

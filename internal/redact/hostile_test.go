@@ -1,6 +1,7 @@
 package redact
 
 import (
+	"encoding/base64"
 	"strings"
 	"testing"
 	"time"
@@ -24,4 +25,21 @@ func TestCleanTakesNoLongerForHostileText(t *testing.T) {
 			t.Logf("%q: %v", part, d)
 		}
 	}
+}
+
+// A word of base64 is read once, however often a value is found in it.
+func TestFindReadsAWordOnce(t *testing.T) {
+	t.Parallel()
+	x := newIndex([]string{"Secret-8"})
+	part := base64.RawStdEncoding.EncodeToString([]byte("Secret-8")) + "AA"
+	text := strings.Repeat(part, 5000)
+	read := 0
+	for _, s := range x.find(text, nil) {
+		read += s.to - s.from
+	}
+	assert.GreaterOrEqual(t, read, len(text))
+	assert.Less(t, read, 4*len(text))
+	assert.Equal(t, Mark, New("Secret-8").Clean(text))
+	// What begins in a word and ends behind it is found, too.
+	assert.Equal(t, "a "+Mark+" b", New("Secret-8", "AASecret~1234").Clean("a "+part[:len(part)-2]+"AASecret~1234 b"))
 }

@@ -87,14 +87,16 @@ func (x *index) find(text string, found []span) []span {
 	if x == nil {
 		return found
 	}
+	end := 0 // of the last word of base64 that was found
 	for i := range len(text) {
 		if !x.begins[text[i]] {
 			continue
 		}
 		if f, n := x.match(text[i:], false); n > 0 {
 			s := span{i, i + n}
-			if f.encoded {
-				s = word(text, s)
+			if f.encoded && s.to > end {
+				s = word(text, s, end)
+				end = s.to
 			}
 			found = append(found, s)
 		}
@@ -164,13 +166,13 @@ func firstChar(text string) (char string) {
 	return char
 }
 
-// word returns the span of the word of base64 around s.
-func word(text string, s span) span {
+// word returns the span of the word of base64 around s, from a place on.
+func word(text string, s span, from int) span {
 	inWord := func(c byte) bool {
 		l := lower(c)
 		return 'a' <= l && l <= 'z' || '0' <= c && c <= '9' || strings.IndexByte("+/=_-", c) >= 0
 	}
-	for s.from > 0 && inWord(text[s.from-1]) {
+	for s.from > from && inWord(text[s.from-1]) {
 		s.from--
 	}
 	for s.to < len(text) && inWord(text[s.to]) {

@@ -19,15 +19,26 @@ const Mark = "[redacted]"
 type pattern struct {
 	hints []string // one of them, in lower case, is in every text that matches; searched first, since that is quicker
 	*regexp.Regexp
+	looks func(value string) bool // what the group must look like; nil: anything
 }
 
 var patterns = []pattern{
 	// Pinterest's tokens: access (pina_), refresh (pinr.), client (pinc...).
-	{[]string{"pina", "pinr", "pinc"}, regexp.MustCompile(`(?i)(?:\b|_)(pin[arc][._][a-z0-9._~+/=-]{4,}|pinc[a-z0-9._~+/=-]{16,})`)},
+	{[]string{"pina", "pinr", "pinc"}, regexp.MustCompile(`(?i)(?:\b|_)(pin[arc][._][a-z0-9._~+/=-]{4,})`), nil},
+	{[]string{"pinc"}, regexp.MustCompile(`(?i)(?:\b|_)(pinc[a-z0-9._~+/=-]{16,})`), regexp.MustCompile(`[0-9][A-Za-z]`).MatchString}, // no word with a number
 	// Authorization values, wherever they were echoed.
-	{[]string{"bearer", "basic"}, regexp.MustCompile(`(?i)\b(?:bearer|basic)[\s+]+([a-z0-9._~+/=-]{8,})`)},
-	// User and password of a URL.
-	{[]string{"//"}, regexp.MustCompile(`//([^\s/?#"'<>\\]+)@`)},
+	{[]string{"authorization"}, regexp.MustCompile(`(?i)authorization[\s+"':=\[\\]{1,8}(?:bearer|basic)[\s+]+([a-z0-9._~+/=-]{8,})`), nil},
+	{[]string{"bearer", "basic"}, regexp.MustCompile(`(?i)\b(?:bearer|basic)[\s+]+([a-z0-9._~+/=-]{8,})`), looksSecret},
+	// User and password of a URL. A password may have any characters if it was not
+	// escaped, so the last "@" ends it.
+	{[]string{"//"}, regexp.MustCompile(`//([^\s"<>/?#@\\]*:[^\s"<>]*|[^\s/?#"'<>\\]+)@`), nil},
+	// What net/url says of a password that it took for a port.
+	{[]string{"invalid port"}, regexp.MustCompile(`invalid port "?:([^\s"]*[^\s"0-9][^\s"]*)`), nil},
+}
+
+// looksSecret reports whether a value can be a credential rather than a word.
+func looksSecret(value string) bool {
+	return len(value) >= 16 || strings.ContainsAny(value, "0123456789")
 }
 
 // mayMatch reports whether a match is possible.
@@ -50,7 +61,9 @@ func shapes(text string) []span {
 			continue
 		}
 		for _, m := range p.FindAllStringSubmatchIndex(text, -1) {
-			found = append(found, span{m[2], m[3]})
+			if p.looks == nil || p.looks(text[m[2]:m[3]]) {
+				found = append(found, span{m[2], m[3]})
+			}
 		}
 	}
 	return found

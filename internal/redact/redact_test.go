@@ -20,13 +20,34 @@ func TestStringTakesCredentialsOut(t *testing.T) {
 	} {
 		assert.Equal(t, want, String(text))
 	}
+	for text, want := range map[string]string{
+		`{"password":12345678}`:                            `{"password":[redacted]}`,
+		`{"password":"abc\"12345678","a":"b"}`:             `{"password":"[redacted]","a":"b"}`,
+		`{"password": "my pass word"}`:                     `{"password": "[redacted]"}`,
+		`client_secret: abcdefgh`:                          `client_secret: [redacted]`,
+		`map[client_secret:abcdefgh a:b]`:                  `map[client_secret:[redacted] a:b]`,
+		`{ClientSecret:abcdefgh}`:                          `{ClientSecret:[redacted]}`,
+		`token: abcdefgh12345678`:                          `token: [redacted]`,
+		`password = 'abcdefgh12345678'`:                    `password = '[redacted]'`,
+		"https://alice:pass/word9@db.example/x":            "https://[redacted]@db.example/x",
+		`"https://alice:pass#word9@db.example/x"`:          `"https://[redacted]@db.example/x"`,
+		`https://alice:pass?word9@db.example/x`:            `https://[redacted]@db.example/x`,
+		`https://alice:pass'word9@db.example/x`:            `https://[redacted]@db.example/x`,
+		`parse "x": invalid port ":pass" after host`:       `parse "x": invalid port ":[redacted]" after host`,
+		"https://cdn.example/a?Policy=eyJTdGF0ZW1lbnQiOlt": "https://cdn.example/a?Policy=[redacted]",
+	} {
+		assert.Equal(t, want, String(text))
+	}
 	assert.Equal(t, "say [redacted] twice: [redacted]", String("say hunter22 twice: hunter22", "hunter22"))
 }
 
 func TestStringLeavesOrdinaryWords(t *testing.T) {
 	for _, text := range []string{
 		"", "pinning is fun, a pinch of salt", "policy: none", "the token you provided is not valid or has expired",
-		"Bearer of news", "basic", `'board_id' value 'x' must match the pattern: ^\d+$`, "pina", "https://shop.example/p?id=12345",
+		"Bearer of news", "basic", "policy=strict mode", `"design_token": "primary-blue"`, "'auth' is required; no_signature=true, page_token=next",
+		`board "policy": "Keep it tidy" is archived`, "basic authentication is required", "Bearer authentication required", "https://www.example.com/@name",
+		"Pinclicker-Standard-2026 pincode-lookup-service", `Unexpected token: "<" at 1`, "Unexpected token='something'", `{"error":"invalid_token","token":"expired"}`,
+		`{"token": null}`, "invalid port \":8080\" after host", `'board_id' value 'x' must match the pattern: ^\d+$`, "pina", "https://shop.example/p?id=12345",
 	} {
 		assert.Equal(t, text, String(text, "", "abc"))
 	}

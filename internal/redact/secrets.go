@@ -1,6 +1,7 @@
 package redact
 
 import (
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -125,7 +126,7 @@ func (s *Secrets) CleanID(id string) string {
 
 // cleanField returns the value of a header field without credentials.
 func (s *Secrets) cleanField(name, value string) string {
-	switch name {
+	switch http.CanonicalHeaderKey(name) {
 	case "Set-Cookie", "Cookie", "Authorization", "Proxy-Authorization":
 		return Mark
 	case "Location":

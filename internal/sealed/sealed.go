@@ -11,6 +11,7 @@ import (
 	"crypto/cipher"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/pinterest-go/pinterest"
@@ -22,13 +23,19 @@ const (
 	sealedFormat = 1
 )
 
-// What Open can fail with. None has a word of the record in it.
-var (
-	ErrNoKey   = errors.New("the stored token is encrypted, and the store was opened without a key")
-	ErrPlain   = errors.New("the stored token is not encrypted, and the store was opened with a key")
-	ErrKey     = errors.New("the stored token cannot be decrypted: it was encrypted with another key or for another account, or it is damaged")
-	ErrDamaged = errors.New("the stored token is damaged: it cannot be read")
+// What Open can fail with. None has a word of the record in it. Each is a
+// pinterest.ErrTokenUnreadable.
+const (
+	ErrNoKey   = unreadable("the stored token is encrypted, and the store was opened without a key")
+	ErrPlain   = unreadable("the stored token is not encrypted, and the store was opened with a key")
+	ErrKey     = unreadable("the stored token cannot be decrypted: it was encrypted with another key or for another account, or it is damaged")
+	ErrDamaged = unreadable("the stored token is damaged: it cannot be read")
 )
+
+type unreadable string
+
+func (e unreadable) Error() string        { return string(e) }
+func (e unreadable) Is(target error) bool { return target == pinterest.ErrTokenUnreadable }
 
 var errNoKeys = errors.New("the store was opened without a key")
 
@@ -75,7 +82,7 @@ func (k Keys) Seal(account string, tok *pinterest.Token) ([]byte, error) {
 
 // Open returns the token of an account's record.
 func (k Keys) Open(account string, record []byte) (*pinterest.Token, error) {
-	plain, err := k.plain(account, record)
+	plain, _, err := k.plain(account, record)
 	if err != nil {
 		return nil, err
 	}
@@ -92,35 +99,60 @@ func (k Keys) Reseal(account string, record []byte) (resealed []byte, changed bo
 	if k.seal == nil {
 		return nil, false, errNoKeys
 	}
-	plain, err := k.plain(account, record)
-	if err != nil {
-		return nil, false, err
+	if k.seal == nil {
+		return nil, false, errNoKeys
 	}
-	if _, err := k.open[0](account, record[1:]); err == nil {
-		return record, false, nil
+	plain, key, err := k.plain(account, record)
+	if err != nil || key == 0 {
+		return record, false, err
 	}
 	return k.seal(account, plain), true, nil
 }
 
-func (k Keys) plain(account string, record []byte) ([]byte, error) {
+// plain returns the plain record, and which of the keys it was sealed with.
+func (k Keys) plain(account string, record []byte) (plain []byte, key int, err error) {
 	switch {
 	case bytes.HasPrefix(record, []byte{plainFormat}):
 		if k.seal != nil {
-			return nil, ErrPlain
+			return nil, 0, ErrPlain
 		}
-		return record, nil
+		return record, 0, nil
 	case bytes.HasPrefix(record, []byte{sealedFormat}):
 		if k.seal == nil {
-			return nil, ErrNoKey
+			return nil, 0, ErrNoKey
 		}
-		for _, open := range k.open {
+		for key, open := range k.open {
 			if plain, err := open(account, record[1:]); err == nil {
-				return plain, nil
+				return plain, key, nil
 			}
 		}
-		return nil, ErrKey
+		return nil, 0, ErrKey
 	}
-	return nil, ErrDamaged
+	return nil, 0, ErrDamaged
+}
+
+// Unreadable collects the errors of records that cannot be read, for those who go on
+// with the others.
+type Unreadable struct {
+	first error
+	more  int
+}
+
+// Add notes an error.
+func (u *Unreadable) Add(err error) {
+	if u.first == nil {
+		u.first = err
+	} else {
+		u.more++
+	}
+}
+
+// Err returns the first error, and how many more there were; nil if there was none.
+func (u *Unreadable) Err() error {
+	if u.more == 0 {
+		return u.first
+	}
+	return fmt.Errorf("%w (and %d more that failed)", u.first, u.more)
 }
 
 // DueAt returns when a token has to be refreshed: when the first of its two
