@@ -98,10 +98,10 @@ func (a *App) Usage(ctx context.Context, account string) ([]Usage, error) {
 }
 
 // String returns the base URL and the id of the app, without credentials.
-func (a *App) String() string { return "pinterest.App(" + a.base.String() + " " + a.appID + ")" }
+func (a App) String() string { return "pinterest.App(" + a.base.String() + " " + a.appID + ")" }
 
 // Format keeps every verb of fmt from printing more than String does.
-func (a *App) Format(f fmt.State, verb rune) { formatAs(f, verb, a.String()) }
+func (a App) Format(f fmt.State, verb rune) { formatAs(f, verb, a.String()) }
 
 // client makes a client and its services in one allocation.
 func (k *core) client(name string) *Client {

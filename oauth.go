@@ -107,10 +107,10 @@ func (o *OAuth) refreshWithin() time.Duration {
 type OAuthService struct{ *core }
 
 // String names the app; it prints no credentials.
-func (s *OAuthService) String() string { return "pinterest.OAuthService(" + s.oauth.ClientID + ")" }
+func (s OAuthService) String() string { return "pinterest.OAuthService(" + s.oauth.ClientID + ")" }
 
 // Format keeps every verb of fmt from printing more than String does.
-func (s *OAuthService) Format(f fmt.State, verb rune) { formatAs(f, verb, s.String()) }
+func (s OAuthService) Format(f fmt.State, verb rune) { formatAs(f, verb, s.String()) }
 
 var errNoOAuth = errors.New("pinterest: the app's credentials are missing: use WithOAuth")
 

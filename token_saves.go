@@ -34,12 +34,15 @@ func (k *core) untilSaved(ctx context.Context, save func() error) error {
 }
 
 // persist calls f until it has had enough or the time is over, with pauses that grow.
+// Each call has half of the time at most, so that one that hangs is not the last.
 func (k *core) persist(ctx context.Context, limit time.Duration, f func(ctx context.Context) (again bool, err error)) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	end := k.clock.Now().Add(limit)
 	for pause := limit / 100; ; pause = min(2*pause, limit/5) {
-		again, err := f(ctx)
+		trying, stop := context.WithTimeout(ctx, limit/2)
+		again, err := f(trying)
+		stop()
 		if !again || !k.clock.Now().Add(pause).Before(end) || k.clock.Sleep(ctx, pause) != nil {
 			return err
 		}

@@ -132,8 +132,14 @@ func shorten(value string) string {
 		most  = 4 << 10 // bytes, of a value that may be an image
 	)
 	// A password may have any characters, if it was not escaped.
-	if start, end := strings.Index(value, "//"), strings.LastIndex(value, "@"); start >= 0 && start < end {
-		value = value[:start+len("//")] + redact.Mark + value[end:]
+	if end := strings.LastIndex(value, "@"); end >= 0 && strings.Contains(value[:end], ":") {
+		scheme, _, ok := strings.Cut(value[:end], "//")
+		if ok {
+			scheme += "//"
+		} else {
+			scheme = ""
+		}
+		value = scheme + redact.Mark + value[end:]
 	}
 	value = redact.String(value[:min(len(value), most)])
 	if u, query, ok := strings.Cut(value, "?"); ok && strings.Contains(u, "://") && query != "" {

@@ -14,4 +14,6 @@ const (
 )
 
 // Name reports whether a name is one of these.
-func Name(name string) bool { return strings.HasPrefix(name, Logins) || name == Schedule || name == Refusals }
+func Name(name string) bool {
+	return strings.HasPrefix(name, Logins) || name == Schedule || name == Refusals
+}

@@ -427,12 +427,13 @@ func TestRefreshTokenClient(t *testing.T) {
 				w := newWorld()
 				u := w.owner("77", 20*day)
 				tok := w.token(u)
-				bad := true
+				var good atomic.Bool
 				w.before = func(rw http.ResponseWriter, _ *http.Request, _ tokenCall) bool {
-					if bad {
-						say(rw, c.status, c.body)
+					if good.Load() {
+						return false
 					}
-					return bad
+					say(rw, c.status, c.body)
+					return true
 				}
 				var stored []oauth2.Token
 				client, err := pinterest.New(pinterest.WithBaseURL("https://pinterest.example/v5"), pinterest.WithHTTPClient(&http.Client{Transport: w}),
@@ -452,7 +453,7 @@ func TestRefreshTokenClient(t *testing.T) {
 				if c.gone || c.any {
 					return
 				}
-				bad = false
+				good.Store(true)
 				time.Sleep(2 * time.Hour)
 				_, err = client.Account.Get(t.Context())
 				assert.NoError(t, err)
