@@ -26,7 +26,7 @@ const ErrShutdown = constError("pinterest: the app is shut down")
 //
 // When ctx ends first, Shutdown returns a [*ShutdownError] with the accounts that are
 // left. Their renewals go on, so Shutdown can be called again. A renewal takes up to
-// two minutes when Pinterest is slow, and usually less than a second: give ctx what
+// three minutes when Pinterest is slow, and usually less than a second: give ctx what
 // the process has, such as 20 seconds of the 30 between SIGTERM and SIGKILL.
 func (a *App) Shutdown(ctx context.Context) error { return a.shutdown(ctx) }
 

@@ -122,9 +122,9 @@
 // Pinterest refuses a refresh token, the access token is used until it ends: an
 // [EventQuarantined] reports it. Then the account is marked as disconnected: an
 // [EventDisconnected] reports it, and calls fail at once with [ErrDisconnected]
-// until its owner connects it again. If several accounts in a row are refused,
-// nobody is disconnected until a refresh succeeds: an [EventRefreshPaused] reports
-// that. [App.RefreshEvery], or [App.RefreshDue] run once a day, refreshes the tokens
+// until its owner connects it again. If several accounts in a row are refused, or
+// the app itself is, nobody is disconnected until a refresh succeeds: an
+// [EventRefreshPaused] reports that. [App.RefreshEvery], or [App.RefreshDue] run once a day, refreshes the tokens
 // of accounts that make no calls. Every process looks at the store again before it
 // uses a token for more than 30 seconds. Call [App.Shutdown] before the process ends:
 // it waits until rotated tokens are saved.

@@ -158,7 +158,8 @@ func WithRules(rules ...Rule) Option {
 func WithLogger(l *slog.Logger) Option { return func(c *config) { c.logger = l } }
 
 // WithObserver calls f with every [Event], in the goroutine of the call or of the
-// token refresh. f must be fast and safe for concurrent use.
+// token refresh. f must be fast and safe for concurrent use. It must not wait for a
+// call of the same account: the call may wait for the refresh that waits for f.
 func WithObserver(f func(Event)) Option {
 	return func(c *config) { c.observers = append(c.observers, f) }
 }

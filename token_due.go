@@ -50,7 +50,7 @@ const (
 	refreshSample = 10
 )
 
-var errEndpointDown = errors.New("too many refreshes in a row have failed: the token endpoint seems to be down")
+var errEndpointDown = errors.New("the token endpoint seems to be down: too many refreshes in a row have failed, or all of them")
 
 // RefreshDue refreshes the tokens of all accounts in the store that expire within
 // [OAuth].RefreshWithin, four at a time and at most 20 a second. Run it in a job once
@@ -60,14 +60,19 @@ var errEndpointDown = errors.New("too many refreshes in a row have failed: the t
 // one: accounts that have a new token are not due any more.
 //
 // It returns an error when ctx ends, when the store cannot be read, when the token
-// endpoint is down, when the app is shut down ([ErrShutdown]), and when [WithOAuth] is
-// missing. It is an [ErrRefreshPaused] if the refresh tokens of several accounts in a
-// row were refused and no refresh has succeeded since: then no account is
-// disconnected. The run ends after 20 failures in a row. The failures of single
-// accounts are in the report only, which is valid in any case.
+// endpoint is down or refuses the app, when the app is shut down ([ErrShutdown]), and
+// when [WithOAuth] is missing. It is an [ErrRefreshPaused] if the refresh tokens of
+// several accounts in a row were refused and no refresh has succeeded since: then no
+// account is disconnected. The failures of single accounts are in the report only, which
+// is valid in any case.
+//
+// A run ends after 20 failures of the endpoint in a row. After 20 refused refresh
+// tokens in a row it tries every tenth account only, until one is granted a token; the
+// others are left to the next run. While refreshes are paused, a run without a success
+// refreshes one account that is not due, to find out whether the pause can end.
 //
 // When ctx ends, no further refresh begins, and RefreshDue returns when those under
-// way have ended and are saved. That takes up to two minutes when Pinterest is slow.
+// way have ended and are saved. That takes up to three minutes when Pinterest is slow.
 // A process that does not wait for it loses these accounts.
 func (a *App) RefreshDue(ctx context.Context) (RefreshReport, error) {
 	r := &refreshRun{app: a, before: a.clock.Now().Add(a.oauth.refreshWithin())}
