@@ -133,8 +133,10 @@ func (s *storedToken) undo(ctx context.Context, row refusals) (accounts []string
 	return accounts
 }
 
-// undoMark takes back the marks of an account that were made since then.
+// undoMark takes back the marks of an account that were made since then. Some stores
+// keep times to the second.
 func (s *storedToken) undoMark(ctx context.Context, account string, since time.Time) (undone bool, err error) {
+	since = since.Truncate(time.Second)
 	err = s.client.untilSaved(ctx, func() error {
 		undone = false
 		tok, err := s.store.Load(ctx, account)

@@ -115,7 +115,7 @@ func PlayTerminated(ctx context.Context, s pinterest.TokenStore, r Role) error {
 func Terminated(t *testing.T, srv *pinteresttest.Server, s pinterest.TokenStore, r Role, processes int, command func() *exec.Cmd) {
 	t.Helper()
 	for range processes {
-		srv.ExpireAllTokens()
+		expire(t, s, r)
 		cmd := command()
 		wait := Line(t, cmd)
 		require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
@@ -125,6 +125,18 @@ func Terminated(t *testing.T, srv *pinteresttest.Server, s pinterest.TokenStore,
 	srv.ExpireAllTokens()
 	requireConnected(t, r.App(t, s), r)
 	assert.Empty(t, srv.Reuses(), "a refresh token is used once")
+}
+
+// expire ends the access tokens of all accounts.
+func expire(t *testing.T, s pinterest.TokenStore, r Role) {
+	t.Helper()
+	for i := range r.Accounts {
+		tok, err := s.Load(t.Context(), Account(i))
+		require.NoError(t, err)
+		tok.Expiry = time.Now().Add(-time.Minute)
+		_, err = s.Save(t.Context(), Account(i), tok)
+		require.NoError(t, err)
+	}
 }
 
 // PlayStopped calls for the first account. It prints a line when the token is

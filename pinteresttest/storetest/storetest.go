@@ -235,12 +235,19 @@ func compare(got, want *pinterest.Token) string {
 		return "Quarantined is nil, or should be"
 	case got.Quarantined != nil && got.Quarantined.Reason != want.Quarantined.Reason:
 		return "Quarantined.Reason is another"
+	case got.Refusals != want.Refusals:
+		return "Refusals is another"
 	}
-	if difference := compareTime("Expiry", got.Expiry, want.Expiry); difference != "" {
-		return difference
-	}
-	if difference := compareTime("RefreshExpiry", got.RefreshExpiry, want.RefreshExpiry); difference != "" {
-		return difference
+	for _, times := range []struct {
+		field     string
+		got, want time.Time
+	}{
+		{"Expiry", got.Expiry, want.Expiry}, {"RefreshExpiry", got.RefreshExpiry, want.RefreshExpiry},
+		{"RefusedSince", got.RefusedSince, want.RefusedSince}, {"GrantedAt", got.GrantedAt, want.GrantedAt},
+	} {
+		if difference := compareTime(times.field, times.got, times.want); difference != "" {
+			return difference
+		}
 	}
 	if q := want.Quarantined; q != nil {
 		if difference := compareTime("Quarantined.Since", got.Quarantined.Since, q.Since); difference != "" {

@@ -117,6 +117,15 @@ var breaks = map[string]struct {
 	"a quarantine is not kept": {"every field comes back", func(b *broken) {
 		b.change(func(tok *pinterest.Token) { tok.Quarantined = nil })
 	}},
+	"when it was refused is not kept": {"every field comes back", func(b *broken) {
+		b.change(func(tok *pinterest.Token) { tok.RefusedSince = time.Time{} })
+	}},
+	"when it was granted is not kept": {"every field comes back", func(b *broken) {
+		b.change(func(tok *pinterest.Token) { tok.GrantedAt = time.Time{} })
+	}},
+	"refusals are not kept": {"every field comes back", func(b *broken) {
+		b.change(func(tok *pinterest.Token) { tok.Refusals = 0 })
+	}},
 	"the user is not kept": {"every field comes back", func(b *broken) {
 		b.change(func(tok *pinterest.Token) { tok.User = nil })
 	}},

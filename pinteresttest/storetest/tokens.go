@@ -33,6 +33,7 @@ func everyField(t *testing.T, s pinterest.TokenStore) {
 			Scopes: []pinterest.Scope{"pins:write", "boards:read"}, User: &pinterest.PinterestUser{ID: "549755885175", Username: "küche & <co>"},
 			Disconnected: &pinterest.Disconnection{At: at.Add(time.Minute), Reason: "for a reason, “so it says”"},
 			Quarantined:  &pinterest.Quarantine{Since: at.Add(2 * time.Minute), Reason: "for “another”", RetryAt: at.Add(time.Hour)},
+			RefusedSince: at.Add(3 * time.Minute), GrantedAt: at.Add(4 * time.Minute), Refusals: 5,
 		},
 		"none":                  {},
 		"no scope":              {AccessToken: "access", Scopes: []pinterest.Scope{}},
@@ -44,7 +45,8 @@ func everyField(t *testing.T, s pinterest.TokenStore) {
 		"quarantined":           {AccessToken: "access", RefreshToken: "refresh", Quarantined: &pinterest.Quarantine{Since: at, Reason: "why", RetryAt: at}},
 		"times of other zones": {
 			Expiry: at.In(elsewhere), RefreshExpiry: at.In(elsewhere), Disconnected: &pinterest.Disconnection{At: at.In(elsewhere)},
-			Quarantined: &pinterest.Quarantine{Since: at.In(elsewhere), RetryAt: at.In(elsewhere)},
+			Quarantined:  &pinterest.Quarantine{Since: at.In(elsewhere), RetryAt: at.In(elsewhere)},
+			RefusedSince: at.In(elsewhere), GrantedAt: at.In(elsewhere),
 		},
 		"the clock's times": {Expiry: time.Now(), RefreshExpiry: time.Now()},
 		"early and late":    {Expiry: time.Date(1970, 1, 1, 0, 0, 0, 0, time.UTC), RefreshExpiry: time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)},
