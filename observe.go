@@ -263,7 +263,7 @@ func (c *Client) log(e Event) {
 		level = slog.LevelWarn
 	case e.Type == EventExpiring, e.Type == EventScopesLost:
 		level = slog.LevelWarn
-	case e.Type == EventConnected, e.Type == EventAttempt && e.Wait > 0, e.Wait > time.Second, e.Type == EventRefresh, e.Type == EventLookup:
+	case e.Type == EventConnected, e.Type == EventReinstated, e.Type == EventAttempt && e.Wait > 0, e.Wait > time.Second, e.Type == EventRefresh, e.Type == EventLookup:
 		level = slog.LevelInfo
 	}
 	if !c.logger.Enabled(e.Context, level) {
@@ -292,7 +292,7 @@ func (c *Client) log(e Event) {
 		attrs = append(attrs, slog.Int("attempts", e.Attempts), slog.String("origin", string(e.Origin)))
 	case EventScopesLost:
 		attrs = append(attrs, slog.String("scopes", joinScopes(e.Scopes)))
-	case EventRefresh, EventConnected, EventDisconnected, EventExpiring, EventQuarantined, EventRefreshPaused, EventUserChanged, EventStoreFailed:
+	case EventRefresh, EventConnected, EventDisconnected, EventExpiring, EventQuarantined, EventRefreshPaused, EventUserChanged, EventStoreFailed, EventReinstated:
 	}
 	if e.Wait > 0 {
 		attrs = append(attrs, slog.Duration("wait", e.Wait))

@@ -138,7 +138,7 @@ func TestLoginErrors(t *testing.T) {
 				assert.Equal(t, c.want, disposition(err), c.code)
 			}
 			assert.Equal(t, was, load(t, store, "shop"))
-			assert.Zero(t, len(w.calls))
+			assert.Empty(t, w.calls)
 			q.Del("error")
 			r.URL.RawQuery = q.Encode()
 			_, err = app.OAuth.Callback(t.Context(), r, "shop")

@@ -2,7 +2,6 @@ package accounts
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -222,7 +221,7 @@ func TestLockIsHeld(t *testing.T) {
 		at := time.Now()
 		_, err := app.Client("ended").Account.Get(ctx)
 		require.Error(t, err)
-		assert.True(t, errors.Is(err, context.DeadlineExceeded), err)
+		assert.ErrorIs(t, err, context.DeadlineExceeded)
 		assert.LessOrEqual(t, time.Since(at), 6*time.Second)
 		assert.NotEqual(t, "reauthorize", disposition(err))
 		held.Store(false)

@@ -172,7 +172,7 @@ var encodings = map[string]func(s string) string{
 	"URL punctuation": func(s string) string {
 		return strings.NewReplacer("_", "%5F", ".", "%2e", "/", "%2f", "+", "%2B", "=", "%3d").Replace(s)
 	},
-	"HTML":          func(s string) string { return html.EscapeString(s) },
+	"HTML":          html.EscapeString,
 	"HTML entities": func(s string) string { return percent(s, "&#x%02x;") },
 	"HTML decimal":  func(s string) string { return percent(s, "&#%d;") },
 	"HTML some": func(s string) string {
@@ -402,7 +402,7 @@ func chain(err error) func(yield func(error) bool) {
 			if !yield(e) {
 				return false
 			}
-			switch x := e.(type) {
+			switch x := e.(type) { //nolint:errorlint // it walks the chain itself
 			case interface{ Unwrap() error }:
 				return walk(x.Unwrap())
 			case interface{ Unwrap() []error }:

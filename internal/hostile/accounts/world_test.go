@@ -140,12 +140,6 @@ func (w *world) tokenCalls(id string) (n int) {
 	return n
 }
 
-func (w *world) apiCalls() int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return len(w.reads)
-}
-
 func (w *world) set(f func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -163,6 +157,24 @@ func say(w http.ResponseWriter, status int, body string) {
 	_, _ = io.WriteString(w, body)
 }
 
+func (w *world) ownerOfAccess(token string) *owner {
+	for _, u := range w.owners {
+		if until, ok := u.access[token]; ok && time.Now().Before(until) {
+			return u
+		}
+	}
+	return nil
+}
+
+func (w *world) ownerOfRefresh(token string) *owner {
+	for _, u := range w.owners {
+		if strings.HasSuffix(token, u.id+"abcabcabcabcabcabc") {
+			return u
+		}
+	}
+	return nil
+}
+
 func (w *world) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	if strings.HasSuffix(r.URL.Path, "/oauth/token") {
 		w.serveToken(rw, r)
@@ -171,13 +183,7 @@ func (w *world) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	token := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
 	w.mu.Lock()
 	w.reads = append(w.reads, token)
-	var u *owner
-	for _, o := range w.owners {
-		if until, ok := o.access[token]; ok && time.Now().Before(until) {
-			u = o
-		}
-	}
-	api := w.api
+	u, api := w.ownerOfAccess(token), w.api
 	w.mu.Unlock()
 	switch {
 	case api != nil && api(rw, r, token, u):
@@ -195,12 +201,10 @@ func (w *world) serveToken(rw http.ResponseWriter, r *http.Request) {
 	call := tokenCall{at: time.Now(), grant: r.PostForm.Get("grant_type"), refresh: r.PostForm.Get("refresh_token")}
 	code := r.PostForm.Get("code")
 	w.mu.Lock()
-	for _, u := range w.owners {
-		if call.grant == "refresh_token" && strings.HasSuffix(call.refresh, u.id+"abcabcabcabcabcabc") {
-			call.owner = u
-		}
-	}
-	if call.grant == "authorization_code" {
+	switch call.grant {
+	case "refresh_token":
+		call.owner = w.ownerOfRefresh(call.refresh)
+	case "authorization_code":
 		call.owner = w.codes[code]
 	}
 	w.calls = append(w.calls, call)
