@@ -101,8 +101,9 @@ const (
 	// was connected: the call was not sent. Its owner has to connect it (again).
 	ErrDisconnected = constError("pinterest: the account is disconnected")
 	// ErrRefreshPaused says that the refresh tokens of several accounts in a row were
-	// refused. That is more likely the fault of the app or of Pinterest than of each
-	// account, so no account is disconnected until a refresh succeeds.
+	// refused, or that the app was. That is more likely the fault of the app or of
+	// Pinterest than of each account, so no account is disconnected until a refresh
+	// succeeds. Refreshes go on.
 	ErrRefreshPaused = constError("pinterest: the refresh tokens of several accounts in a row were refused")
 	// ErrPaced says that the [Limiter], not Pinterest, refused to let the call go:
 	// its turn would have come too late. Error.RetryAt has the time.

@@ -167,9 +167,11 @@ func (r *run) refresh(at *attempt, rule Rule) (_ Rule, stop error) {
 		return rule, errOwnToken
 	}
 	final := errFinal
-	if err := r.c.tokens.cools(at.credential); err != nil {
-		// Whoever was just granted a token is connected.
-		rule.Disposition, final = DispositionReview, err
+	if err := r.c.tokens.cools(at.credential, proven); err != nil {
+		final = err
+		if rule.Disposition == DispositionReauthorize { // whoever was just granted a token is connected
+			rule.Disposition = DispositionReview
+		}
 	}
 	if r.refused == maxTokenTries {
 		return rule, final

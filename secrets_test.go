@@ -370,6 +370,7 @@ func TestSecretIsKnownAfterManyRefreshes(t *testing.T) {
 	x.onToken(tokens...)
 	for range refreshes {
 		require.NoError(t, get(t.Context(), x.client))
+		x.clock.advance(time.Minute) // a token that is refused at once, again and again, is not refreshed
 	}
 	err := get(t.Context(), x.client)
 	require.Error(t, err)

@@ -145,7 +145,7 @@ func (s *refreshConfigStore) Load(context.Context, string) (*Token, error) {
 
 func (s *refreshConfigStore) Save(ctx context.Context, _ string, tok *Token) (version string, err error) {
 	defer recoverInto(&err, "RefreshConfig.Store", tok.AccessToken, tok.RefreshToken)
-	if tok.Disconnected == nil && tok.Quarantined == nil { // else there is no new token to keep
+	if tok.RefusedSince.IsZero() { // else it is a mark, and there is no new token to keep
 		if err := s.save(ctx, tok.OAuth2()); err != nil {
 			return "", err
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -68,11 +69,11 @@ var errEndpointDown = errors.New("the token endpoint seems to be down: too many 
 //
 // A run ends after 20 failures of the endpoint in a row. After 20 refused refresh
 // tokens in a row it tries every tenth account only, until one is granted a token; the
-// others are left to the next run. While refreshes are paused, a run without a success
-// refreshes one account that is not due, to find out whether the pause can end.
+// others are left to the next run. During a pause, a run without a success refreshes an
+// account that is not due, to find out whether the pause can end.
 //
 // When ctx ends, no further refresh begins, and RefreshDue returns when those under
-// way have ended and are saved. That takes up to three minutes when Pinterest is slow.
+// way have ended and are saved. That takes up to five minutes when Pinterest is slow.
 // A process that does not wait for it loses these accounts.
 func (a *App) RefreshDue(ctx context.Context) (RefreshReport, error) {
 	r := &refreshRun{app: a, before: a.clock.Now().Add(a.oauth.refreshWithin())}
@@ -172,9 +173,12 @@ func (r *refreshRun) reconsider(ctx context.Context) {
 	}
 }
 
-// probe ends a pause that no refresh would end for weeks: it refreshes one account
-// that is neither due nor refused.
+// probe ends a pause that no refresh would end for weeks: it refreshes an account that
+// is neither due nor refused. It tries a few, at random, until one is granted a token.
 func (r *refreshRun) probe(ctx context.Context) {
+	const most = 5
+	var picked []string
+	n := 0
 	for account, err := range r.app.store.Accounts(ctx) {
 		if err != nil || context.Cause(ctx) != nil {
 			return
@@ -182,13 +186,24 @@ func (r *refreshRun) probe(ctx context.Context) {
 		if _, met := r.report.Accounts[account]; met || reserved.Name(account) {
 			continue
 		}
-		tok, err := r.app.store.Load(ctx, account)
+		// Each has the same chance to be one of those that are picked.
+		if n++; len(picked) < 4*most {
+			picked = append(picked, account)
+		} else if i := rand.IntN(n); i < len(picked) {
+			picked[i] = account
+		}
+	}
+	r.before = time.Time{} // whenever their tokens expire
+	tried := 0
+	for _, i := range rand.Perm(len(picked)) {
+		tok, err := r.app.store.Load(ctx, picked[i])
 		if err != nil || tok == nil || tok.RefreshToken == "" || tok.Disconnected != nil || tok.Quarantined != nil || !tok.RefusedSince.IsZero() {
 			continue
 		}
-		r.before = r.app.clock.Now().Add(latestExpiry + day) // however long its token is good
-		r.refresh(context.WithoutCancel(ctx), account)
-		return
+		r.refresh(context.WithoutCancel(ctx), picked[i])
+		if tried++; tried == most || r.report.Refreshed > 0 || context.Cause(ctx) != nil {
+			return
+		}
 	}
 }
 
@@ -237,16 +252,15 @@ func (r *refreshRun) refresh(ctx context.Context, account string) {
 	r.report.Accounts[account] = result
 }
 
-// refreshBefore refreshes the account's token if it expires before that time.
+// refreshBefore refreshes the account's token if it expires before that time, or in any
+// case if the time is zero.
 func (c *Client) refreshBefore(ctx context.Context, before time.Time) (refreshed bool, err error) {
 	source := c.tokens.source.(*storedToken) // as every account of an App has
 	for {
 		c.tokens.mu.Lock()
 		joined := c.tokens.pending != nil
-		last := c.tokens.current.token.AccessToken
-		pending := c.tokens.begin(ctx, need{}, func(ctx context.Context, _ *Token, _ need) (tok *Token, granted bool, err error) {
-			tok, last, granted, err = source.refreshBefore(ctx, before)
-			return tok, granted, err
+		pending := c.tokens.begin(ctx, need{}, func(ctx context.Context, _ *Token, _ need) (*Token, bool, error) {
+			return source.refreshBefore(ctx, before)
 		})
 		if !joined {
 			pending.early = true
@@ -256,7 +270,7 @@ func (c *Client) refreshBefore(ctx context.Context, before time.Time) (refreshed
 		switch {
 		case err != nil:
 			return false, c.refreshError(err)
-		case joined && cred.token.AccessToken == last:
+		case joined && !pending.granted:
 			continue // what was under way has only read the store
 		case cred.token.Quarantined != nil:
 			return false, c.refreshError(quarantinedError{*cred.token.Quarantined})
@@ -265,20 +279,17 @@ func (c *Client) refreshBefore(ctx context.Context, before time.Time) (refreshed
 	}
 }
 
-// refreshBefore refreshes the stored token if it expires before that time. It
-// also returns the access token that was stored before.
-func (s *storedToken) refreshBefore(ctx context.Context, before time.Time) (tok *Token, was string, granted bool, err error) {
+// refreshBefore is that of the Client, for the stored token.
+func (s *storedToken) refreshBefore(ctx context.Context, before time.Time) (tok *Token, granted bool, err error) {
 	tok, err = s.store.Load(ctx, s.client.name)
 	switch {
 	case err != nil:
-		return nil, "", false, loadError{err}
+		return nil, false, loadError{err}
 	case tok == nil, tok.Disconnected != nil:
-		tok, err = s.usable(ctx, tok, nil, false)
-		return tok, "", false, err
-	case tok.RefreshToken == "", !tok.expiresBefore(before):
-		return tok, tok.AccessToken, false, nil
+		tok, err = s.usable(ctx, tok, nil, need{})
+		return tok, false, err
+	case tok.RefreshToken == "", !before.IsZero() && !tok.expiresBefore(before):
+		return tok, false, nil
 	}
-	was = tok.AccessToken
-	tok, granted, err = s.refreshWithLock(ctx, tok, need{})
-	return tok, was, granted, err
+	return s.refreshWithLock(ctx, tok, need{})
 }

@@ -63,7 +63,7 @@ func TestRefreshDueOfManyAccounts(t *testing.T) {
 		err       string
 	}{
 		"all is well":          {granted(), 60, 0, 60, ""},
-		"every grant is dead":  {grantRefused, 0, 20, 30, "refresh tokens of several accounts"},
+		"every grant is dead":  {grantRefused, 0, 20, 40, "refresh tokens of several accounts"},
 		"the endpoint is down": {bare(503), 0, 20, 30, "seems to be down"},
 	} {
 		t.Run(name, func(t *testing.T) {

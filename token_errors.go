@@ -28,6 +28,17 @@ type loadError struct{ err error }
 func (e loadError) Error() string { return "the token store failed: " + e.err.Error() }
 func (e loadError) Unwrap() error { return e.err }
 
+// storeCause returns what a store has said in a saveError or loadError.
+func storeCause(err error) error {
+	if e, ok := errors.AsType[saveError](err); ok {
+		return e.err
+	}
+	if e, ok := errors.AsType[loadError](err); ok {
+		return e.err
+	}
+	return err
+}
+
 func asLoadError(err error) error { return loadError{err} }
 
 // disconnectedError says why the account has no token.
@@ -56,7 +67,7 @@ func (e quarantinedError) Error() string {
 type pausedError struct{ reason string }
 
 func (e pausedError) Error() string {
-	return "the refresh tokens of several accounts in a row were refused, and no account is disconnected until a refresh succeeds: " + e.reason
+	return "other accounts are refused as well, or were, so this one is not disconnected yet: " + e.reason
 }
 
 func (e pausedError) Is(target error) bool { return target == ErrRefreshPaused }
@@ -158,6 +169,8 @@ type refusal struct {
 	reason string // in words
 	gone   bool   // it is evidence against this one grant, not against the app or the request
 	ofApp  bool   // it says that the app itself is refused
+
+	counted time.Time // when it was counted as one of a row; zero: it was not
 }
 
 // refusalOf returns nil if the failure says nothing but that the refresh failed.

@@ -114,8 +114,7 @@ func (t *tokens) looked(l *look, source *storedToken, old, found *Token, err err
 	t.lookFailed = err != nil
 	switch {
 	case err != nil || found == old || t.current.token != old: // it was replaced while we looked
-	case t.pending != nil: // which may get a newer one
-		t.lookAt = now
+	case t.pending != nil && found.AccessToken != "": // which may get a newer one
 	default:
 		t.change(found, false)
 		t.replacements++

@@ -146,23 +146,11 @@ func (s *MemoryTokenStore) names(wanted func(tok *Token) bool) []string {
 // copyToken returns a token that shares nothing with tok, its times in UTC and
 // without their monotonic part.
 func copyToken(tok *Token) *Token {
-	t := *tok
-	t.Expiry = t.Expiry.UTC().Round(0)
-	t.RefreshExpiry = t.RefreshExpiry.UTC().Round(0)
+	t := tok.inUTC()
 	t.Scopes = slices.Clone(t.Scopes)
 	if t.User != nil {
 		u := *t.User
 		t.User = &u
-	}
-	if t.Disconnected != nil {
-		d := *t.Disconnected
-		d.At = d.At.UTC().Round(0)
-		t.Disconnected = &d
-	}
-	if t.Quarantined != nil {
-		q := *t.Quarantined
-		q.Since, q.RetryAt = q.Since.UTC().Round(0), q.RetryAt.UTC().Round(0)
-		t.Quarantined = &q
 	}
 	return &t
 }

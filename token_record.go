@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 	"unicode/utf8"
 )
 
@@ -42,16 +43,20 @@ func (t *Token) UnmarshalRecord(record []byte) error {
 // tokenRecord is a Token without its methods.
 type tokenRecord Token
 
-// inUTC returns the token with its times in UTC.
+// inUTC returns the token with its times in UTC, without their monotonic part.
 func (t *Token) inUTC() Token {
 	tok := *t
-	tok.Expiry, tok.RefreshExpiry = tok.Expiry.UTC(), tok.RefreshExpiry.UTC()
-	tok.RefusedSince, tok.GrantedAt = tok.RefusedSince.UTC(), tok.GrantedAt.UTC()
+	times := []*time.Time{&tok.Expiry, &tok.RefreshExpiry, &tok.RefusedSince, &tok.GrantedAt}
 	if d := tok.Disconnected; d != nil {
-		tok.Disconnected = &Disconnection{At: d.At.UTC(), Reason: d.Reason}
+		d := *d
+		tok.Disconnected, times = &d, append(times, &d.At)
 	}
 	if q := tok.Quarantined; q != nil {
-		tok.Quarantined = &Quarantine{Since: q.Since.UTC(), Reason: q.Reason, RetryAt: q.RetryAt.UTC()}
+		q := *q
+		tok.Quarantined, times = &q, append(times, &q.Since, &q.RetryAt)
+	}
+	for _, at := range times {
+		*at = at.UTC().Round(0)
 	}
 	return tok
 }

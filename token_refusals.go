@@ -34,6 +34,8 @@ type refusals struct {
 	Accounts map[string]time.Time `json:"accounts,omitzero"` // when they were refused
 	Paused   bool                 `json:"paused,omitzero"`
 	Granted  time.Time            `json:"granted,omitzero"` // when a refresh has ended the last row
+	PausedAt time.Time            `json:"paused_at,omitzero"`
+	PausedBy string               `json:"paused_by,omitzero"` // the account that was refused last
 }
 
 // loadRefusals reads the record. A client of its own, without a store, has none.
@@ -73,41 +75,64 @@ func (k *core) paused(ctx context.Context) bool {
 	return err == nil && r.Paused
 }
 
-// granted notes that a refresh has succeeded, which ends a row. A row that the store
-// fails to end is ended by the next success.
-func (k *core) granted(ctx context.Context) {
-	_, _ = k.updateRefusals(ctx, func(r *refusals) bool {
-		ends := len(r.Accounts) > 0
-		*r = refusals{Granted: k.clock.Now().UTC()}
-		return ends
+// granted notes that a refresh has succeeded, which ends a row. If the store fails to
+// undo the marks or to end the row, the next success does it.
+func (s *storedToken) granted(ctx context.Context) {
+	row, err := s.client.loadRefusals(ctx)
+	if err != nil || len(row.Accounts) == 0 {
+		return
+	}
+	if row.Paused {
+		if _, err := s.undo(ctx, row); err != nil {
+			return
+		}
+	}
+	_, _ = s.client.updateRefusals(ctx, func(r *refusals) bool {
+		if len(r.Accounts) == 0 || r.Paused != row.Paused {
+			return false // by now it is another row
+		}
+		*r = refusals{Granted: s.client.clock.Now().UTC(), PausedAt: r.PausedAt}
+		return true
 	})
 }
 
-// refused counts a refusal of the account's refresh token. It reports whether
-// refreshes are paused: then the account must not be marked.
-func (s *storedToken) refused(ctx context.Context, stored *Token, why refusal) (paused bool, err error) {
+// refused counts a refusal of the account's refresh token. It reports whether the
+// account must not be marked: because too many others are refused as well, or because
+// it was refused before another one was granted a token, but not for long enough.
+func (s *storedToken) refused(ctx context.Context, stored *Token, why *refusal) (doubtful bool, err error) {
 	c, now := s.client, s.client.clock.Now().UTC()
-	var began bool
+	ended := !stored.RefreshExpiry.IsZero() && !now.Before(stored.RefreshExpiry)
+	long := now.Sub(stored.RefusedSince) >= believeAfter
+	var began, before bool
 	row, err := c.updateRefusals(ctx, func(r *refusals) bool {
-		began = false
-		long := !stored.RefusedSince.IsZero() && now.Sub(stored.RefusedSince) >= believeAfter && r.Granted.After(stored.RefusedSince)
-		ended := !stored.RefreshExpiry.IsZero() && !now.Before(stored.RefreshExpiry)
-		if r.Paused || why.gone && (long || ended) {
+		before = !stored.RefusedSince.IsZero() && r.Granted.After(stored.RefusedSince)
+		if r.Paused {
+			began = r.PausedBy == c.name && r.PausedAt.Equal(now) // saved, although the store said that it was not
+			return false
+		}
+		if before || why.gone && ended {
 			return false
 		}
 		maps.DeleteFunc(r.Accounts, func(_ string, at time.Time) bool { return now.Sub(at) >= believeAfter })
 		if r.Accounts == nil {
 			r.Accounts = map[string]time.Time{}
 		}
-		r.Accounts[c.name] = now
-		r.Paused = why.ofApp || len(r.Accounts) >= maxRefusals
-		began = r.Paused
+		if _, counted := r.Accounts[c.name]; !counted {
+			r.Accounts[c.name] = now
+		}
+		why.counted = now
+		if began = why.ofApp || len(r.Accounts) >= maxRefusals; began {
+			r.Paused, r.PausedAt, r.PausedBy = true, now, c.name
+		}
 		return true
 	})
-	if err != nil || !row.Paused {
-		return false, err
+	if err != nil {
+		return false, loadError{fmt.Errorf("%s, and whether others were is not known: %w", why.reason, storeCause(err))}
 	}
-	undone := s.undo(ctx, row)
+	if !row.Paused {
+		return before && !long && !ended, nil
+	}
+	undone, _ := s.undo(ctx, row)
 	if began {
 		text := "the last time because " + why.reason
 		if len(row.Accounts) > 1 {
@@ -122,15 +147,18 @@ func (s *storedToken) refused(ctx context.Context, stored *Token, why refusal) (
 }
 
 // undo takes back the marks that were made in a row, and returns the accounts. A mark
-// that the store fails to take back is tried again with the next refusal.
-func (s *storedToken) undo(ctx context.Context, row refusals) (accounts []string) {
+// that the store fails to take back is tried again with the next refusal or success.
+func (s *storedToken) undo(ctx context.Context, row refusals) (accounts []string, failed error) {
 	for _, account := range slices.Sorted(maps.Keys(row.Accounts)) {
-		if undone, err := s.undoMark(ctx, account, row.Accounts[account]); undone && err == nil {
+		switch undone, err := s.undoMark(ctx, account, row.Accounts[account]); {
+		case err != nil:
+			failed = err
+		case undone:
 			accounts = append(accounts, account)
 			s.client.reportToken(ctx, Event{Type: EventReinstated, Account: account, Time: s.client.clock.Now()})
 		}
 	}
-	return accounts
+	return accounts, failed
 }
 
 // undoMark takes back the marks of an account that were made since then. Some stores
@@ -164,7 +192,7 @@ func (s *storedToken) undoMark(ctx context.Context, account string, since time.T
 // mark saves a mark of the stored token, unless another token is stored by now, which
 // is an ErrTokenConflict. If refreshes were paused in the meantime, the mark is taken
 // back, and the error is a pausedError.
-func (s *storedToken) mark(ctx context.Context, stored *Token, why refusal, set func(*Token)) (*Token, error) {
+func (s *storedToken) mark(ctx context.Context, stored *Token, why *refusal, set func(*Token)) (*Token, error) {
 	c, refresh := s.client, stored.RefreshToken
 	marked, replaced := *stored, false
 	err := c.untilSaved(ctx, func() (err error) {
@@ -192,9 +220,10 @@ func (s *storedToken) mark(ctx context.Context, stored *Token, why refusal, set 
 	case replaced:
 		return nil, ErrTokenConflict
 	}
+	// A pause may have begun meanwhile, and even be over.
 	row, err := c.loadRefusals(ctx)
-	if at, counted := row.Accounts[c.name]; err == nil && row.Paused && counted {
-		if _, err := s.undoMark(ctx, c.name, at); err == nil {
+	if err == nil && !why.counted.IsZero() && !row.PausedAt.Before(why.counted) {
+		if _, err := s.undoMark(ctx, c.name, why.counted); err == nil {
 			return nil, pausedError{why.reason}
 		}
 	}

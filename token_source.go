@@ -34,6 +34,7 @@ type tokens struct {
 	nextAhead    time.Time    // when a refresh ahead of time may be tried again
 	reloaded     time.Time    // when the store was last asked for a newer token
 	replacements int          // how often the token was replaced from outside
+	rapid        int          // how many tokens in a row were replaced soon after their grant, although they were accepted
 	looking      *look        // the look at the store under way
 	lookAt       time.Time    // when to look again
 	lookFailed   bool         // the last look has failed
@@ -58,7 +59,7 @@ type refreshFunc func(ctx context.Context, old *Token, why need) (tok *Token, gr
 type need struct {
 	refused  bool // the API did not accept it
 	proven   bool // and said so in its own words, which a gateway does not have
-	accepted bool // it did before
+	accepted bool // it did before, which counts only against a proof
 }
 
 // credential is a token and the Authorization header made from it, once.
@@ -72,6 +73,7 @@ type credential struct {
 // grant is what is known of a token since it was granted, to this process or another.
 type grant struct {
 	accepted atomic.Bool // by the API, in any call
+	at       time.Time   // when it was granted, if that is known
 	renewAt  time.Time   // when it can be replaced if it was not accepted
 }
 
@@ -88,7 +90,7 @@ func newGrant(tok *Token, granted bool, now time.Time) *grant {
 		at = now
 	}
 	cooldown := min(justGranted<<min(max(tok.Refusals, 0), 10), longestCooldown)
-	return &grant{renewAt: at.Add(cooldown + rand.N(cooldown/2))}
+	return &grant{at: at, renewAt: at.Add(cooldown + rand.N(cooldown/2))}
 }
 
 // accept takes note that the API has accepted the token.
@@ -134,6 +136,9 @@ const (
 	// with up to a half added at random.
 	justGranted     = time.Minute
 	longestCooldown = time.Hour
+	// maxRapid is how many tokens in a row can be replaced within justGranted although
+	// the API has accepted them. It may accept them at one place and refuse them at another.
+	maxRapid = 5
 	// maxRenewals is how many renewals an App has under way at the same time. Each of
 	// them may hold a lock of the store and a rotated token.
 	maxRenewals = 32
@@ -206,7 +211,7 @@ func (t *tokens) refresh(ctx context.Context, refused credential, proven bool) (
 			t.mu.Unlock()
 			return false, nil
 		}
-		pending, began := t.join(ctx, need{true, proven, refused.grant != nil && refused.grant.accepted.Load()}, t.source.refresh)
+		pending, began := t.join(ctx, need{true, proven, proven && refused.grant != nil && refused.grant.accepted.Load()}, t.source.refresh)
 		t.mu.Unlock()
 		cred, err := pending.wait(ctx)
 		switch {
@@ -222,9 +227,22 @@ func (t *tokens) refresh(ctx context.Context, refused credential, proven bool) (
 // cools reports that the account gets no new token for now, although the API refused
 // this one, because it also refuses what was just granted. It returns nil if a new
 // token may help.
-func (t *tokens) cools(refused credential) error {
-	if g := refused.grant; g != nil && !g.accepted.Load() && t.clock.Now().Before(g.renewAt) {
-		return notRenewedError{g.renewAt}
+func (t *tokens) cools(refused credential, proven bool) error {
+	g := refused.grant
+	if g == nil {
+		return nil
+	}
+	t.mu.Lock()
+	rapid := t.rapid
+	t.mu.Unlock()
+	until := g.renewAt
+	if proven && g.accepted.Load() {
+		if until = g.at.Add(justGranted); rapid < maxRapid {
+			return nil
+		}
+	}
+	if t.clock.Now().Before(until) {
+		return notRenewedError{until}
 	}
 	return nil
 }
@@ -347,7 +365,10 @@ func (t *tokens) end(ctx context.Context, r *refreshCall, old, tok *Token, grant
 			t.change(tok, granted)
 		}
 		r.cred, r.granted = t.current, granted
-	} else if _, unsaved := errors.AsType[saveError](err); !unsaved && !r.early { // the next call saves it again, at once
+	} else if _, unsaved := errors.AsType[saveError](err); unsaved { // the next refresh saves it again, in a minute at the latest if there are calls
+		t.current.due = t.clock.Now()
+		t.nextAhead = t.current.due.Add(aheadPause)
+	} else if !r.early {
 		t.failure, t.failureUntil = err, t.clock.Now().Add(shareFailure)
 	}
 	if errors.Is(err, ErrDisconnected) && r.replacements == t.replacements { // the old token is not used any more
@@ -372,6 +393,13 @@ func (t *tokens) change(tok *Token, granted bool) {
 	case tok.AccessToken == before.token.AccessToken:
 		t.current.grant = before.grant
 	case ours:
+		switch g := before.grant; {
+		case !granted:
+		case g != nil && g.accepted.Load() && t.clock.Now().Before(g.at.Add(justGranted)):
+			t.rapid++
+		default:
+			t.rapid = 0
+		}
 		t.current.grant = newGrant(tok, granted, t.clock.Now())
 	}
 }

@@ -36,14 +36,15 @@ func (s *storedToken) refresh(ctx context.Context, old *Token, why need) (tok *T
 		if err != nil {
 			return nil, false, loadError{err}
 		}
-		if tok, err := s.usable(ctx, stored, old, why.refused); tok != nil || err != nil {
+		if tok, err := s.usable(ctx, stored, old, why); tok != nil || err != nil {
 			return tok, false, err
 		}
 	}
 	return s.refreshWithLock(ctx, old, why)
 }
 
-// lockTurn is how long a refresh waits for its lock before it lets others begin.
+// lockTurn is how long a refresh waits for its lock before it lets others begin, and
+// then twice as long each time.
 const lockTurn = 2 * time.Second
 
 // refreshWithLock refreshes while it holds the account's lock.
@@ -70,24 +71,36 @@ func (s *storedToken) enter(ctx context.Context) (unlock, leave func(), err erro
 	ctx, stop := s.bound(ctx)
 	defer stop(nil)
 	leave = func() { <-s.client.renewals }
-	for {
+	for turn := lockTurn; ; turn *= 2 {
 		select {
 		case s.client.renewals <- struct{}{}:
 		case <-ctx.Done():
 			return nil, nil, context.Cause(ctx)
 		}
-		turn, cancel := context.WithTimeout(ctx, lockTurn)
-		unlock, err = s.store.Lock(turn, s.client.name)
-		over := turn.Err() != nil
-		cancel()
-		if err == nil {
+		over := s.lockWithin(ctx, turn, &unlock, &err)
+		switch {
+		case err == nil:
 			return unlock, leave, nil
-		}
-		leave()
-		if !over || ctx.Err() != nil {
+		case !over || ctx.Err() != nil:
 			return nil, nil, s.lockError(ctx, err)
 		}
 	}
+}
+
+// lockWithin takes the lock, or gives the place for a renewal back. It reports whether
+// its turn was over.
+func (s *storedToken) lockWithin(ctx context.Context, turn time.Duration, unlock *func(), err *error) (over bool) {
+	ctx, cancel := context.WithTimeout(ctx, turn)
+	defer cancel()
+	locked := false
+	defer func() { // also if the store ends the goroutine
+		if !locked {
+			<-s.client.renewals
+		}
+	}()
+	*unlock, *err = s.store.Lock(ctx, s.client.name)
+	locked = *err == nil
+	return ctx.Err() != nil
 }
 
 // bound returns a context that a shutdown ends, too: what waits has nothing to lose,
@@ -137,7 +150,7 @@ func (s *storedToken) reloadWithLock(ctx context.Context, old *Token, why need) 
 
 // usable returns the stored token if it can be used without a refresh, and an
 // error if the account has none. It returns neither if a refresh is needed.
-func (s *storedToken) usable(ctx context.Context, stored, old *Token, refused bool) (*Token, error) {
+func (s *storedToken) usable(ctx context.Context, stored, old *Token, why need) (*Token, error) {
 	switch {
 	case stored == nil:
 		return nil, errNeverConnected
@@ -146,7 +159,7 @@ func (s *storedToken) usable(ctx context.Context, stored, old *Token, refused bo
 	}
 	known, now := old != nil && stored.AccessToken == old.AccessToken, s.client.clock.Now()
 	switch {
-	case stored.AccessToken == "", known && refused:
+	case stored.AccessToken == "", known && why.proven, known && why.refused && !stored.waits(now):
 	case stored.RefreshToken == "", !stored.expired(now) && (!known || stored.waits(now)):
 		// Without a refresh token, only the API can tell that it has ended.
 		s.reportExpiry(ctx, stored)
@@ -170,7 +183,7 @@ func (s *storedToken) refreshLocked(ctx context.Context, old *Token, why need) (
 		return tok, false, err
 	}
 	s.dropUnsaved() // what is stored is newer
-	if tok, err := s.usable(ctx, stored, old, why.refused); tok != nil || err != nil {
+	if tok, err := s.usable(ctx, stored, old, why); tok != nil || err != nil {
 		return tok, false, err
 	}
 	switch {
@@ -210,7 +223,7 @@ func (s *storedToken) refreshLocked(ctx context.Context, old *Token, why need) (
 	}
 	s.client.secrets.AddToken(tok.AccessToken, tok.RefreshToken)
 	tok, err = s.save(ctx, stored, tok)
-	s.client.granted(ctx)
+	s.granted(ctx)
 	s.client.reportRefresh(ctx, began, err)
 	return tok, true, err
 }
@@ -252,24 +265,24 @@ func (s *storedToken) notRefreshed(ctx context.Context, stored *Token, ended boo
 	if why == nil {
 		return nil, failure
 	}
-	paused, err := s.refused(ctx, stored, *why)
+	doubtful, err := s.refused(ctx, stored, why)
 	if err != nil {
-		return nil, withError(failure, loadError{err}) // nobody is marked without it
+		return nil, err // nobody is marked without it
 	}
 	switch {
-	case !ended && (stored.Quarantined != nil || why.gone && !paused):
-		return s.quarantine(ctx, stored, *why)
-	case !why.gone:
-		return nil, failure
-	case paused && stored.RefusedSince.IsZero():
-		if _, err := s.mark(ctx, stored, *why, func(*Token) {}); err != nil {
+	case !ended && (stored.Quarantined != nil || why.gone && !doubtful):
+		return s.quarantine(ctx, stored, why)
+	case why.gone && !doubtful:
+		return nil, s.disconnect(ctx, stored, why, failure)
+	case stored.RefusedSince.IsZero() && (why.gone || why.ofApp):
+		if _, err := s.mark(ctx, stored, why, func(*Token) {}); err != nil && !errors.Is(err, ErrRefreshPaused) {
 			return nil, err
 		}
-		return nil, pausedError{why.reason}
-	case paused:
+	}
+	if why.gone {
 		return nil, pausedError{why.reason}
 	}
-	return nil, s.disconnect(ctx, stored, *why, failure)
+	return nil, failure
 }
 
 // quarantinePause is the least time between two refreshes of a quarantined account.
@@ -278,7 +291,7 @@ const quarantinePause = time.Hour
 
 // quarantine marks the account as quarantined, and tells the observers the first
 // time.
-func (s *storedToken) quarantine(ctx context.Context, stored *Token, why refusal) (*Token, error) {
+func (s *storedToken) quarantine(ctx context.Context, stored *Token, why *refusal) (*Token, error) {
 	now := s.client.clock.Now().UTC()
 	q := Quarantine{Since: now, Reason: why.reason}
 	if stored.Quarantined != nil {
@@ -301,7 +314,7 @@ func (s *storedToken) quarantine(ctx context.Context, stored *Token, why refusal
 
 // disconnect marks the account as disconnected, if the token that was refused is
 // still the stored one, and tells the observers.
-func (s *storedToken) disconnect(ctx context.Context, stored *Token, why refusal, failure error) error {
+func (s *storedToken) disconnect(ctx context.Context, stored *Token, why *refusal, failure error) error {
 	d := Disconnection{At: s.client.clock.Now().UTC(), Reason: why.reason}
 	_, err := s.mark(ctx, stored, why, func(tok *Token) { tok.Disconnected = &d })
 	switch {
