@@ -473,3 +473,29 @@ func TestMarkAfterAPauseThatIsOver(t *testing.T) {
 	d, _ := marksOf(t, store, 4)
 	assert.Empty(t, d)
 }
+
+// The record of an account cannot be read any more. Its mark does not keep refreshes
+// paused for ever.
+func TestMarkThatCannotBeUndone(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, byToken()).onToken(grantBy(func(refresh string) bool { return refresh < "pinr.03" }))
+	store := &hookStore{MemoryTokenStore: pinterest.NewMemoryTokenStore()}
+	tokensOf(t, store, 5, nil)
+	app := storedApp(t, s, store)
+	for i := range 3 {
+		require.Error(t, get(t.Context(), app.Client(shopName(i))))
+	}
+	store.load = func(account string) error {
+		if account == shopName(0) {
+			return errors.New("damaged")
+		}
+		return nil
+	}
+	require.NoError(t, get(t.Context(), app.Client(shopName(3))), "it is granted a token")
+	_, err := app.RefreshDue(t.Context())
+	require.ErrorIs(t, err, pinterest.ErrRefreshPaused, "the mark may still be undone")
+	s.clock.advance(24 * time.Hour)
+	require.NoError(t, get(t.Context(), app.Client(shopName(4))))
+	_, err = app.RefreshDue(t.Context())
+	require.NoError(t, err)
+}

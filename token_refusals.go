@@ -76,14 +76,15 @@ func (k *core) paused(ctx context.Context) bool {
 }
 
 // granted notes that a refresh has succeeded, which ends a row. If the store fails to
-// undo the marks or to end the row, the next success does it.
+// undo the marks or to end the row, the next success does it. A mark that cannot be
+// undone for a day, such as that of a damaged record, does not keep the row any longer.
 func (s *storedToken) granted(ctx context.Context) {
 	row, err := s.client.loadRefusals(ctx)
 	if err != nil || len(row.Accounts) == 0 {
 		return
 	}
 	if row.Paused {
-		if _, err := s.undo(ctx, row); err != nil {
+		if _, err := s.undo(ctx, row); err != nil && s.client.clock.Now().Sub(row.PausedAt) < believeAfter {
 			return
 		}
 	}
