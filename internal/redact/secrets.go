@@ -116,13 +116,31 @@ func (s *Secrets) CleanBody(body []byte, limit int, cut bool) string {
 	return replace(text[:end], spans)
 }
 
-// CleanID is Clean for a request id. The API's are digits, which need none.
+// CleanID is Clean for a request id. The API's are digits, which need none unless a
+// credential is of digits alone and long enough to be a token.
 func (s *Secrets) CleanID(id string) string {
-	if strings.Trim(id, "0123456789") == "" {
+	if isDigits(id) && !s.hasDigits() {
 		return id
 	}
 	return s.Clean(id)
 }
+
+func isDigits(text string) bool { return strings.Trim(text, "0123456789") == "" }
+
+// hasDigits reports whether a known value that is long is of digits alone.
+func (s *Secrets) hasDigits() bool {
+	for known := s; known != nil; known = known.parent {
+		known.mu.Lock()
+		found := slices.ContainsFunc(known.app, isLongNumber) || slices.ContainsFunc(known.tokens, isLongNumber)
+		known.mu.Unlock()
+		if found {
+			return true
+		}
+	}
+	return false
+}
+
+func isLongNumber(value string) bool { return len(value) >= 12 && isDigits(value) }
 
 // cleanField returns the value of a header field without credentials.
 func (s *Secrets) cleanField(name, value string) string {
